@@ -1,0 +1,86 @@
+"""The problem every rule is driven through, and the unit in which an error is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+STEPS = 30
+# 0-d, empty, one, less than a vector, either side of one and two cache lines of vectors, over two blocks and odd.
+SHAPES: tuple[tuple[int, ...], ...] = (
+    (), (0,), (1,), (7,), (63,), (64,), (65,), (127,), (128,), (129,), (3, 0), (3, 5), (5, 2, 3), (2 * 2048 + 3,),
+)  # fmt: skip
+TENSORS = 2 * len(SHAPES)
+
+
+@dataclass
+class Problem:
+    """Two groups of tensors of every shape, and thirty lists of gradients for them."""
+
+    params: list[Any]
+    grads: list[list[Any]]
+
+    def groups(self, *options: dict[str, Any]) -> list[dict[str, Any]]:
+        """The group dicts of a constructor: the same shapes twice, copied, under the two given sets of options."""
+        half = len(self.params) // 2
+        copies = [p.copy() for p in self.params]
+        return [{"params": copies[:half], **options[0]}, {"params": copies[half:], **options[1]}]
+
+
+def problem(dtype: Any, seed: int, *, holes: bool = True) -> Problem:
+    """Random numbers with the corners where rules go wrong.
+
+    Gradients fall from a large first one and vary over two decades (so that a running maximum differs from an
+    average); some elements are exactly 0, one tensor has a zero gradient for a step and one starts at theta = 0 (where
+    norms vanish). With ``holes`` some gradients are ``None``: one tensor's first two, others later.
+    """
+    rng = np.random.default_rng(seed)
+    shapes = SHAPES * 2
+    params: list[Any] = [np.asarray(rng.normal(size=s), dtype=dtype) for s in shapes]
+    params[3] = np.zeros_like(params[3])
+    grads: list[list[Any]] = []
+    for k in range(STEPS):
+        scale = 10.0 if k == 0 else 10 ** rng.uniform(-1, 1)
+        row: list[Any] = [np.asarray(scale * rng.normal(size=s) * (rng.random(size=s) > 0.02), dtype=dtype) for s in shapes]
+        if k == 5:
+            row[4] = np.zeros_like(row[4])
+        grads.append(row)
+    if holes:
+        for k, i in ((0, 5), (1, 5), (4, 0), (9, 6), (9, 6 + len(SHAPES)), (17, 3)):
+            grads[k][i] = None
+    return Problem(params, grads)
+
+
+class Meter:
+    """Error over (largest magnitude so far + distance travelled), element by element, of tensors against an oracle.
+
+    That unit is what rounding in the last place of theta and of the step can cost, so a bound in it does not depend on
+    where a run went. ``seen`` is called with the oracle's tensors after every step, ``error`` returns the worst element.
+    """
+
+    def __init__(self, start: Sequence[Any]) -> None:
+        self.last = [np.array(p, dtype=np.float64) for p in start]
+        self.peak = [np.abs(p) for p in self.last]
+        self.way = [np.zeros_like(p) for p in self.last]
+
+    def seen(self, exact: Sequence[Any]) -> None:
+        for i, p in enumerate(exact):
+            self.peak[i] = np.maximum(self.peak[i], np.abs(p))
+            self.way[i] = self.way[i] + np.abs(p - self.last[i])
+            self.last[i] = np.array(p, dtype=np.float64)
+
+    def error(self, got: Sequence[Any]) -> float:
+        worst = 0.0
+        for p, exact, peak, way in zip(got, self.last, self.peak, self.way, strict=True):
+            assert p.shape == exact.shape
+            miss = np.abs(np.asarray(p, dtype=np.float64) - exact)
+            unit = np.where(miss > 0, peak + way, 1.0)
+            if miss.size:
+                with np.errstate(divide="ignore"):
+                    worst = max(worst, float(np.max(miss / unit)))
+            if not np.isfinite(np.asarray(p, dtype=np.float64)).all():
+                return float("inf")
+        return worst

@@ -1,0 +1,85 @@
+"""The common steps of every optimizer around the rules of ``reference``: groups, clipping, decay, L1, EMA, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from reference import COMMON, ORACLES, Array, State
+
+
+class Oracle:
+    """What an optimizer of this name must do: the common steps around the rule, for lists of tensors and groups.
+
+    ``params`` are arrays, or group dicts as the public classes take them; they are copied to float64 and never written.
+    ``lr`` is a float or a callable of the number of completed steps. Gradients are one flat list in group order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        params: Iterable[Any],
+        lr: Any = None,
+        *,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        nonfinite: str = "propagate",
+        ema_decay: float | None = None,
+        **options: Any,
+    ) -> None:
+        self.spec = ORACLES[name]
+        defaults = {**COMMON, **self.spec.defaults, **options, **({} if lr is None else {"lr": lr})}
+        given = list(params)
+        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
+        self.groups = [{**defaults, **group} for group in groups]
+        for group in self.groups:
+            if unknown := set(group) - set(defaults) - {"params"}:
+                raise TypeError(f"{name}: no such keyword: {unknown}")
+        self.group_of = [i for i, group in enumerate(groups) for _ in group["params"]]
+        self.params = [np.array(p, dtype=np.float64) for group in groups for p in group["params"]]
+        self.state: list[State] = [{} for _ in self.params]
+        self.steps = [0 for _ in self.params]
+        self.step_count = 0
+        self.skipped = 0
+        self.clip_value, self.clip_norm, self.nonfinite = clip_value, clip_norm, nonfinite
+        self.ema_decay, self.ema = ema_decay, [p.copy() for p in self.params]
+
+    def step(self, grads: Sequence[Any], *, grad_scale: float = 1.0) -> None:
+        """One step in the order that DESIGN section 4 settles; ``None`` leaves a tensor and its count alone."""
+        gs = [None if g is None else np.asarray(g, dtype=np.float64) / grad_scale for g in grads]
+        if self.nonfinite == "skip" and not all(np.isfinite(g).all() for g in gs if g is not None):
+            self.skipped += 1
+            return
+        if self.clip_value is not None:
+            gs = [None if g is None else np.clip(g, -self.clip_value, self.clip_value) for g in gs]
+        if self.clip_norm is not None:
+            norm = np.sqrt(sum(np.sum(g * g) for g in gs if g is not None))
+            factor = min(1.0, self.clip_norm / (norm + 1e-6))
+            gs = [None if g is None else g * factor for g in gs]
+        for i, g in enumerate(gs):
+            if g is not None:
+                self._update(i, g)
+        if self.ema_decay is not None:
+            d = self.ema_decay if self.step_count > 0 else 0.0
+            self.ema = [d * e + (1 - d) * p for e, p in zip(self.ema, self.params, strict=True)]
+        self.step_count += 1
+
+    def _update(self, i: int, g: Array) -> None:
+        h = SimpleNamespace(**self.groups[self.group_of[i]])
+        h.lr = h.lr(self.step_count) if callable(h.lr) else h.lr
+        decay = "theta" if getattr(h, "decoupled_weight_decay", False) else self.spec.decay
+        theta = self.params[i]
+        if h.maximize:
+            g = -g
+        if decay == "gradient":
+            g = g + h.weight_decay * theta
+        g = g + h.l1 * np.sign(theta)
+        if decay == "theta":
+            theta = theta * (1 - h.lr * h.weight_decay)
+        self.steps[i] += 1
+        theta = self.spec.rule(theta, g, self.state[i], self.steps[i], h)
+        if h.l1_proximal:
+            theta = np.sign(theta) * np.maximum(np.abs(theta) - h.lr * h.l1_proximal, 0.0)
+        self.params[i] = np.asarray(theta)

@@ -1,0 +1,81 @@
+"""PyTorch as the second witness: where it has the class, and how its optimizers are driven with NumPy arrays."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+NAMES = ("SGD", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam")
+
+
+def require_torch() -> Any:
+    """The torch module; without it the whole test module skips, or fails where FASTOPT_REQUIRE_TORCH=1 says so."""
+    try:
+        return importlib.import_module("torch")
+    except ImportError:
+        if os.environ.get("FASTOPT_REQUIRE_TORCH") == "1":
+            raise
+        pytest.skip("PyTorch is the second witness and is missing: pip install torch==2.13.0", allow_module_level=True)
+
+
+def _own(value: Any) -> bool:
+    return isinstance(value, str)  # torch's classes take no words; ours do ("gradient", "step")
+
+
+def takes(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The part of some keyword arguments that torch's class of this name takes too."""
+    known = inspect.signature(getattr(require_torch().optim, name).__init__).parameters
+    return {key: value for key, value in options.items() if key in known and not _own(value)}
+
+
+@contextmanager
+def default_dtype(dtype: Any) -> Iterator[None]:
+    """torch keeps step counts and scalar states in its default dtype: float64 runs need it to be float64."""
+    torch = require_torch()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64 if np.dtype(dtype) == np.float64 else torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+class Witness:
+    """A torch optimizer behind the interface of ours: arrays in, ``step(grads)``, arrays out."""
+
+    def __init__(self, name: str, groups: Sequence[dict[str, Any]], dtype: Any, **options: Any) -> None:
+        """``options`` go to the constructor; torch's Adagrad reads the start of its sums there only, not in the groups."""
+        self.torch = require_torch()
+        self.dtype = dtype
+        if "initial_accumulator_value" in groups[0]:
+            options = {**options, "initial_accumulator_value": groups[0]["initial_accumulator_value"]}
+        own = [{**takes(name, group), "params": [self._tensor(p) for p in group["params"]]} for group in groups]
+        self.tensors = [p for group in own for p in group["params"]]
+        self.optimizer = getattr(self.torch.optim, name)(own, **takes(name, options))
+
+    def _tensor(self, a: Any) -> Any:
+        return self.torch.from_numpy(np.array(a, dtype=self.dtype))
+
+    @property
+    def param_groups(self) -> Any:
+        return self.optimizer.param_groups
+
+    @property
+    def params(self) -> list[Any]:
+        return [p.numpy() for p in self.tensors]
+
+    def step(self, grads: Sequence[Any], *, clip_value: float | None = None, clip_norm: float | None = None) -> None:
+        for p, g in zip(self.tensors, grads, strict=True):
+            p.grad = None if g is None else self._tensor(g)
+        if clip_value is not None:
+            self.torch.nn.utils.clip_grad_value_(self.tensors, clip_value)
+        if clip_norm is not None:
+            self.torch.nn.utils.clip_grad_norm_(self.tensors, clip_norm)
+        self.optimizer.step()
