@@ -1,0 +1,79 @@
+"""Checks of scalar arguments, shared by the pure-Python parts.
+
+Every message reads `name: expected ..., got ...`. A bool is refused where a number is expected: it is one for
+Python, but `lr=True` is a mistake.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+import reprlib
+
+import numpy as np
+
+__all__ = ["flag", "integer", "real", "shown"]
+
+#: Integers up to here are exact in float64, so `k / total` rounds once and never overflows.
+EXACT_IN_DOUBLE = 2**53
+
+
+def shown(value: object) -> str:
+    """What came, for the end of a message: value and type, in one line however large the value is."""
+    return f"{reprlib.repr(value)} of type {type(value).__name__}"
+
+
+def real(
+    name: str,
+    value: object,
+    *,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Return `value` as a finite float within the interval; open ends are excluded."""
+    low, high = ("(" if open_low else "["), (")" if open_high else "]")
+    if math.isinf(minimum) and math.isinf(maximum):
+        wanted = "a finite number"
+    elif math.isinf(maximum):
+        wanted = f"a finite number {'>' if open_low else '>='} {minimum:g}"
+    else:
+        wanted = f"a number in {low}{minimum:g}, {maximum:g}{high}"
+    # NumPy's bool is not a Real; 0-d arrays are not either: an argument that can change later is refused.
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected {wanted}, got {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    inside = (minimum < number if open_low else minimum <= number) and (
+        number < maximum if open_high else number <= maximum
+    )
+    if not (math.isfinite(number) and inside):
+        raise ValueError(f"{name}: expected {wanted}, got {value!r}")
+    return number
+
+
+def integer(name: str, value: object, *, minimum: int, maximum: int | None = EXACT_IN_DOUBLE) -> int:
+    """Return `value` as an int of at least `minimum` (NumPy's integers are accepted, floats never)."""
+    wanted = f"an integer >= {minimum}"
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected {wanted}, got {shown(value)}")
+    try:
+        number = operator.index(value)
+    except TypeError as error:  # an array of several elements has __index__ too
+        raise TypeError(f"{name}: expected {wanted}, got {shown(value)}") from error
+    if number < minimum:
+        raise ValueError(f"{name}: expected {wanted}, got {number}")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"{name}: expected {wanted} and <= {maximum}, got {number}")
+    return number
+
+
+def flag(name: str, value: object) -> bool:
+    """Return `value` if it is True or False (NumPy's included)."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {shown(value)}")
+    return bool(value)

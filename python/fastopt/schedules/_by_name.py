@@ -1,0 +1,146 @@
+"""Schedules from a name and the length of the run, as the command line gives them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+from .. import _checks
+from ._schedule import REGISTRY, Schedule
+from ._warmup import warmup_then
+
+__all__ = ["NAMES", "by_name", "parse"]
+
+#: The names that `by_name` knows, sorted: every schedule that a rate and a length suffice to make.
+NAMES: tuple[str, ...] = tuple(sorted(name for name, cls in REGISTRY.items() if cls._for_run(1) is not None))
+
+
+def by_name(name: str, lr: float, total_steps: int, **options: Any) -> Schedule:
+    """Make a schedule for a run of known length from its name.
+
+    What a schedule needs beyond ``lr`` follows from ``total_steps``:
+
+    ================= =====================================================================================
+    name              for a run of ``total_steps`` steps
+    ================= =====================================================================================
+    constant          the length plays no part
+    cosine            ``total=total_steps``: from ``lr`` to 0
+    exponential       ``gamma=0.1, every=total_steps``: from ``lr`` to a tenth of it
+    inverse_sqrt      the length plays no part
+    inverse_time      ``rate=9 / total_steps``: from ``lr`` to a tenth of it
+    linear_warmup     ``warmup=total_steps // 10`` (at least 1), then constant
+    one_cycle         ``total=total_steps``; ``lr`` is the highest rate
+    polynomial        ``total=total_steps``: a straight line from ``lr`` to 0
+    step              ``every=ceil(total_steps / 3)``: two drops to a tenth each
+    warmup_cosine     ``warmup=total_steps // 10`` (at least 1 of 2 or more), ``total=total_steps``
+    ================= =====================================================================================
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    lr : float
+        The learning rate: the first, or the highest where the schedule rises. At least 0.
+    total_steps : int
+        The number of steps of the run, at least 1.
+    **options
+        Arguments of the schedule, in place of those of the table. (A ``gamma`` of exponential is per step, as
+        in its constructor, unless ``every`` comes with it.) Any schedule also takes ``warmup``: that many of
+        the ``total_steps`` become a linear warm-up (`warmup_then`) and the table holds for the rest.
+
+    Returns
+    -------
+    Schedule
+
+    Raises
+    ------
+    TypeError
+        If an option is not an argument of this schedule.
+    ValueError
+        If the name is unknown or a value out of range.
+
+    Examples
+    --------
+    >>> import fastopt
+    >>> fastopt.schedules.by_name("cosine", 0.1, 500)
+    fastopt.schedules.cosine(0.1, total=500)
+    >>> fastopt.schedules.by_name("step", 0.1, 500, warmup=50, gamma=0.5)
+    fastopt.schedules.warmup_then(fastopt.schedules.step(0.1, every=150, gamma=0.5), warmup=50)
+    """
+    return _make(name, lr, total_steps, options)
+
+
+def _make(name: str, lr: float, total_steps: int, options: dict[str, Any]) -> Schedule:
+    # A dict, not **options: text may name an option "lr", which is to be refused, not to collide.
+    total_steps = _checks.integer("total_steps", total_steps, minimum=1)
+    if name not in NAMES:
+        raise ValueError(f"name: expected one of {', '.join(NAMES)}, got {name!r}")
+    cls = REGISTRY[name]
+    known = {f.name for f in dataclasses.fields(cls)} - {"lr"}
+    if "warmup" in options and "warmup" not in known:
+        warmup = _checks.integer("warmup", options["warmup"], minimum=0)
+        if warmup >= total_steps:
+            raise ValueError(f"warmup: expected fewer than the {total_steps} steps of the run, got {warmup}")
+        rest = {key: value for key, value in options.items() if key != "warmup"}
+        return warmup_then(_make(name, lr, total_steps - warmup, rest), warmup=warmup)
+    for option in options:
+        if option not in known:
+            wanted = ", ".join(sorted(known | {"warmup"}))
+            raise TypeError(f"{option}: expected one of the options of {name} ({wanted}), got {option!r}")
+    implied = cls._for_run(total_steps, options.keys()) or {}
+    return cls(lr, **(implied | options))  # type: ignore[call-arg]
+
+
+#: One `key=value`; a value is a list in brackets or anything without a comma.
+_OPTION = re.compile(r"\s*(\w+)\s*=\s*(\[[^\]]*\]|[^,\[\]]*)\s*(?:,|$)")
+
+
+def parse(text: str, lr: float, total_steps: int) -> Schedule:
+    """Make a schedule from text: a name, or ``"name:option=value,option=value"``.
+
+    Parameters
+    ----------
+    text : str
+        A name of `NAMES`, with options as `by_name` takes them: ``"cosine"``, ``"step:every=100,gamma=0.5"``,
+        ``"step:milestones=[100,150]"``, ``"one_cycle:anneal=linear"``, ``"polynomial:power=2,warmup=100"``.
+    lr, total_steps
+        As for `by_name`.
+
+    Returns
+    -------
+    Schedule
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `by_name`; ValueError also if the text has another form.
+
+    Examples
+    --------
+    >>> import fastopt
+    >>> fastopt.schedules.parse("step:every=100,gamma=0.5", 0.1, 500)
+    fastopt.schedules.step(0.1, every=100, gamma=0.5)
+    """
+    name, colon, rest = text.partition(":")
+    options: dict[str, Any] = {}
+    position = 0
+    while position < len(rest):
+        match = _OPTION.match(rest, position)
+        if match is None or match[1] in options:
+            raise ValueError(
+                f"text: expected name:option=value,option=value with each option once, got {text!r}"
+            )
+        options[match[1]] = _value(match[2].strip())
+        position = match.end()
+    if colon and not options:
+        raise ValueError(f"text: expected name:option=value,option=value, got {text!r}")
+    return _make(name.strip(), lr, total_steps, options)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text.lower() if text in ("True", "False") else text)
+    except ValueError:
+        return text  # a word, such as the anneal of one_cycle; the schedule's own check judges it
