@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 STEPS = 30
-# 0-d, empty, one, less than a vector, either side of one and two cache lines of vectors, over two blocks and odd.
+# 0-d, empty, one, less than a vector, either side of 64 and 128, two or three axes, over two blocks and odd.
 SHAPES: tuple[tuple[int, ...], ...] = (
-    (), (0,), (1,), (7,), (63,), (64,), (65,), (127,), (128,), (129,), (3, 0), (3, 5), (5, 2, 3), (2 * 2048 + 3,),
+    (), (0,), (1,), (7,), (63,), (64,), (65,), (127,), (128,), (129,),
+    (3, 0), (3, 5), (5, 2, 3), (2 * 2048 + 3,),
 )  # fmt: skip
 TENSORS = 2 * len(SHAPES)
 
@@ -24,7 +25,7 @@ class Problem:
     grads: list[list[Any]]
 
     def groups(self, *options: dict[str, Any]) -> list[dict[str, Any]]:
-        """The group dicts of a constructor: the same shapes twice, copied, under the two given sets of options."""
+        """The group dicts of a constructor: copies, the same shapes in each, under the two given options."""
         half = len(self.params) // 2
         copies = [p.copy() for p in self.params]
         return [{"params": copies[:half], **options[0]}, {"params": copies[half:], **options[1]}]
@@ -34,8 +35,8 @@ def problem(dtype: Any, seed: int, *, holes: bool = True) -> Problem:
     """Random numbers with the corners where rules go wrong.
 
     Gradients fall from a large first one and vary over two decades (so that a running maximum differs from an
-    average); some elements are exactly 0, one tensor has a zero gradient for a step and one starts at theta = 0 (where
-    norms vanish). With ``holes`` some gradients are ``None``: one tensor's first two, others later.
+    average); some elements are exactly 0, one tensor has a zero gradient for a step and one starts at theta =
+    0 (where norms vanish). With ``holes`` some gradients are ``None``: one tensor's first two, others later.
     """
     rng = np.random.default_rng(seed)
     shapes = SHAPES * 2
@@ -44,7 +45,9 @@ def problem(dtype: Any, seed: int, *, holes: bool = True) -> Problem:
     grads: list[list[Any]] = []
     for k in range(STEPS):
         scale = 10.0 if k == 0 else 10 ** rng.uniform(-1, 1)
-        row: list[Any] = [np.asarray(scale * rng.normal(size=s) * (rng.random(size=s) > 0.02), dtype=dtype) for s in shapes]
+        row: list[Any] = [
+            np.asarray(scale * rng.normal(size=s) * (rng.random(size=s) > 0.02), dtype=dtype) for s in shapes
+        ]
         if k == 5:
             row[4] = np.zeros_like(row[4])
         grads.append(row)
@@ -55,10 +58,11 @@ def problem(dtype: Any, seed: int, *, holes: bool = True) -> Problem:
 
 
 class Meter:
-    """Error over (largest magnitude so far + distance travelled), element by element, of tensors against an oracle.
+    """Error over (largest magnitude so far + distance travelled), element by element, against an oracle.
 
-    That unit is what rounding in the last place of theta and of the step can cost, so a bound in it does not depend on
-    where a run went. ``seen`` is called with the oracle's tensors after every step, ``error`` returns the worst element.
+    That unit is what rounding in the last place of theta and of the step can cost, so a bound in it does not
+    depend on where a run went. ``seen`` is called with the oracle's tensors after every step, ``error``
+    returns the worst element.
     """
 
     def __init__(self, start: Sequence[Any]) -> None:
@@ -84,3 +88,29 @@ class Meter:
             if not np.isfinite(np.asarray(p, dtype=np.float64)).all():
                 return float("inf")
         return worst
+
+
+class StateMeter:
+    """The same for states: error over the largest magnitude the oracle's state has had in that element."""
+
+    def __init__(self) -> None:
+        self.peak: dict[tuple[int, str], Any] = {}
+
+    def seen(self, states: Sequence[dict[str, Any]]) -> None:
+        for i, state in enumerate(states):
+            for key, value in state.items():
+                self.peak[i, key] = np.maximum(self.peak.get((i, key), 0.0), np.abs(value))
+
+    def error(self, states: Sequence[dict[str, Any]], got: dict[int, dict[str, Any]]) -> tuple[float, str]:
+        """The worst error and where it is."""
+        worst, where = 0.0, "nowhere"
+        for i, state in enumerate(states):
+            for key, value in state.items():
+                mine = np.asarray(got[i][key], dtype=np.float64)
+                assert mine.shape == np.shape(value), f"state {key} of tensor {i}"
+                miss = np.abs(mine - value)
+                ratio = np.where(miss == 0, 0.0, miss / np.where(miss == 0, 1.0, self.peak[i, key]))
+                largest = float(np.max(ratio, initial=0.0))
+                if not largest <= worst:
+                    worst, where = largest, f"state {key} of tensor {i}"
+        return worst, where

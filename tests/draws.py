@@ -1,8 +1,8 @@
 """Random hyper-parameters, every keyword away from its default.
 
-``VARIANTS[class name]`` is a list of settings, since some keywords exclude each other (SGD's ``nesterov`` wants no
-dampening); together they name every keyword that reaches the class's rule. A value is drawn by calling it with a
-``numpy.random.Generator``; anything not callable stands for itself.
+``VARIANTS[class name]`` is a list of settings, since some keywords exclude each other (SGD's ``nesterov``
+wants no dampening); together they name every keyword that reaches the class's rule. A value is drawn by
+calling it with a ``numpy.random.Generator``; anything not callable stands for itself.
 """
 
 from __future__ import annotations
@@ -47,7 +47,13 @@ VARIANTS: dict[str, list[Draw]] = {
     ],
     "Adadelta": [{"lr": _uniform(0.3, 3.0), "rho": _uniform(0.5, 0.95), "eps": _uniform(1e-4, 1e-2)}],
     "RMSprop": [
-        {**_RMSPROP, "momentum": _MOMENTUM, "centered": True, "eps_inside_root": True, "initial_accumulator_value": 0.5},
+        {
+            **_RMSPROP,
+            "momentum": _MOMENTUM,
+            "centered": True,
+            "eps_inside_root": True,
+            "initial_accumulator_value": 0.5,
+        },
         {**_RMSPROP, "momentum": _MOMENTUM, "centered": True},
         {**_RMSPROP, "initial_accumulator_value": "gradient"},
         {**_RMSPROP, "centered": True, "initial_accumulator_value": "gradient"},
@@ -78,11 +84,21 @@ VARIANTS: dict[str, list[Draw]] = {
     "AdamW": [{**_ADAM, "eps_inside_root": True}, _ADAM, _MOMENTS],
     "Adamax": [_MOMENTS],
     "NAdam": [
-        {**_MOMENTS, "momentum_decay": _uniform(0.05, 1.0), "decoupled_weight_decay": True, "eps_inside_root": True},
+        {
+            **_MOMENTS,
+            "momentum_decay": _uniform(0.05, 1.0),
+            "decoupled_weight_decay": True,
+            "eps_inside_root": True,
+        },
         {**_MOMENTS, "momentum_decay": _uniform(0.05, 1.0)},
     ],
     "RAdam": [
-        {**_MOMENTS, "rectify_threshold": _uniform(6.5, 8.0), "decoupled_weight_decay": True, "eps_inside_root": True},
+        {
+            **_MOMENTS,
+            "rectify_threshold": _uniform(6.5, 8.0),
+            "decoupled_weight_decay": True,
+            "eps_inside_root": True,
+        },
         _MOMENTS,
     ],
     "Lion": [{"lr": _uniform(0.01, 0.1), "betas": _BETAS}],
@@ -95,9 +111,20 @@ VARIANTS: dict[str, list[Draw]] = {
         {**_MOMENTS, "eps": _uniform(1e-4, 1e-2)},
         {"lr": _uniform(0.01, 0.1)},
     ],
-    "Adan": [{"lr": _uniform(0.01, 0.1), "betas": lambda rng: tuple(map(float, rng.uniform(0.6, 0.95, 3))), "eps": _EPS}],
+    "Adan": [
+        {
+            "lr": _uniform(0.01, 0.1),
+            "betas": lambda rng: tuple(map(float, rng.uniform(0.6, 0.95, 3))),
+            "eps": _EPS,
+        }
+    ],
     "LARS": [
-        {"lr": _uniform(0.1, 1.0), "momentum": _MOMENTUM, "trust_coefficient": _uniform(0.01, 0.1), "eps": _uniform(0.5, 2)}
+        {
+            "lr": _uniform(0.1, 1.0),
+            "momentum": _MOMENTUM,
+            "trust_coefficient": _uniform(0.01, 0.1),
+            "eps": _uniform(0.5, 2),
+        }
     ],
     "LAMB": [_MOMENTS],
 }
@@ -107,7 +134,11 @@ GROUP: Draw = {
     "l1_proximal": _uniform(0.02, 0.1),
     "maximize": True,
 }
-WHOLE: Draw = {"clip_value": _uniform(1.0, 4.0), "clip_norm": _uniform(5.0, 20.0), "ema_decay": _uniform(0.5, 0.9)}
+WHOLE: Draw = {
+    "clip_value": _uniform(1.0, 4.0),
+    "clip_norm": _uniform(5.0, 20.0),
+    "ema_decay": _uniform(0.5, 0.9),
+}
 
 
 def draw(setting: Draw, rng: np.random.Generator) -> Draw:

@@ -1,4 +1,4 @@
-"""The common steps of every optimizer around the rules of ``reference``: groups, clipping, decay, L1, EMA, counts."""
+"""The common steps of every optimizer around the rules of ``reference``: clipping, decay, L1, EMA."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
 from reference import COMMON, ORACLES, Array, State
 
 
 class Oracle:
-    """What an optimizer of this name must do: the common steps around the rule, for lists of tensors and groups.
+    """What an optimizer of this name must do: the common steps around its rule, tensor by tensor.
 
-    ``params`` are arrays, or group dicts as the public classes take them; they are copied to float64 and never written.
-    ``lr`` is a float or a callable of the number of completed steps. Gradients are one flat list in group order.
+    ``params`` are arrays, or group dicts as the public classes take them; they are copied to float64 and
+    never written. ``lr`` is a float or a callable of the number of completed steps. Gradients are one flat
+    list in group order.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Oracle:
         self.ema_decay, self.ema = ema_decay, [p.copy() for p in self.params]
 
     def step(self, grads: Sequence[Any], *, grad_scale: float = 1.0) -> None:
-        """One step in the order that DESIGN section 4 settles; ``None`` leaves a tensor and its count alone."""
+        """One step; the order of its parts is the order below. ``None`` leaves a tensor alone."""
         gs = [None if g is None else np.asarray(g, dtype=np.float64) / grad_scale for g in grads]
         if self.nonfinite == "skip" and not all(np.isfinite(g).all() for g in gs if g is not None):
             self.skipped += 1

@@ -1,10 +1,10 @@
 """The oracle: every update rule in a few lines of float64 NumPy, written from its paper or definition.
 
-It is kept independent of ``cpp/rules``: each rule exists twice, written apart, and the batteries compare the two.
-Notation: ``theta`` parameters, ``g`` the gradient as the rule receives it (after unscaling, clipping, the sign of
-``maximize``, coupled decay and L1), ``s`` the tensor's state, ``t`` its own step counted from 1, ``h`` the group's
-hyper-parameters. A rule returns the new theta. State names are PyTorch's where PyTorch has the class.
-``oracle.Oracle`` puts the common steps of every optimizer around these rules.
+It is kept independent of ``cpp/rules``: each rule exists twice, written apart, and the batteries compare the
+two. Notation: ``theta`` parameters, ``g`` the gradient as the rule receives it (after unscaling, clipping,
+the sign of ``maximize``, coupled decay and L1), ``s`` the tensor's state, ``t`` its own step counted from 1,
+``h`` the group's hyper-parameters. A rule returns the new theta. State names are PyTorch's where PyTorch has
+the class. ``oracle.Oracle`` puts the common steps of every optimizer around these rules.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = Any  # a float64 array; 0-d results are NumPy scalars, which no array type covers
 State = dict[str, Any]
 Rule = Callable[[Array, Array, State, int, SimpleNamespace], Array]
 
@@ -43,7 +43,7 @@ def _root(x: Array, h: SimpleNamespace) -> Array:
 
 
 def sgd(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
-    """Polyak 1964; Nesterov as in Sutskever et al. 2013, in shifted variables; PyTorch's first step (no dampening)."""
+    """Polyak 1964; Nesterov in shifted variables (Sutskever et al. 2013); no dampening on the first step."""
     if h.momentum == 0:
         return theta - h.lr * g
     inside = {"gradient": 1.0, "step": h.lr, "average": 1 - h.momentum}[h.momentum_form]
@@ -69,7 +69,7 @@ def adadelta(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Ar
 
 
 def rmsprop(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
-    """Tieleman & Hinton 2012; centered as in Graves 2013, the variance kept from going below 0 by rounding."""
+    """Tieleman & Hinton 2012; centered as in Graves 2013, the variance never below 0 by rounding."""
     s.setdefault("square_avg", _start(h.initial_accumulator_value, g))
     q = _average(s, "square_avg", h.alpha, g * g)
     if h.centered:
@@ -81,7 +81,7 @@ def rmsprop(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Arr
 
 
 def rprop(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
-    """Riedmiller & Braun 1993, the variant without weight backtracking (Rprop-): after a change of sign, wait."""
+    """Riedmiller & Braun 1993, without weight backtracking: after a change of sign, wait a step."""
     agree = np.sign(g) * np.sign(s.get("prev", np.zeros_like(g)))
     factor = np.where(agree > 0, h.etas[1], np.where(agree < 0, h.etas[0], 1.0))
     s["step_size"] = np.clip(s.get("step_size", np.full_like(g, h.lr)) * factor, *h.step_sizes)
@@ -90,7 +90,7 @@ def rprop(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array
 
 
 def asgd(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
-    """Polyak & Juditsky 1992 with Bottou's rate; as in PyTorch, rate and weight are those the step before left."""
+    """Polyak & Juditsky 1992 with Bottou's rate; rate and weight are those the step before left."""
     eta, mu = s.get("eta", h.lr), s.get("mu", 1.0)
     theta = theta * (1 - h.lambd * eta) - eta * g
     ax = s.get("ax", np.zeros_like(g))
@@ -101,7 +101,7 @@ def asgd(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
 
 
 def adam(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
-    """Kingma & Ba 2015, Algorithm 1; AMSGrad (Reddi et al. 2018) keeps the maximum of the raw second moment."""
+    """Kingma & Ba 2015, Algorithm 1; AMSGrad (Reddi et al. 2018) keeps the peak of the raw second moment."""
     m = _average(s, "exp_avg", h.betas[0], g) / (1 - h.betas[0] ** t)
     v = _average(s, "exp_avg_sq", h.betas[1], g * g)
     if h.amsgrad:
@@ -127,7 +127,7 @@ def nadam(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array
 
 
 def radam(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
-    """Liu et al. 2020, Algorithm 2; threshold and epsilon (added before the bias correction) as in PyTorch."""
+    """Liu et al. 2020, Algorithm 2; epsilon, as in PyTorch, joins before the bias correction."""
     beta1, beta2 = h.betas
     m = _average(s, "exp_avg", beta1, g) / (1 - beta1**t)
     v = _average(s, "exp_avg_sq", beta2, g * g)
@@ -152,7 +152,7 @@ def signsgd(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Arr
 
 
 def adabelief(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
-    """Zhuang et al. 2020, Algorithm 2: epsilon enters the recurrence of s and stands outside the root as well."""
+    """Zhuang et al. 2020, Algorithm 2: epsilon inside the recurrence and outside the root."""
     m = _average(s, "exp_avg", h.betas[0], g)
     v = s["exp_avg_var"] = _average(s, "exp_avg_var", h.betas[1], (g - m) ** 2) + h.eps
     if h.amsgrad:
@@ -161,13 +161,19 @@ def adabelief(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> A
 
 
 def adan(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
-    """Xie et al. 2022, Algorithm 1 (betas as 1 - the paper's), moments from 0 and bias-corrected as in the authors' code."""
+    """Xie et al. 2022, Algorithm 1 (our betas are 1 - the paper's).
+
+    The moments start at 0 and are bias-corrected, as in the authors' code; the paper starts at g and g * g.
+    """
     change = g - s.get("prev_grad", g)
     s["prev_grad"] = g
     m, v, n = (
         _average(s, name, beta, x) / (1 - beta**t)
         for name, beta, x in zip(
-            ("exp_avg", "exp_avg_diff", "exp_avg_sq"), h.betas, (g, change, (g + h.betas[1] * change) ** 2), strict=True
+            ("exp_avg", "exp_avg_diff", "exp_avg_sq"),
+            h.betas,
+            (g, change, (g + h.betas[1] * change) ** 2),
+            strict=True,
         )
     )
     theta = theta - h.lr * (m + h.betas[1] * v) / (np.sqrt(n) + h.eps)
@@ -177,7 +183,11 @@ def adan(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
 def lars(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     """You, Gitman & Ginsburg 2017, Algorithm 1; the local rate is 1 where a norm is 0."""
     size, slope = np.linalg.norm(theta), np.linalg.norm(g)
-    local = h.trust_coefficient * size / (slope + h.weight_decay * size + h.eps) if size > 0 and slope > 0 else 1.0
+    local = (
+        h.trust_coefficient * size / (slope + h.weight_decay * size + h.eps)
+        if size > 0 and slope > 0
+        else 1.0
+    )
     v = h.momentum * s.get("momentum_buffer", 0.0) + h.lr * local * (g + h.weight_decay * theta)
     s["momentum_buffer"] = v
     return theta - v
@@ -194,7 +204,7 @@ def lamb(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
 
 @dataclass(frozen=True)
 class Spec:
-    """A rule, its public defaults, and where weight decay acts: on the gradient, on theta, or inside the rule."""
+    """A rule, its public defaults, and where weight decay acts: "gradient", "theta" or inside the "rule"."""
 
     rule: Rule
     defaults: dict[str, Any] = field(default_factory=dict)
@@ -211,10 +221,13 @@ ORACLES: dict[str, Spec] = {
     "SGD": Spec(
         sgd, {"lr": 1e-3, "momentum": 0.0, "dampening": 0.0, "nesterov": False, "momentum_form": "gradient"}
     ),
-    "Adagrad": Spec(adagrad, {"lr": 1e-2, "lr_decay": 0.0, "eps": 1e-10, "average": False, **_START, **_ROOT}),
+    "Adagrad": Spec(
+        adagrad, {"lr": 1e-2, "lr_decay": 0.0, "eps": 1e-10, "average": False, **_START, **_ROOT}
+    ),
     "Adadelta": Spec(adadelta, {"lr": 1.0, "rho": 0.9, "eps": 1e-6}),
     "RMSprop": Spec(
-        rmsprop, {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False, **_START, **_ROOT}
+        rmsprop,
+        {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False, **_START, **_ROOT},
     ),
     "Rprop": Spec(rprop, {"lr": 1e-2, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0)}),
     "ASGD": Spec(asgd, {"lr": 1e-2, "lambd": 1e-4, "alpha": 0.75, "t0": 1e6}),
@@ -225,10 +238,14 @@ ORACLES: dict[str, Spec] = {
     "RAdam": Spec(radam, {**_MOMENTS, **_ROOT, **_DECOUPLE, "rectify_threshold": 5.0}),
     "Lion": Spec(lion, {"lr": 1e-4, "betas": (0.9, 0.99)}, decay="theta"),
     "SignSGD": Spec(signsgd, {"lr": 1e-3, "momentum": 0.0, **_DECOUPLE}),
-    "AdaBelief": Spec(adabelief, {**_MOMENTS, "eps": 1e-16, "amsgrad": False, "decoupled_weight_decay": True}),
+    "AdaBelief": Spec(
+        adabelief, {**_MOMENTS, "eps": 1e-16, "amsgrad": False, "decoupled_weight_decay": True}
+    ),
     "Adan": Spec(adan, {**_MOMENTS, "betas": (0.98, 0.92, 0.99)}, decay="rule"),
     "LARS": Spec(
-        lars, {"lr": 0.1, "momentum": 0.9, "trust_coefficient": 1e-3, "eps": 0.0, "weight_decay": 5e-4}, decay="rule"
+        lars,
+        {"lr": 0.1, "momentum": 0.9, "trust_coefficient": 1e-3, "eps": 0.0, "weight_decay": 5e-4},
+        decay="rule",
     ),
     "LAMB": Spec(lamb, {**_MOMENTS, "eps": 1e-6, "weight_decay": 1e-2}, decay="rule"),
 }

@@ -1,9 +1,10 @@
-"""The oracle itself, against PyTorch in float64 wherever PyTorch has the class: two formulas written apart agree."""
+"""The oracle itself, against PyTorch in float64 wherever PyTorch has the class."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from battery import STEPS, Meter, problem
 from draws import GROUP, VARIANTS, draw
 from oracle import Oracle
@@ -36,7 +37,9 @@ def test_the_oracle_is_torch(name: str, variant: int, common: bool) -> None:
         for i, tensor in enumerate(torch.tensors):
             for key, value in torch.optimizer.state[tensor].items():
                 mine = oracle.steps[i] if key == "step" else oracle.state[i][key]
-                np.testing.assert_allclose(mine, value.numpy(), rtol=1e-10, atol=1e-12, err_msg=f"state {key} of {i}")
+                np.testing.assert_allclose(
+                    mine, value.numpy(), rtol=1e-10, atol=1e-12, err_msg=f"state {key} of {i}"
+                )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,6 +47,10 @@ def test_the_oracles_defaults_are_torchs(name: str) -> None:
     torch = Witness(name, [{"params": [np.ones(1)]}], np.float64)
     (theirs,), (ours,) = torch.param_groups, Oracle(name, [np.ones(1)]).groups
     hidden = {"params", "foreach", "fused", "capturable", "differentiable"}
-    if name == "AdamW":  # torch's AdamW is Adam with the flag set; ours has no such keyword, it always decouples
+    if (
+        name == "AdamW"
+    ):  # torch's AdamW is Adam with the flag set; ours has no such keyword, it always decouples
         hidden.add("decoupled_weight_decay")
-    assert {key: ours[key] for key in theirs.keys() - hidden} == {key: theirs[key] for key in theirs.keys() - hidden}
+    assert {key: ours[key] for key in theirs.keys() - hidden} == {
+        key: theirs[key] for key in theirs.keys() - hidden
+    }

@@ -7,13 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from oracle import Oracle
 
 Vectors = list[list[float]]
 
 CASES: dict[str, tuple[str, dict[str, Any], list[float], Vectors, Vectors]] = {
     # name: rule, keywords, theta at the start, gradients, theta after each
-    "gradient form": ("SGD", {"lr": lambda k: (1.0, 0.1)[k], "momentum": 0.5}, [0.0], [[1], [1]], [[-1], [-1.15]]),
+    "gradient form": (
+        "SGD",
+        {"lr": lambda k: (1.0, 0.1)[k], "momentum": 0.5},
+        [0.0],
+        [[1], [1]],
+        [[-1], [-1.15]],
+    ),
     "step form": (
         "SGD",
         {"lr": lambda k: (1.0, 0.1)[k], "momentum": 0.5, "momentum_form": "step"},
@@ -63,7 +70,13 @@ CASES: dict[str, tuple[str, dict[str, Any], list[float], Vectors, Vectors]] = {
         [[3]],
         [[-3 / 4]],
     ),
-    "epsilon inside the root": ("Adam", {"lr": 1.0, "eps": 7.0, "eps_inside_root": True}, [0.0], [[3]], [[-3 / 4]]),
+    "epsilon inside the root": (
+        "Adam",
+        {"lr": 1.0, "eps": 7.0, "eps_inside_root": True},
+        [0.0],
+        [[3]],
+        [[-3 / 4]],
+    ),
     "Lion decays, then moves by a sign": (
         "Lion",
         {"lr": 0.1, "weight_decay": 0.5},
@@ -72,7 +85,13 @@ CASES: dict[str, tuple[str, dict[str, Any], list[float], Vectors, Vectors]] = {
         [[0.85, 0.95], [0.95 * 0.85 + 0.1, 0.95**2]],  # 0.9 * 0.02 - 0.1 * 0.3 < 0; the sign of 0 is 0
     ),
     "sign descent": ("SignSGD", {"lr": 0.1}, [1.0, 1.0, 1.0], [[-7, 0, 1e-9]], [[1.1, 1.0, 0.9]]),
-    "Signum": ("SignSGD", {"lr": 0.1, "momentum": 0.75}, [1.0], [[4], [-2]], [[0.9], [0.8]]),  # m = 1, then 1/4
+    "Signum": (
+        "SignSGD",
+        {"lr": 0.1, "momentum": 0.75},
+        [1.0],
+        [[4], [-2]],
+        [[0.9], [0.8]],
+    ),  # m = 1, then 1/4
     "AdaBelief": (
         "AdaBelief",
         {"lr": 1.0, "betas": (0.5, 0.5), "eps": 0.25},
@@ -116,7 +135,7 @@ def test_by_hand(case: str) -> None:
 
 
 def test_the_order_within_a_step() -> None:
-    """-40 is unscaled to -10, clipped to -5, then by norm to -1, negated, and meets decay and L1; then the rest."""
+    """-40 is unscaled to -10, clipped to -5, then by norm to -1, negated, then decay and L1."""
     common = {"maximize": True, "weight_decay": 0.25, "l1": 0.5, "l1_proximal": 0.125}
     oracle = Oracle("SGD", [np.array([2.0])], 0.5, clip_value=5.0, clip_norm=1.0, ema_decay=0.5, **common)
     oracle.step([np.array([-40.0])], grad_scale=4.0)

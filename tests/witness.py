@@ -1,4 +1,4 @@
-"""PyTorch as the second witness: where it has the class, and how its optimizers are driven with NumPy arrays."""
+"""PyTorch as the second witness: which classes it has, and how to drive them with arrays."""
 
 from __future__ import annotations
 
@@ -12,17 +12,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-NAMES = ("SGD", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam")
+NAMES = (
+    "SGD",
+    "Adagrad",
+    "Adadelta",
+    "RMSprop",
+    "Rprop",
+    "ASGD",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "RAdam",
+)
 
 
 def require_torch() -> Any:
-    """The torch module; without it the whole test module skips, or fails where FASTOPT_REQUIRE_TORCH=1 says so."""
+    """The torch module; without it the test module skips, or fails where FASTOPT_REQUIRE_TORCH=1."""
     try:
         return importlib.import_module("torch")
     except ImportError:
         if os.environ.get("FASTOPT_REQUIRE_TORCH") == "1":
             raise
-        pytest.skip("PyTorch is the second witness and is missing: pip install torch==2.13.0", allow_module_level=True)
+        pytest.skip("no second witness: pip install torch==2.13.0", allow_module_level=True)
 
 
 def _own(value: Any) -> bool:
@@ -51,12 +63,14 @@ class Witness:
     """A torch optimizer behind the interface of ours: arrays in, ``step(grads)``, arrays out."""
 
     def __init__(self, name: str, groups: Sequence[dict[str, Any]], dtype: Any, **options: Any) -> None:
-        """``options`` go to the constructor; torch's Adagrad reads the start of its sums there only, not in the groups."""
+        """``options`` go to the constructor; only there does torch's Adagrad read the start of its sums."""
         self.torch = require_torch()
         self.dtype = dtype
         if "initial_accumulator_value" in groups[0]:
             options = {**options, "initial_accumulator_value": groups[0]["initial_accumulator_value"]}
-        own = [{**takes(name, group), "params": [self._tensor(p) for p in group["params"]]} for group in groups]
+        own = [
+            {**takes(name, group), "params": [self._tensor(p) for p in group["params"]]} for group in groups
+        ]
         self.tensors = [p for group in own for p in group["params"]]
         self.optimizer = getattr(self.torch.optim, name)(own, **takes(name, options))
 
@@ -71,7 +85,9 @@ class Witness:
     def params(self) -> list[Any]:
         return [p.numpy() for p in self.tensors]
 
-    def step(self, grads: Sequence[Any], *, clip_value: float | None = None, clip_norm: float | None = None) -> None:
+    def step(
+        self, grads: Sequence[Any], *, clip_value: float | None = None, clip_norm: float | None = None
+    ) -> None:
         for p, g in zip(self.tensors, grads, strict=True):
             p.grad = None if g is None else self._tensor(g)
         if clip_value is not None:
