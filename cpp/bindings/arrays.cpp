@@ -1,0 +1,83 @@
+#include "bindings/arrays.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+FASTOPT_BINDINGS_BEGIN
+
+void Fingerprint::take(const View& view) {
+  data_ = view.data();
+  descr_ = view.descr();
+  axes_ = view.axes();
+  extents_.clear();
+  for (int axis = 0; axis < axes_; ++axis) {
+    extents_.push_back(view.shape(axis));
+    extents_.push_back(view.stride(axis));
+  }
+}
+
+bool is_plain_array(PyObject* object) {
+  static PyObject* const ndarray = reinterpret_cast<PyObject*>(py::detail::npy_api::get().PyArray_Type_);
+  static PyObject* const memmap = py::object(py::module_::import("numpy").attr("memmap")).release().ptr();  // kept for the process
+  const auto* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
+  return type == ndarray || type == memmap;
+}
+
+bool storage_type(PyObject* descr, bool uint16_is_bf16, engine::Dtype& out) {
+  const auto dtype = py::reinterpret_borrow<py::dtype>(descr);
+  if (dtype.byteorder() != '=' && dtype.byteorder() != '|' && !dtype.attr("isnative").cast<bool>()) return false;
+  using py::detail::npy_api;
+  switch (dtype.num()) {
+    case npy_api::NPY_FLOAT_: out = engine::Dtype::f32; return true;
+    case npy_api::NPY_DOUBLE_: out = engine::Dtype::f64; return true;
+    case 23: out = engine::Dtype::f16; return true;  // NPY_HALF, part of NumPy's binary interface
+    case npy_api::NPY_USHORT_: out = engine::Dtype::bf16; return uint16_is_bf16;
+    default: break;
+  }
+  // NumPy knows bfloat16 only through extensions such as ml_dtypes, which agree on the name.
+  out = engine::Dtype::bf16;
+  return dtype.itemsize() == 2 && dtype.attr("name").cast<std::string>() == "bfloat16";
+}
+
+Extent extent(const View& view, std::size_t item) {
+  const char* first = view.data();
+  const char* last = view.data() + item;
+  for (int axis = 0; axis < view.axes(); ++axis) {
+    if (view.shape(axis) == 0) return {first, first};
+    const std::int64_t reach = (view.shape(axis) - 1) * view.stride(axis);
+    (reach < 0 ? first : last) += reach;
+  }
+  return {first, last};
+}
+
+bool dense_axes(const View& view, std::size_t item, std::vector<Axis>& out) {
+  out.clear();
+  for (int axis = 0; axis < view.axes(); ++axis)
+    if (view.shape(axis) != 1) out.push_back({axis, view.shape(axis), view.stride(axis) < 0});
+  if (view.size() == 0) return true;
+  const auto stride = [&](const Axis& a) { return std::abs(view.stride(a.axis)); };
+  std::stable_sort(out.begin(), out.end(), [&](const Axis& a, const Axis& b) { return stride(a) > stride(b); });
+  auto expected = static_cast<std::int64_t>(item);
+  for (auto a = out.rbegin(); a != out.rend(); ++a) {
+    if (stride(*a) != expected) return false;
+    expected *= a->length;
+  }
+  return true;
+}
+
+std::string shape_text(const View& view) {
+  std::string text = "(";
+  for (int axis = 0; axis < view.axes(); ++axis) text += (axis ? ", " : "") + std::to_string(view.shape(axis));
+  return text + (view.axes() == 1 ? ",)" : ")");
+}
+
+std::string describe(PyObject* object) {
+  if (!py::isinstance<py::array>(object)) return Py_TYPE(object)->tp_name;
+  const View view(object);
+  const auto dtype = py::reinterpret_borrow<py::dtype>(view.descr());
+  std::string text = py::str(dtype).cast<std::string>() + " of shape " + shape_text(view);
+  if (!is_plain_array(object)) text = std::string(Py_TYPE(object)->tp_name) + " of " + text;
+  return text;
+}
+
+FASTOPT_BINDINGS_END

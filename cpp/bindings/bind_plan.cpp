@@ -1,0 +1,79 @@
+#include <pybind11/stl.h>
+
+#include "bindings/bound_plan.hpp"
+#include "bindings/register.hpp"
+
+FASTOPT_BINDINGS_BEGIN
+
+namespace {
+
+template <class Range, class Name>
+py::list names(const Range& range, Name&& name) {
+  py::list list;
+  for (const auto& entry : range) list.append(std::string(name(entry)));
+  return list;
+}
+
+// The registry, for Python: which rules there are, with which flags, states and hyper-parameters.
+py::list rules() {
+  const auto self = [](std::string_view name) { return name; };
+  py::list list;
+  for (const engine::Kernel& k : engine::kernels()) {
+    py::dict rule;
+    rule["name"] = std::string(k.name);
+    rule["flags"] = k.flags;
+    rule["flag_names"] = names(k.flag_names, self);
+    rule["states"] = names(k.states, [](const rules::State& s) { return s.used ? s.name : std::string_view(); });
+    rule["hypers"] = names(k.hypers, self);
+    rule["scalars"] = names(k.scalars, self);
+    list.append(rule);
+  }
+  return list;
+}
+
+std::vector<double> scalars(BoundPlan& p, int tensor) {
+  const auto lock = p.lock();
+  const std::size_t n = p.plan().group(p.plan().group_of(tensor)).kernel->scalars.size();
+  const double* values = p.plan().scalars(tensor);
+  return {values, values + n};
+}
+
+void set_scalars(BoundPlan& p, int tensor, const std::vector<double>& values) {
+  const auto lock = p.lock();
+  std::copy(values.begin(), values.end(), p.plan().scalars(tensor));
+}
+
+}  // namespace
+
+void register_plan(py::module_& m) {
+  m.def("rules", &rules, "Every rule with every set of flags.");
+  py::class_<BoundPlan>(m, "Plan", py::module_local(), "The arrays of one optimizer, and how a step changes them.")
+      .def(py::init<double, double, const std::string&, double, bool>(), py::arg("clip_value"), py::arg("clip_norm"),
+           py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"))
+      .def("add_group", &BoundPlan::add_group, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("decay_kind"))
+      .def("set_hyper", &BoundPlan::set_hyper, py::arg("group"), py::arg("name"), py::arg("value"))
+      .def("set_start", &BoundPlan::set_start, py::arg("group"), py::arg("state"), py::arg("value"), py::arg("gradient_squared"))
+      .def("set_maximize", &BoundPlan::set_maximize, py::arg("group"), py::arg("maximize"))
+      .def("check_parameters", &BoundPlan::check_parameters, py::arg("arrays"), py::arg("labels"))
+      .def("add_parameter", &BoundPlan::add_parameter, py::arg("group"), py::arg("array"), py::arg("states"), py::arg("ema"),
+           py::arg("label"))
+      .def("bind_gradients", &BoundPlan::bind_gradients, py::arg("gradients"))
+      .def("step", &BoundPlan::step, py::arg("gradients") = py::none(), py::arg("grad_scale") = 1.0,
+           py::arg("zero_gradients") = false)
+      .def("look_ahead", &BoundPlan::look_ahead)
+      .def("write_ema", &BoundPlan::write_ema)
+      .def("count", [](BoundPlan& p, int tensor) { return p.plan().count(tensor); }, py::arg("tensor"))
+      .def("set_count", [](BoundPlan& p, int tensor, std::int64_t count) { const auto lock = p.lock(); p.plan().count(tensor) = count; },
+           py::arg("tensor"), py::arg("count"))
+      .def("scalars", &scalars, py::arg("tensor"))
+      .def("set_scalars", &set_scalars, py::arg("tensor"), py::arg("values"))
+      .def_property("steps", [](BoundPlan& p) { return p.plan().steps; },
+                    [](BoundPlan& p, std::int64_t n) { const auto lock = p.lock(); p.plan().steps = n; })
+      .def_property("skipped", [](BoundPlan& p) { return p.plan().skipped; },
+                    [](BoundPlan& p, std::int64_t n) { const auto lock = p.lock(); p.plan().skipped = n; })
+      .def_property("ema_started", [](BoundPlan& p) { return p.plan().ema_started; },
+                    [](BoundPlan& p, bool started) { const auto lock = p.lock(); p.plan().ema_started = started; })
+      .def_property_readonly("norm", [](BoundPlan& p) { return p.plan().norm; });
+}
+
+FASTOPT_BINDINGS_END

@@ -1,0 +1,345 @@
+#include "bindings/bound_plan.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "threads/pool.hpp"
+
+FASTOPT_BINDINGS_BEGIN
+
+namespace {
+
+// Below this a step is over before another thread could have used the interpreter.
+constexpr std::int64_t release_gil_from = 1 << 15;
+
+engine::Options options(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay) {
+  engine::Options o;
+  o.clip_value = clip_value;
+  o.clip_norm = clip_norm;
+  o.ema_decay = ema_decay;
+  o.nonfinite = nonfinite == "skip"    ? engine::Nonfinite::skip
+                : nonfinite == "raise" ? engine::Nonfinite::raise
+                                       : engine::Nonfinite::propagate;
+  return o;
+}
+
+// The address of the first element in memory order; an axis may be walked backwards by the array.
+char* lowest(const View& view, std::size_t item) { return const_cast<char*>(extent(view, item).first); }
+
+}  // namespace
+
+BoundPlan::Lock::Lock(std::atomic<bool>& busy) : busy_(&busy) {
+  if (busy.exchange(true, std::memory_order_acquire)) {
+    busy_ = nullptr;
+    throw std::runtime_error(
+        "this optimizer is in use: step() or another call on it has not returned yet (in another thread, or around this one)");
+  }
+}
+
+BoundPlan::BoundPlan(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay,
+                     bool uint16_is_bf16)
+    : plan_(options(clip_value, clip_norm, nonfinite, ema_decay)), uint16_is_bf16_(uint16_is_bf16) {}
+
+int BoundPlan::add_group(const std::string& rule, unsigned flags, const py::dict& hypers, const std::string& decay_kind) {
+  const Lock lock(busy_);
+  engine::Group group;
+  group.kernel = engine::find_kernel(rule, flags);
+  if (group.kernel == nullptr) throw py::value_error("no rule " + rule + " with flags " + std::to_string(flags));
+  for (std::size_t i = 0; i < group.kernel->hypers.size(); ++i)
+    if (group.kernel->hypers[i] == "lr") group.lr = static_cast<int>(i);
+  group.decay_kind = decay_kind == "decoupled" ? engine::WeightDecay::decoupled
+                     : decay_kind == "rule"    ? engine::WeightDecay::in_rule
+                                               : engine::WeightDecay::coupled;
+  const int index = plan_.add_group(group);
+  for (const auto& [name, value] : hypers) {
+    double& slot = [&]() -> double& {
+      const auto key = name.cast<std::string>();
+      engine::Group& g = plan_.group(index);
+      if (key == "l1") return g.l1;
+      if (key == "l1_proximal") return g.l1_proximal;
+      if (key == "weight_decay" && g.decay_kind != engine::WeightDecay::in_rule) return g.weight_decay;
+      for (std::size_t i = 0; i < g.kernel->hypers.size(); ++i)
+        if (g.kernel->hypers[i] == key) return g.hypers[i];
+      throw py::value_error("rule " + rule + " has no hyper-parameter " + key);
+    }();
+    slot = value.cast<double>();
+  }
+  return index;
+}
+
+void BoundPlan::set_hyper(int index, const std::string& name, double value) {
+  const Lock lock(busy_);
+  engine::Group& group = plan_.group(index);
+  if (name == "l1") {
+    group.l1 = value;
+  } else if (name == "l1_proximal") {
+    group.l1_proximal = value;
+  } else if (name == "weight_decay" && group.decay_kind != engine::WeightDecay::in_rule) {
+    group.weight_decay = value;
+  } else {
+    const auto& names = group.kernel->hypers;
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) throw py::value_error("no hyper-parameter " + name);
+    group.hypers[found - names.begin()] = value;
+  }
+}
+
+void BoundPlan::set_start(int index, const std::string& state, double value, bool gradient_squared) {
+  const Lock lock(busy_);
+  engine::Group& group = plan_.group(index);
+  for (std::size_t s = 0; s < group.kernel->states.size(); ++s)
+    if (group.kernel->states[s].name == state) {
+      group.starts[s] = value;
+      group.starts_set[s] = !gradient_squared;
+      group.start_gradient_squared[s] = gradient_squared;
+    }
+}
+
+void BoundPlan::set_maximize(int group, bool maximize) {
+  const Lock lock(busy_);
+  plan_.group(group).maximize = maximize;
+}
+
+engine::Dtype BoundPlan::check_parameter(PyObject* array, const std::string& label) const {
+  const std::string expected = label + ": expected a writeable float32, float64, float16 or bfloat16 array";
+  if (!py::isinstance<py::array>(array)) throw py::type_error(expected + ", got " + describe(array));
+  if (!is_plain_array(array))
+    throw py::type_error(expected + " (exactly numpy.ndarray or numpy.memmap), got " + describe(array));
+  const View view(array);
+  engine::Dtype dtype;
+  if (!storage_type(view.descr(), uint16_is_bf16_, dtype)) throw py::type_error(expected + ", got " + describe(array));
+  const std::size_t item = engine::item_size(dtype);
+  if (!view.writeable()) throw py::value_error(label + ": expected a writeable array, got a read-only one");
+  std::vector<Axis> axes;
+  if (!dense_axes(view, item, axes))
+    throw py::value_error(label + ": expected an array without gaps or repeated elements in memory, got a view of " +
+                          describe(array) + " with other strides; pass a copy and write it back, or the array it views");
+  if (reinterpret_cast<std::uintptr_t>(lowest(view, item)) % item != 0)
+    throw py::value_error(label + ": expected an array aligned to its items of " + std::to_string(item) +
+                          " bytes, got a misaligned one");
+  return dtype;
+}
+
+void BoundPlan::check_parameters(const py::list& arrays, const std::vector<std::string>& labels) const {
+  MemoryMap memory = memory_;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const engine::Dtype dtype = check_parameter(py::object(arrays[i]).ptr(), labels[i]);
+    const int number = static_cast<int>(parameters_.size() + i);
+    const int other = memory.add(extent(View(py::object(arrays[i]).ptr()), engine::item_size(dtype)), number);
+    if (other < 0) continue;
+    const auto o = static_cast<std::size_t>(other);
+    throw py::value_error(labels[i] + ": shares memory with " +
+                          (o < parameters_.size() ? parameters_[o]->label : labels[o - parameters_.size()]) +
+                          "; every parameter must be given once and overlap no other");
+  }
+}
+
+int BoundPlan::add_parameter(int group, const py::object& array, const py::list& states, const py::object& ema,
+                             const std::string& label) {
+  const Lock lock(busy_);
+  const engine::Dtype dtype = check_parameter(array.ptr(), label);
+  const View view(array.ptr());
+  const std::size_t item = engine::item_size(dtype);
+  if (memory_.add(extent(view, item), plan_.size()) >= 0) throw py::value_error(label + ": shares memory with a parameter");
+  auto parameter = std::make_unique<Parameter>();
+  parameter->owner = array;
+  parameter->states = states;
+  parameter->ema = ema;
+  parameter->label = label;
+  parameter->fingerprint.take(view);
+  dense_axes(view, item, parameter->axes);
+  parameter->c_order = std::is_sorted(parameter->axes.begin(), parameter->axes.end(),
+                                      [](const Axis& a, const Axis& b) { return a.axis < b.axis; }) &&
+                       std::none_of(parameter->axes.begin(), parameter->axes.end(), [](const Axis& a) { return a.reversed; });
+  engine::Tensor tensor;
+  tensor.theta = lowest(view, item);
+  tensor.size = view.size();
+  tensor.dtype = dtype;
+  tensor.state_dtype = engine::computes_in_double(dtype) ? engine::Dtype::f64 : engine::Dtype::f32;
+  for (std::size_t s = 0; s < states.size(); ++s) {
+    if (states[s].is_none()) continue;
+    const View state(py::object(states[s]).ptr());
+    if (!storage_type(state.descr(), true, tensor.state_dtype)) throw py::type_error("a state has an unknown dtype");
+    tensor.states[s] = lowest(state, engine::item_size(tensor.state_dtype));
+  }
+  if (!ema.is_none()) tensor.ema = lowest(View(ema.ptr()), engine::computes_in_double(dtype) ? 8 : 4);
+  parameters_.push_back(std::move(parameter));
+  gradients_.emplace_back();
+  return plan_.add_tensor(tensor, group);
+}
+
+void BoundPlan::recheck_parameter(const Parameter& parameter) const {
+  const View view(parameter.owner.ptr());
+  if (!parameter.fingerprint.matches(view))
+    throw py::value_error(parameter.label + ": was resized, reshaped or given another dtype after the optimizer was made (now " +
+                          describe(parameter.owner.ptr()) + "); make a new optimizer");
+  if (!view.writeable()) throw py::value_error(parameter.label + ": expected a writeable array, it has become read-only");
+}
+
+void BoundPlan::bind_gradients(const py::sequence& gradients) {
+  const Lock lock(busy_);
+  const py::list list(gradients);
+  take_gradients(list, false);
+  bound_ = list;
+}
+
+void BoundPlan::take_gradients(const py::object& given, bool zero_gradients) {
+  PyObject* const list = given.ptr();
+  if (!PyList_Check(list) && !PyTuple_Check(list))
+    throw py::type_error("grads: expected a list or tuple with an array or None for each parameter, got " + describe(list));
+  const Py_ssize_t n = PySequence_Fast_GET_SIZE(list);
+  if (static_cast<std::size_t>(n) != parameters_.size())
+    throw py::value_error("grads: expected " + std::to_string(parameters_.size()) + " arrays, one for each parameter, got " +
+                          std::to_string(n));
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    recheck_parameter(*parameters_[i]);
+    take_gradient(i, PySequence_Fast_GET_ITEM(list, static_cast<Py_ssize_t>(i)), zero_gradients);
+  }
+  if (zero_gradients && !disjoint_) check_disjoint();
+}
+
+void BoundPlan::take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients) {
+  Parameter& parameter = *parameters_[i];
+  if (gradient == Py_None) {
+    gradients_[i].data = nullptr;
+    parameter.gradient_seen.forget();
+    return;
+  }
+  if (!is_plain_array(gradient) || !parameter.gradient_seen.matches(View(gradient))) inspect_gradient(i, gradient);
+  if (zero_gradients && !View(gradient).writeable())
+    throw py::value_error("grads" + parameter.label.substr(parameter.label.find('[')) +
+                          ": expected a writeable array (zero_grads=True), got a read-only one");
+}
+
+void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
+  Parameter& parameter = *parameters_[i];
+  parameter.gradient_seen.forget();
+  disjoint_ = false;
+  const View theta(parameter.owner.ptr());
+  const engine::Dtype dtype = plan_.tensor(static_cast<int>(i)).dtype;
+  const auto label = [&] { return "grads" + parameter.label.substr(parameter.label.find('[')); };
+  const auto fail = [&](const char* why = "") {
+    std::string accepted;
+    for (const auto d : {engine::Dtype::f64, engine::Dtype::f32, engine::Dtype::bf16, engine::Dtype::f16})
+      if (engine::accepts_gradient(dtype, d)) accepted += (accepted.empty() ? "" : " or ") + std::string(engine::dtype_name(d));
+    return label() + ": expected " + accepted + " of shape " + shape_text(theta) + ", got " + describe(array) + why;
+  };
+  if (!py::isinstance<py::array>(array)) throw py::type_error(fail());
+  if (!is_plain_array(array)) throw py::type_error(fail(" (only numpy.ndarray and numpy.memmap themselves are taken)"));
+  const View view(array);
+  engine::Gradient gradient;
+  if (!storage_type(view.descr(), uint16_is_bf16_, gradient.dtype) || !engine::accepts_gradient(dtype, gradient.dtype))
+    throw py::type_error(fail());
+  bool same_shape = view.axes() == theta.axes();
+  for (int axis = 0; same_shape && axis < view.axes(); ++axis) same_shape = view.shape(axis) == theta.shape(axis);
+  if (!same_shape) throw py::value_error(fail());
+
+  // the gradient's axes in the parameter's memory order; those that lie one behind the other are joined
+  const auto item = static_cast<std::int64_t>(engine::item_size(gradient.dtype));
+  gradient.data = view.data();
+  parameter.gradient_shape.clear();
+  parameter.gradient_strides.clear();
+  for (const Axis& axis : parameter.axes) {
+    std::int64_t stride = view.stride(axis.axis);
+    if (axis.reversed) {
+      gradient.data += (axis.length - 1) * stride;
+      stride = -stride;
+    }
+    if (!parameter.gradient_shape.empty() && parameter.gradient_strides.back() == stride * axis.length) {
+      parameter.gradient_shape.back() *= axis.length;
+      parameter.gradient_strides.back() = stride;
+    } else {
+      parameter.gradient_shape.push_back(axis.length);
+      parameter.gradient_strides.push_back(stride);
+    }
+  }
+  gradient.axes = static_cast<int>(parameter.gradient_shape.size());
+  gradient.shape = parameter.gradient_shape.data();
+  gradient.strides = parameter.gradient_strides.data();
+  const bool contiguous = gradient.axes == 0 || (gradient.axes == 1 && gradient.strides[0] == item);
+  gradient.dense = contiguous && reinterpret_cast<std::uintptr_t>(gradient.data) % static_cast<std::uintptr_t>(item) == 0;
+
+  const int other = memory_.overlapped(gradient, extent(view, static_cast<std::size_t>(item)), view.size());
+  if (other >= 0)
+    throw py::value_error(label() + ": shares memory with " + parameters_[static_cast<std::size_t>(other)]->label +
+                          "; a gradient must not overlap a parameter");
+  gradients_[i] = gradient;
+  parameter.gradient_seen.take(view);
+}
+
+// Zeroing writes to the gradients, so they must be disjoint: from the parameters (checked above) and from each other.
+void BoundPlan::check_disjoint() {
+  MemoryMap map;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const engine::Gradient& g = gradients_[i];
+    if (g.data == nullptr) continue;
+    const std::int64_t size = plan_.tensor(static_cast<int>(i)).size;
+    const auto item = static_cast<std::int64_t>(engine::item_size(g.dtype));
+    int other = -1;
+    const auto add = [&](const char* at, std::int64_t bytes) {
+      if (other < 0) other = map.add({at, at + bytes}, static_cast<int>(i));
+    };
+    if (g.dense) {
+      add(g.data, size * item);
+    } else {
+      engine::for_each_run(g, 0, size, [&](const char* at, std::int64_t count, std::int64_t stride) {
+        if (stride == item) return add(at, count * item);
+        for (std::int64_t k = 0; k < count && other < 0; ++k) add(at + k * stride, item);
+      });
+    }
+    if (other >= 0) {
+      const auto name = [&](std::size_t k) {
+        return "grads" + parameters_[k]->label.substr(parameters_[k]->label.find('['));
+      };
+      throw py::value_error(name(i) + ": shares memory with " + (other == static_cast<int>(i) ? "itself" : name(static_cast<std::size_t>(other))) +
+                            "; zero_grads=True needs gradients that overlap nothing");
+    }
+  }
+  disjoint_ = true;
+}
+
+void BoundPlan::step(const py::object& given, double grad_scale, bool zero_gradients) {
+  Lock lock(busy_);
+  if (!(grad_scale > 0) || !std::isfinite(grad_scale))
+    throw py::value_error("grad_scale: expected a positive finite number, got " + py::repr(py::float_(grad_scale)).cast<std::string>());
+  if (given.is_none() && !bound_) throw py::type_error("grads: missing; pass a list of gradient arrays or bind them once with bind_grads()");
+  const py::object gradients = given.is_none() ? bound_ : given;
+  take_gradients(gradients, zero_gradients);
+  engine::Outcome outcome;
+  if (plan_.elements() < release_gil_from) {
+    const threads::Running running;
+    outcome = plan_.step(gradients_, grad_scale, zero_gradients);
+  } else {
+    // another thread may change the list meanwhile, so every array is held
+    std::vector<py::object> held;
+    for (std::size_t i = 0; i < parameters_.size(); ++i)
+      held.push_back(py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(gradients.ptr(), static_cast<Py_ssize_t>(i))));
+    {
+      const py::gil_scoped_release unlocked;
+      const threads::Running running;
+      outcome = plan_.step(gradients_, grad_scale, zero_gradients);
+      lock.release();  // not held while waiting for the GIL
+    }
+  }
+  if (outcome.status == engine::Outcome::nonfinite) raise_nonfinite(outcome.tensor);
+}
+
+void BoundPlan::write_ema() {
+  const Lock lock(busy_);
+  for (const auto& parameter : parameters_) recheck_parameter(*parameter);
+  plan_.write_ema();
+}
+
+void BoundPlan::look_ahead() {
+  const Lock lock(busy_);
+  for (const auto& parameter : parameters_) recheck_parameter(*parameter);
+  plan_.look_ahead();
+}
+
+void BoundPlan::raise_nonfinite(int tensor) const {
+  const std::string& label = parameters_[static_cast<std::size_t>(tensor)]->label;
+  throw py::value_error("grads" + label.substr(label.find('[')) +
+                        ": holds NaN or infinity (nonfinite=\"raise\"); nothing was changed");
+}
+
+FASTOPT_BINDINGS_END

@@ -1,0 +1,17 @@
+// The extension module of one CPU level. It only registers.
+#include "bindings/register.hpp"
+
+#define FASTOPT_JOIN2(a, b) a##b
+#define FASTOPT_JOIN(a, b) FASTOPT_JOIN2(a, b)
+#define FASTOPT_TEXT2(a) #a
+#define FASTOPT_TEXT(a) FASTOPT_TEXT2(a)
+
+PYBIND11_MODULE(FASTOPT_MODULE, m, pybind11::mod_gil_not_used()) {
+  m.doc() = "The engine of fastopt, compiled for one CPU level. Private: use the package fastopt.";
+  m.attr("level") = FASTOPT_TEXT(FASTOPT_LEVEL);
+  m.attr("compiler") = FASTOPT_COMPILER;
+  m.attr("flags") = FASTOPT_FLAGS;
+  fastopt::bindings::register_plan(m);
+  fastopt::bindings::register_threads(m);
+  fastopt::bindings::register_floor(m);
+}

@@ -1,0 +1,13 @@
+// What the module is made of, a function for each topic.
+#pragma once
+#include <pybind11/pybind11.h>
+
+#include "bindings/level.hpp"
+
+FASTOPT_BINDINGS_BEGIN
+
+void register_plan(pybind11::module_& m);
+void register_threads(pybind11::module_& m);
+void register_floor(pybind11::module_& m);
+
+FASTOPT_BINDINGS_END

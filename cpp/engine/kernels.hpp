@@ -1,0 +1,55 @@
+// The rules as data: one Kernel for every rule and every valid set of its flags.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "engine/lanes.hpp"
+#include "rules/rule.hpp"
+
+namespace fastopt::engine {
+
+inline constexpr int max_states = 4, max_hypers = 12, max_scalars = 2, max_coefs = 16, max_sums = 2;
+
+// Updates n elements in place; `states` holds a pointer for each state of the rule, null where the flags do not use it.
+template <class T>
+using Update = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs);
+
+// The first phase of a rule that needs sums over the whole tensor: adds the squares of what it wants summed to `lanes`.
+template <class T>
+using Reduce = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, Lanes* lanes);
+
+struct Kernel {
+  std::string_view name;
+  unsigned flags;
+  std::span<const std::string_view> flag_names, hypers, scalars;
+  std::span<const rules::State> states;
+  const double* first_scalars;
+  int coefs, sums;
+  bool reads_gradient;        // in `update`, if there are sums
+  bool reduce_writes_states;  // then a state gets its first value before `reduce`, else before `update`
+  void (*prepare)(const double* hypers, std::int64_t t, double* scalars, double* coefs);
+  rules::Start (*start)(std::size_t state, const double* hypers);
+  double (*look_ahead)(const double* hypers);  // null: the rule has no momentum to look ahead along
+  void (*finish)(double* coefs, const double* sums);
+  Update<float> update_f32;
+  Update<double> update_f64;
+  Reduce<float> reduce_f32;
+  Reduce<double> reduce_f64;
+
+  template <class T>
+  auto update() const {
+    if constexpr (sizeof(T) == 4) return update_f32; else return update_f64;
+  }
+  template <class T>
+  auto reduce() const {
+    if constexpr (sizeof(T) == 4) return reduce_f32; else return reduce_f64;
+  }
+};
+
+std::span<const Kernel> kernels();
+
+// Null if there is no such rule or the flags do not go together.
+const Kernel* find_kernel(std::string_view rule, unsigned flags);
+
+}  // namespace fastopt::engine

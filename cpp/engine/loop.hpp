@@ -1,0 +1,95 @@
+// A rule over arrays: load to locals, apply the rule, store. The compiler vectorises these loops (checked by
+// tests/test_disassembly.py); everything else of a step happens in other loops, before and after (walk.hpp).
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "engine/kernels.hpp"
+#include "engine/lanes.hpp"
+
+#if defined(__clang__)
+#define FASTOPT_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define FASTOPT_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define FASTOPT_INDEPENDENT __pragma(loop(ivdep))
+#endif
+
+namespace fastopt::engine {
+
+template <class Rule, class T>
+struct Loop {
+  using Coefs = typename Rule::template Coefs<T>;
+  static constexpr std::size_t n_states = Rule::states.size();
+  using Indices = std::make_index_sequence<n_states>;
+
+  static Coefs unpack(const T* coefs) {
+    std::array<T, sizeof(Coefs) / sizeof(T)> values;
+    std::copy_n(coefs, values.size(), values.begin());
+    return std::bit_cast<Coefs>(values);
+  }
+
+  template <std::size_t I>
+  static T load(T* state, std::int64_t i) {
+    if constexpr (Rule::states[I].used) return state[i];
+    return T(0);
+  }
+  template <std::size_t I>
+  static void store(T* state, std::int64_t i, T value) {
+    if constexpr (Rule::states[I].used) state[i] = value;
+  }
+
+  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs) {
+    update(theta, g, states, n, unpack(coefs), Indices{});
+  }
+
+  template <std::size_t... I>
+  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs c, std::index_sequence<I...>) {
+    [[maybe_unused]] const std::array<T*, n_states> s = {states[I]...};
+    FASTOPT_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) {
+      T value = theta[i];
+      [[maybe_unused]] std::array<T, n_states> local = {load<I>(s[I], i)...};
+      Rule::update(value, g[i], local[I]..., c);
+      (store<I>(s[I], i, local[I]), ...);
+      theta[i] = value;
+    }
+  }
+
+  static constexpr bool reduce_writes_states = requires { requires Rule::reduce_writes_states; };
+
+  static void reduce(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, Lanes* lanes)
+    requires(requires { Rule::sums; })
+  {
+    reduce(theta, g, states, n, unpack(coefs), lanes, Indices{});
+  }
+
+  // Blocks of the values whose squares are wanted stay in L1 between the rule's loop and the sums'.
+  template <std::size_t... I>
+  static void reduce(T* theta, const T* g, [[maybe_unused]] T* const* states, std::int64_t n, const Coefs c, Lanes* lanes,
+                     std::index_sequence<I...>) {
+    constexpr std::int64_t block = 512;
+    [[maybe_unused]] const std::array<T*, n_states> s = {states[I]...};
+    alignas(64) T x[Rule::sums][block];
+    for (std::int64_t begin = 0; begin < n; begin += block) {
+      const std::int64_t end = std::min(begin + block, n);
+      FASTOPT_INDEPENDENT
+      for (std::int64_t i = begin; i < end; ++i) {
+        T out[Rule::sums];
+        if constexpr (reduce_writes_states) {
+          std::array<T, n_states> local = {load<I>(s[I], i)...};
+          Rule::reduce(theta[i], g[i], local[I]..., c, out);
+          (store<I>(s[I], i, local[I]), ...);
+        } else {
+          Rule::reduce(theta[i], g[i], c, out);
+        }
+        for (int k = 0; k < Rule::sums; ++k) x[k][i - begin] = out[k];
+      }
+      for (int k = 0; k < Rule::sums; ++k) lanes[k].add_squares(x[k], end - begin);
+    }
+  }
+};
+
+}  // namespace fastopt::engine

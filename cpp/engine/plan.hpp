@@ -1,0 +1,132 @@
+// The plan: everything that a step needs and that does not change between steps, validated once. It knows addresses,
+// sizes, dtypes and numbers; who owns the memory and whether it is still what it was is the bindings' concern.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/norm.hpp"
+
+namespace fastopt::engine {
+
+enum class WeightDecay : std::uint8_t { coupled, decoupled, in_rule };
+enum class Nonfinite : std::uint8_t { propagate, skip, raise };
+
+// Of one parameter group. `hypers` are the rule's, in its order.
+struct Group {
+  const Kernel* kernel = nullptr;
+  double hypers[max_hypers] = {};
+  double weight_decay = 0, l1 = 0, l1_proximal = 0;
+  WeightDecay decay_kind = WeightDecay::coupled;
+  bool maximize = false;
+  int lr = 0;                                    // index of "lr" in hypers
+  double starts[max_states] = {};                // constant first values that the rule leaves to the user
+  bool starts_set[max_states] = {};
+  bool start_gradient_squared[max_states] = {};  // ... or the square of the first gradient
+};
+
+struct Options {
+  double clip_value = 0, clip_norm = 0;  // 0: none
+  Nonfinite nonfinite = Nonfinite::propagate;
+  double ema_decay = -1;  // < 0: none
+};
+
+struct Outcome {
+  enum Status { applied, skipped, nonfinite } status = applied;
+  int tensor = -1;  // the first with a non-finite gradient
+};
+
+class Plan {
+ public:
+  explicit Plan(const Options& options) : options_(options) {}
+
+  int add_group(const Group& group);
+  int add_tensor(const Tensor& tensor, int group);
+
+  Group& group(int i) { return groups_[static_cast<std::size_t>(i)]; }
+  Tensor& tensor(int i) { return tensors_[static_cast<std::size_t>(i)]; }
+  int group_of(int tensor) const { return group_of_[static_cast<std::size_t>(tensor)]; }
+  int size() const { return static_cast<int>(tensors_.size()); }
+  std::int64_t elements() const { return elements_; }
+  const Options& options() const { return options_; }
+
+  // One update of every tensor that has a gradient. Nothing was modified unless the status is `applied`.
+  Outcome step(std::span<const Gradient> gradients, double grad_scale, bool zero_gradients);
+
+  // Moves every parameter to the point where a rule with momentum wants its gradient (Nesterov's look-ahead).
+  void look_ahead();
+  // Every parameter becomes its average.
+  void write_ema();
+
+  // What a tensor carries from step to step besides its states.
+  std::int64_t& count(int tensor) { return counts_[static_cast<std::size_t>(tensor)]; }
+  double* scalars(int tensor) { return scalars_[static_cast<std::size_t>(tensor)].values; }
+
+  std::int64_t steps = 0, skipped = 0;
+  double norm = -1;          // of the last step's gradients; < 0 if it needed none
+  bool ema_started = false;  // the first applied step copies
+
+ private:
+  struct Scalars {
+    double values[max_scalars] = {};
+    bool operator==(const Scalars&) const = default;
+  };
+  // The numbers of one (group, step count, scalars): formed once per step, in double.
+  struct Prepared {
+    int group = -1;
+    std::int64_t t = 0;
+    Scalars before, after;
+    double coefs[max_coefs] = {};
+    Pass<float> f32;
+    Pass<double> f64;
+    template <class T>
+    Pass<T>& pass() {
+      if constexpr (sizeof(T) == 4) return f32; else return f64;
+    }
+  };
+  struct Item {  // a tensor that this step touches
+    int tensor, prepared;
+  };
+  struct Piece {  // a part of an item that one thread walks at once
+    int item;
+    std::int64_t begin, end;
+  };
+
+  bool needs_norm() const { return options_.clip_norm > 0 || options_.nonfinite != Nonfinite::propagate; }
+  void collect(std::span<const Gradient> gradients);
+  int prepare(int tensor);
+  void fill(Prepared& prepared, const Group& group) const;
+  template <class T>
+  void fill_pass(Pass<T>& pass, const Prepared& prepared, const Group& group) const;
+  void cut(std::int64_t length);
+  template <class F>
+  void for_each_piece(std::int64_t length, double bytes_per_element, F&& f);
+  Outcome read_pass(std::span<const Gradient> gradients);
+  void reduce_phase(std::span<const Gradient> gradients);
+  void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
+  void average_rest(std::span<const Gradient> gradients);
+  void commit();
+
+  Options options_;
+  std::vector<Group> groups_;
+  std::vector<Tensor> tensors_;
+  std::vector<int> group_of_;
+  std::vector<std::int64_t> counts_;
+  std::vector<Scalars> scalars_;
+  std::int64_t elements_ = 0;
+  bool any_sums_ = false;
+
+  // of the step under way; kept for their memory
+  double unscale_ = 1, clip_by_ = 1;
+  std::vector<Prepared> prepared_;
+  std::size_t n_prepared_ = 0;
+  std::vector<Item> items_;
+  std::vector<Piece> pieces_;
+  std::vector<int> chunks_;  // first piece of each chunk, and the end
+  std::vector<SquareSum> square_sums_;
+  std::vector<std::array<double, max_sums>> rule_sums_;
+};
+
+}  // namespace fastopt::engine

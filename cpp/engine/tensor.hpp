@@ -1,0 +1,91 @@
+// What the engine knows of memory: addresses, sizes, dtypes. NumPy is one way to get them; owners are kept elsewhere.
+#pragma once
+#include <cstdint>
+
+#include "engine/convert.hpp"
+#include "engine/dtype.hpp"
+#include "engine/kernels.hpp"
+
+namespace fastopt::engine {
+
+inline constexpr int max_axes = 64;  // NumPy 2's limit
+
+// A parameter and what belongs to it: dense memory, in any order of axes. Elements are numbered in memory order.
+struct Tensor {
+  char* theta = nullptr;
+  std::int64_t size = 0;
+  Dtype dtype = Dtype::f32, state_dtype = Dtype::f32;
+  char* states[max_states] = {};  // of state_dtype, in the parameter's memory order; null where the rule has none
+  char* ema = nullptr;            // float, or double for f64 parameters; null without EMA
+};
+
+// A gradient as the parameter's elements meet it. Dense: element i is data[i]. Otherwise the axes, outermost first in the
+// parameter's memory order, and byte strides, which may be zero, negative or not a multiple of the item.
+struct Gradient {
+  char* data = nullptr;  // null: leave this tensor alone
+  Dtype dtype = Dtype::f32;
+  bool dense = true;
+  int axes = 0;
+  const std::int64_t* shape = nullptr;
+  const std::int64_t* strides = nullptr;
+};
+
+// Calls f(address, count, stride) for the runs of the innermost axis that hold elements [begin, begin + n).
+template <class F>
+inline void for_each_run(const Gradient& g, std::int64_t begin, std::int64_t n, F&& f) {
+  if (g.axes == 0) {
+    if (n > 0) f(g.data, std::int64_t{1}, std::int64_t{0});
+    return;
+  }
+  std::int64_t index[max_axes];
+  char* address = g.data;
+  for (int axis = g.axes - 1; axis >= 0; --axis) {
+    index[axis] = begin % g.shape[axis];
+    begin /= g.shape[axis];
+    address += index[axis] * g.strides[axis];
+  }
+  const int inner = g.axes - 1;
+  while (n > 0) {
+    const std::int64_t count = n < g.shape[inner] - index[inner] ? n : g.shape[inner] - index[inner];
+    f(address, count, g.strides[inner]);
+    n -= count;
+    address += count * g.strides[inner];
+    index[inner] += count;
+    for (int axis = inner; axis > 0 && index[axis] == g.shape[axis]; --axis) {
+      address += g.strides[axis - 1] - index[axis] * g.strides[axis];
+      index[axis] = 0;
+      ++index[axis - 1];
+    }
+  }
+}
+
+// Elements [begin, begin + n) of the gradient in the type of computation.
+template <class T>
+inline void load_gradient(const Gradient& g, std::int64_t begin, std::int64_t n, T* to) {
+  dispatch(g.dtype, [&](auto tag) {
+    using S = decltype(tag);
+    if (g.dense) return load(reinterpret_cast<const S*>(g.data) + begin, to, n);
+    for_each_run(g, begin, n, [&](const char* from, std::int64_t count, std::int64_t stride) {
+      for (std::int64_t i = 0; i < count; ++i, from += stride) {
+        S item;  // copied by bytes: a view may start anywhere
+        std::memcpy(&item, from, sizeof item);
+        to[i] = load_one<T>(item);
+      }
+      to += count;
+    });
+  });
+}
+
+// All bits of zero are +0 in every dtype.
+inline void zero_gradient(const Gradient& g, std::int64_t begin, std::int64_t n) {
+  const auto item = static_cast<std::int64_t>(item_size(g.dtype));
+  if (g.dense) {
+    std::memset(g.data + begin * item, 0, static_cast<std::size_t>(n * item));
+    return;
+  }
+  for_each_run(g, begin, n, [&](char* to, std::int64_t count, std::int64_t stride) {
+    for (std::int64_t i = 0; i < count; ++i, to += stride) std::memset(to, 0, static_cast<std::size_t>(item));
+  });
+}
+
+}  // namespace fastopt::engine

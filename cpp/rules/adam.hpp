@@ -1,0 +1,40 @@
+// Adam. Kingma & Ba 2015 (arXiv:1412.6980), Algorithm 1; AMSGrad: Reddi, Kale & Kumar 2018 (arXiv:1904.09237), Algorithm 2.
+// AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) is this rule after the engine's decoupled decay.
+// As in torch.optim.Adam: epsilon is added to the corrected root, and AMSGrad takes the maximum of the uncorrected v.
+#pragma once
+#include "rules/rule.hpp"
+
+namespace fastopt::rules {
+
+template <unsigned Flags>
+struct Adam {
+  static constexpr std::string_view name = "adam";
+  static constexpr Names<2> flags = {"amsgrad", "eps_inside_root"};
+  static constexpr bool amsgrad = Flags & 1, eps_inside_root = Flags & 2;
+  static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq"}, State{"max_exp_avg_sq", amsgrad}};
+  struct Hypers {
+    double lr, beta1, beta2, eps;
+  };
+  static constexpr Names<4> hypers = {"lr", "beta1", "beta2", "eps"};
+  template <class T>
+  struct Coefs {
+    T step, beta1, rest1, beta2, rest2, correct2, eps;
+  };
+
+  static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
+    const double c1 = bias_correction(h.beta1, t), c2 = bias_correction(h.beta2, t);
+    return {h.lr / c1, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, eps_inside_root ? 1 / c2 : 1 / std::sqrt(c2), h.eps};
+  }
+
+  template <class T>
+  static void update(T& theta, T g, T& m, T& v, T& v_max, const Coefs<T>& c) {
+    m = ema(m, g, c.beta1, c.rest1);
+    v = ema(v, g * g, c.beta2, c.rest2);
+    if constexpr (amsgrad) v_max = max(v_max, v);
+    const T second = amsgrad ? v_max : v;
+    const T denominator = eps_inside_root ? std::sqrt(second * c.correct2 + c.eps) : std::sqrt(second) * c.correct2 + c.eps;
+    theta -= c.step * m / denominator;
+  }
+};
+
+}  // namespace fastopt::rules

@@ -1,0 +1,293 @@
+#include "threads/pool.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#include <signal.h>
+#define FASTOPT_HAS_FORK 1
+#endif
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+namespace fastopt::threads {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int max_threads = 256;
+constexpr auto spin_time = std::chrono::microseconds(50);  // a worker after work: longer than the gap between two steps of a loop
+constexpr double hot_cost_ns = 2e3;       // handing a region to workers that still spin
+constexpr double straggler_ns = 150e3;    // a claimed chunk that outlasts the caller's own work by this was descheduled
+constexpr int longest_pause = 4096;       // regions run alone after repeated stragglers
+
+inline void relax() noexcept {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+double since(Clock::time_point start) noexcept {
+  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+}
+
+// A participant's own range of chunks. The epoch shares the word with the position, so a worker that slept through the
+// end of its region cannot claim from the next one with what it has read of the last.
+struct alignas(64) Range {
+  std::atomic<std::uint64_t> next{0};  // epoch << 32 | position
+  std::atomic<std::uint32_t> end{0};
+};
+
+class Pool {
+ public:
+  int size() const noexcept { return size_.load(std::memory_order_relaxed); }
+
+  void set_size(int threads) {
+    acquire();
+    join();
+    size_ = std::clamp(threads, 1, max_threads);
+    release();
+  }
+
+  void run(std::int64_t chunks, double serial_ns, void* context, Body body) {
+    if (!worth_sharing(chunks, serial_ns) || busy_.exchange(true, std::memory_order_acquire)) {
+      serial_.fetch_add(1, std::memory_order_relaxed);
+      for (std::int64_t chunk = 0; chunk < chunks; ++chunk) body(context, chunk, 0);
+      return;
+    }
+    start_workers();
+    share(chunks, context, body);
+    release();
+  }
+
+  void acquire() noexcept {
+    while (busy_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
+  }
+  void release() noexcept { busy_.store(false, std::memory_order_release); }
+
+  void enter() noexcept {
+    for (;;) {
+      running_.fetch_add(1, std::memory_order_acquire);
+      if (!closed_.load(std::memory_order_acquire)) return;
+      running_.fetch_sub(1, std::memory_order_release);
+      while (closed_.load(std::memory_order_acquire)) std::this_thread::yield();
+    }
+  }
+  void leave() noexcept { running_.fetch_sub(1, std::memory_order_release); }
+
+  // fork(): no step is running and no worker alive while the process is copied.
+  void before_fork() noexcept {
+    closed_ = true;
+    while (running_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+    acquire();
+    join();
+  }
+  void after_fork() noexcept {
+    release();
+    closed_ = false;
+  }
+
+  Statistics statistics() const noexcept {
+    return {parallel_.load(), serial_.load(), stragglers_.load(), wake_ns_.load()};
+  }
+
+ private:
+  // Hot workers cost next to nothing. Sleeping ones cost the caller a system call and arrive late by `wake_ns`; in that
+  // time a small region would already be done.
+  bool worth_sharing(std::int64_t chunks, double serial_ns) noexcept {
+    const int threads = size();
+    if (threads < 2 || chunks < 2) return false;
+    const bool hot = spinning_.load(std::memory_order_relaxed) > 0;
+    if (serial_ns < (hot ? 4 * hot_cost_ns : 4 * wake_ns_.load(std::memory_order_relaxed))) return false;
+    int pause = pause_.load(std::memory_order_relaxed);
+    if (pause > 0) {
+      pause_.store(pause - 1, std::memory_order_relaxed);
+      return false;
+    }
+    return true;
+  }
+
+  void start_workers() {
+    const int wanted = size() - 1;
+    while (static_cast<int>(workers_.size()) < wanted) {
+      const int worker = static_cast<int>(workers_.size()) + 1;
+      // A signal meant for Python must interrupt Python's threads, not ours.
+#if FASTOPT_HAS_FORK
+      sigset_t all, old;
+      sigfillset(&all);
+      pthread_sigmask(SIG_SETMASK, &all, &old);
+#endif
+      try {
+        workers_.emplace_back([this, worker, epoch = epoch_.load()] { work(worker, epoch); });
+      } catch (...) {  // no more threads to be had: the region runs with those we have
+        size_ = static_cast<int>(workers_.size()) + 1;
+      }
+#if FASTOPT_HAS_FORK
+      pthread_sigmask(SIG_SETMASK, &old, nullptr);
+#endif
+      if (static_cast<int>(workers_.size()) < worker) return;
+    }
+  }
+
+  void join() noexcept {
+    {
+      std::lock_guard lock(sleep_mutex_);
+      stop_ = true;
+    }
+    sleep_.notify_all();
+    for (auto& worker : workers_) worker.join();
+    workers_.clear();
+    stop_ = false;
+  }
+
+  void share(std::int64_t chunks, void* context, Body body) noexcept {
+    const int width = static_cast<int>(std::min<std::int64_t>(static_cast<std::int64_t>(workers_.size()) + 1, chunks));
+    publish(chunks, width, context, body);
+    const bool woke = wake();
+    work_on(epoch_.load(std::memory_order_relaxed), 0);
+    const auto finished = Clock::now();
+    await(chunks);
+    const double waited = since(finished);
+    parallel_.fetch_add(1, std::memory_order_relaxed);
+    learn(woke, waited);
+  }
+
+  void publish(std::int64_t chunks, int width, void* context, Body body) noexcept {
+    body_.store(body, std::memory_order_relaxed);
+    context_.store(context, std::memory_order_relaxed);
+    width_.store(width, std::memory_order_relaxed);
+    done_.store(0, std::memory_order_relaxed);
+    first_claim_.store(0, std::memory_order_relaxed);
+    const std::uint64_t epoch = (epoch_.load(std::memory_order_relaxed) + 1) & 0xffffffffu;
+    for (int p = 0; p < width; ++p) {
+      ranges_[p].end.store(static_cast<std::uint32_t>(chunks * (p + 1) / width), std::memory_order_relaxed);
+      ranges_[p].next.store(epoch << 32 | static_cast<std::uint64_t>(chunks * p / width), std::memory_order_release);
+    }
+    started_ = Clock::now();
+    epoch_.store(epoch, std::memory_order_seq_cst);
+  }
+
+  bool wake() noexcept {
+    if (sleeping_.load(std::memory_order_seq_cst) == 0) return false;
+    { std::lock_guard lock(sleep_mutex_); }  // a worker between its last look and its sleep holds this
+    sleep_.notify_all();
+    return true;
+  }
+
+  void work_on(std::uint64_t epoch, int self) noexcept {
+    const int width = width_.load(std::memory_order_relaxed);
+    for (int i = 0; i < width; ++i) {
+      Range& range = ranges_[(self + i) % width];
+      std::uint64_t next = range.next.load(std::memory_order_acquire);
+      while (next >> 32 == epoch && static_cast<std::uint32_t>(next) < range.end.load(std::memory_order_relaxed)) {
+        const Body body = body_.load(std::memory_order_relaxed);
+        void* const context = context_.load(std::memory_order_relaxed);
+        if (!range.next.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel)) continue;
+        if (self != 0 && first_claim_.load(std::memory_order_relaxed) == 0)
+          first_claim_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+        body(context, static_cast<std::uint32_t>(next), self);
+        done_.fetch_add(1, std::memory_order_release);
+        next = range.next.load(std::memory_order_acquire);
+      }
+    }
+  }
+
+  void await(std::int64_t chunks) noexcept {
+    for (int i = 0; done_.load(std::memory_order_acquire) < chunks; ++i)
+      i < 2000 ? relax() : std::this_thread::yield();  // a descheduled worker may need this very processor
+  }
+
+  void learn(bool woke, double waited) noexcept {
+    if (woke) {
+      const auto claim = first_claim_.load(std::memory_order_relaxed);
+      const double started = static_cast<double>(started_.time_since_epoch().count());
+      const double latency = claim > 0 ? static_cast<double>(claim) - started : since(started_);
+      wake_ns_.store(0.9 * wake_ns_.load(std::memory_order_relaxed) + 0.1 * std::clamp(latency, 5e3, 1e6),
+                     std::memory_order_relaxed);
+    }
+    if (waited > straggler_ns) {
+      stragglers_.fetch_add(1, std::memory_order_relaxed);
+      patience_ = std::min(2 * patience_ + 8, longest_pause);
+      pause_.store(patience_, std::memory_order_relaxed);
+    } else if (patience_ > 0) {
+      --patience_;
+    }
+  }
+
+  void work(int self, std::uint64_t seen) noexcept {
+    for (;;) {
+      spinning_.fetch_add(1, std::memory_order_relaxed);
+      const auto start = Clock::now();
+      std::uint64_t epoch = epoch_.load(std::memory_order_seq_cst);
+      while (epoch == seen && !stop_.load(std::memory_order_relaxed) && Clock::now() - start < spin_time) {
+        for (int i = 0; i < 16; ++i) relax();
+        epoch = epoch_.load(std::memory_order_seq_cst);
+      }
+      spinning_.fetch_sub(1, std::memory_order_relaxed);
+      if (epoch == seen) {
+        std::unique_lock lock(sleep_mutex_);
+        sleeping_.fetch_add(1, std::memory_order_seq_cst);
+        sleep_.wait(lock, [&] { return (epoch = epoch_.load(std::memory_order_seq_cst)) != seen || stop_.load(); });
+        sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+      }
+      if (stop_.load()) return;
+      seen = epoch;
+      work_on(epoch, self);
+    }
+  }
+
+  std::atomic<int> size_{1};
+  std::vector<std::thread> workers_;
+  std::atomic<bool> busy_{false}, closed_{false}, stop_{false};
+  std::atomic<int> running_{0};
+
+  alignas(64) std::atomic<std::uint64_t> epoch_{0};
+  std::atomic<Body> body_{nullptr};
+  std::atomic<void*> context_{nullptr};
+  std::atomic<int> width_{1};
+  Clock::time_point started_;
+  alignas(64) std::atomic<std::int64_t> done_{0};
+  std::atomic<Clock::rep> first_claim_{0};
+  Range ranges_[max_threads];
+
+  alignas(64) std::atomic<int> spinning_{0}, sleeping_{0};
+  std::mutex sleep_mutex_;
+  std::condition_variable sleep_;
+
+  std::atomic<double> wake_ns_{50e3};  // before the first measurement: what a busy virtual machine shows
+  std::atomic<int> pause_{0};
+  int patience_ = 0;
+  std::atomic<std::int64_t> parallel_{0}, serial_{0}, stragglers_{0};
+};
+
+// Never destroyed: daemon threads of Python may still be inside a step while the process exits.
+Pool& pool() {
+  static Pool& instance = *[] {
+    auto* created = new Pool;
+#if FASTOPT_HAS_FORK
+    pthread_atfork([] { pool().before_fork(); }, [] { pool().after_fork(); }, [] { pool().after_fork(); });
+#endif
+    return created;
+  }();
+  return instance;
+}
+
+}  // namespace
+
+int size() noexcept { return pool().size(); }
+void set_size(int threads) { pool().set_size(threads); }
+void run(std::int64_t chunks, double serial_ns, void* context, Body body) { pool().run(chunks, serial_ns, context, body); }
+Running::Running() noexcept { pool().enter(); }
+Running::~Running() { pool().leave(); }
+Statistics statistics() noexcept { return pool().statistics(); }
+
+}  // namespace fastopt::threads
