@@ -1,0 +1,34 @@
+"""fastopt: the CPU optimizer engine.
+
+Fused C++ kernels apply an optimizer's update to NumPy arrays in place, in one pass over memory:
+
+>>> import numpy as np, fastopt
+>>> w = np.ones(3, dtype=np.float32)
+>>> opt = fastopt.AdamW([w], lr=0.1)
+>>> opt.step([2 * w])          # w itself has changed
+>>> w
+array([0.899, 0.899, 0.899], dtype=float32)
+"""
+
+from __future__ import annotations
+
+from fastopt import schedules
+from fastopt._threads import get_num_threads, set_num_threads
+from fastopt.optim import *
+from fastopt.optim import __all__ as _optimizer_names
+from fastopt.optimizer import Optimizer
+
+__version__ = "0.1.0"
+
+
+def optimizers() -> dict[str, type[Optimizer]]:
+    """Every optimizer class under its name in lower case.
+
+    >>> import fastopt
+    >>> fastopt.optimizers()["adamw"]
+    <class 'fastopt.optim.adamw.AdamW'>
+    """
+    return {name.lower(): globals()[name] for name in _optimizer_names}
+
+
+__all__ = ["Optimizer", "get_num_threads", "optimizers", "schedules", "set_num_threads", *_optimizer_names]

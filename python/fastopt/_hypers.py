@@ -1,0 +1,98 @@
+"""Hyper-parameters: what values are allowed, and what the engine calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastopt._checks import flag, real
+
+__all__ = ["COMMON", "Hyper", "boolean", "choice", "lr", "non_negative", "pair", "positive", "start", "unit"]
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """One keyword of an optimizer's groups."""
+
+    check: Callable[[str, Any], Any]  # name, value -> the value, normalised; raises TypeError or ValueError
+    native: Callable[[str, Any], Mapping[str, float]] = lambda name, value: {name: value}
+    fixed: bool = False  # chooses the formula, so it cannot change once states exist
+
+
+
+
+
+
+def non_negative() -> Hyper:
+    """A finite number >= 0."""
+    return Hyper(lambda name, value: real(name, value, minimum=0.0))
+
+
+def positive() -> Hyper:
+    """A finite number > 0."""
+    return Hyper(lambda name, value: real(name, value, minimum=0.0, open_low=True))
+
+
+def unit(*, closed: bool = False) -> Hyper:
+    """A number in [0, 1), or in [0, 1]."""
+    return Hyper(lambda name, value: real(name, value, minimum=0.0, maximum=1.0, open_high=not closed))
+
+
+def pair(*names: str, check: Callable[[str, tuple[Any, ...]], tuple[Any, ...]] | None = None) -> Hyper:
+    """A tuple of numbers in [0, 1) (or whatever `check` wants), known to the engine by these names."""
+
+    def checked(name: str, value: Any) -> tuple[Any, ...]:
+        if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != len(names):
+            raise ValueError(f"{name}: expected {len(names)} numbers, got {value!r}")
+        if check is not None:
+            return check(name, tuple(value))
+        return tuple(
+            real(f"{name}[{i}]", v, minimum=0.0, maximum=1.0, open_high=True) for i, v in enumerate(value)
+        )
+
+    return Hyper(checked, lambda _, values: dict(zip(names, values, strict=True)))
+
+
+def boolean(*, fixed: bool = True) -> Hyper:
+    """True or False; fixed once the group exists unless said otherwise."""
+    return Hyper(flag, lambda name, value: {}, fixed)
+
+
+def choice(*options: str) -> Hyper:
+    """One of some words, fixed once the group exists."""
+
+    def checked(name: str, value: Any) -> str:
+        if value not in options:
+            raise ValueError(f"{name}: expected one of {', '.join(map(repr, options))}, got {value!r}")
+        return str(value)
+
+    return Hyper(checked, lambda name, value: {}, True)
+
+
+def start() -> Hyper:
+    """Where an accumulator starts: a finite number >= 0, or "gradient" for the square of the first gradient."""
+
+    def checked(name: str, value: Any) -> float | str:
+        if isinstance(value, str):
+            if value != "gradient":
+                raise ValueError(f'{name}: expected a number >= 0 or "gradient", got {value!r}')
+            return value
+        return real(name, value, minimum=0.0)
+
+    return Hyper(checked, lambda name, value: {}, True)
+
+
+def lr() -> Hyper:
+    """A finite number >= 0, or a callable of the number of completed steps."""
+    return Hyper(lambda name, value: value if callable(value) else real(name, value, minimum=0.0))
+
+
+#: What every group has.
+COMMON: dict[str, Hyper] = {
+    "lr": lr(),
+    "weight_decay": non_negative(),
+    "l1": non_negative(),
+    "l1_proximal": non_negative(),
+    "maximize": boolean(fixed=False),
+}

@@ -1,0 +1,306 @@
+"""An optimizer's state as a dict and as a file, and back."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt import _dispatch
+from fastopt._checks import integer, shown
+from fastopt.schedules import Schedule, from_description
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from fastopt.optimizer import Optimizer
+
+Array = NDArray[Any]
+VERSION = 1
+
+#: Keys of PyTorch's groups that say how, not what; they are passed over.
+_FOREIGN_KEYS = {"foreach", "capturable", "differentiable", "fused", "initial_lr", "param_names", "params"}
+
+
+@functools.cache
+def _rules() -> list[dict[str, Any]]:
+    return list(_dispatch.core.rules())
+
+
+def find_rule(name: str, flags: set[str]) -> dict[str, Any]:
+    """The engine's entry for a rule with these flags."""
+    for rule in _rules():
+        if rule["name"] == name:
+            wanted = sum(1 << i for i, flag in enumerate(rule["flag_names"]) if flag in flags)
+            if rule["flags"] == wanted:
+                return rule
+    raise ValueError(f"the engine has no rule {name!r} with the flags {sorted(flags)}")
+
+
+def rule_of(opt: Optimizer, group: int) -> dict[str, Any]:
+    """The rule that a group of an optimizer uses."""
+    return find_rule(opt._rule, opt._flags(opt.param_groups[group]))
+
+
+# --- to a dict ---
+
+
+def collect(opt: Optimizer, *, copy: bool) -> dict[str, Any]:
+    """See `Optimizer.state_dict`; without `copy` the arrays are the optimizer's own."""
+    state: dict[int, dict[str, Any]] = {}
+    groups = []
+    index = 0
+    for number, group in enumerate(opt.param_groups):
+        scalar_names = rule_of(opt, number)["scalars"]
+        indices = list(range(index, index + len(group["params"])))
+        index = indices[-1] + 1 if indices else index
+        groups.append({**_group_values(opt, group), "params": indices})
+        for i in indices:
+            count = opt._plan.count(i)
+            if count > 0:
+                arrays = {name: a.copy(order="K") if copy else a for name, a in opt._states[i].items()}
+                scalars = dict(zip(scalar_names, opt._plan.scalars(i), strict=True))
+                state[i] = {"step": count, **arrays, **scalars}
+    return {"state": state, "param_groups": groups, "fastopt": _own_section(opt, copy)}
+
+
+def _group_values(opt: Optimizer, group: Mapping[str, Any]) -> dict[str, Any]:
+    values = {key: value for key, value in group.items() if key != "params"}
+    lr = values["lr"]
+    if callable(lr):
+        # the number is what a reader without schedules needs; the description is what decides on loading
+        values["lr"] = float(lr(opt.step_count))
+        values["lr_schedule"] = lr.describe() if isinstance(lr, Schedule) else "callable"
+    return values
+
+
+def _own_section(opt: Optimizer, copy: bool) -> dict[str, Any]:
+    started = opt._ema_decay is not None and opt._plan.ema_started
+    return {
+        "version": VERSION,
+        "optimizer": type(opt).__name__,
+        "step_count": opt.step_count,
+        "skipped": opt.skipped,
+        "options": {
+            "clip_value": opt._clip_value,
+            "clip_norm": opt._clip_norm,
+            "nonfinite": opt._nonfinite,
+            "ema_decay": opt._ema_decay,
+        },
+        "ema": [a.copy(order="K") if copy else a for a in opt._ema] if started else None,
+    }
+
+
+# --- from a dict ---
+
+
+def restore(opt: Optimizer, state_dict: Mapping[str, Any]) -> None:
+    """See `Optimizer.load_state_dict`: everything is read and checked before anything is written."""
+    if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
+        raise TypeError(f'state_dict: expected a dict with "state" and "param_groups", got {shown(state_dict)}')
+    own = state_dict.get("fastopt")
+    if own is not None:
+        _check_own(opt, own)
+    groups = _read_groups(opt, state_dict["param_groups"], own is not None)
+    tensors = [_read_tensor(opt, i, entry) for i, entry in enumerate(_by_index(opt, state_dict["state"]))]
+    ema = _read_ema(opt, own["ema"]) if own else None
+
+    for group, values in zip(opt.param_groups, groups, strict=True):
+        for key, value in values.items():
+            group[key] = value
+    for i, (count, arrays, scalars) in enumerate(tensors):
+        opt._plan.set_count(i, count)
+        opt._plan.set_scalars(i, scalars)
+        for name, array in arrays.items():
+            np.copyto(opt._states[i][name], array)
+    opt._plan.steps = own["step_count"] if own else max((t[0] for t in tensors), default=0)
+    opt._plan.skipped = own["skipped"] if own else 0
+    opt._plan.ema_started = ema is not None
+    for mine, saved in zip(opt._ema, ema or [], strict=False):
+        np.copyto(mine, saved)
+
+
+def _check_own(opt: Optimizer, own: Any) -> None:
+    if not isinstance(own, Mapping) or own.get("version") != VERSION:
+        raise ValueError(f'state_dict["fastopt"]["version"]: expected {VERSION}, got {shown(own)}')
+    if own.get("optimizer") != type(opt).__name__:
+        raise ValueError(f"state_dict: expected the state of {type(opt).__name__}, got that of {own.get('optimizer')}")
+    for key in ("step_count", "skipped"):
+        integer(f'state_dict["fastopt"][{key!r}]', own.get(key), minimum=0)
+    mine = _own_section(opt, copy=False)["options"]
+    if own.get("options") != mine:
+        raise ValueError(f"state_dict: expected the options {mine}, got {own.get('options')}")
+
+
+def _by_index(opt: Optimizer, state: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(state, Mapping):
+        raise TypeError(f'state_dict["state"]: expected a dict, got {shown(state)}')
+    n = len(opt._params)
+    unknown = [key for key in state if not isinstance(key, int) or not 0 <= key < n]
+    if unknown:
+        raise ValueError(f'state_dict["state"]: expected indices below {n}, got {unknown[0]!r}')
+    return [state.get(i, {}) for i in range(n)]
+
+
+def _read_groups(opt: Optimizer, groups: Any, own: bool) -> list[dict[str, Any]]:
+    if not isinstance(groups, (list, tuple)) or len(groups) != len(opt.param_groups):
+        raise ValueError(
+            f'state_dict["param_groups"]: expected {len(opt.param_groups)} groups, got '
+            f"{len(groups) if isinstance(groups, (list, tuple)) else shown(groups)}"
+        )
+    return [_read_group(opt, i, saved, own) for i, saved in enumerate(groups)]
+
+
+def _read_group(opt: Optimizer, index: int, saved: Any, own: bool) -> dict[str, Any]:
+    label, group = f'state_dict["param_groups"][{index}]', opt.param_groups[index]
+    if not isinstance(saved, Mapping) or len(saved.get("params", ())) != len(group["params"]):
+        raise ValueError(f"{label}: expected a dict with {len(group['params'])} params, got {shown(saved)}")
+    values = {}
+    for key, value in saved.items():
+        if key in _FOREIGN_KEYS or key == "lr_schedule" or (key not in group and not own):
+            continue
+        if key not in group:
+            raise ValueError(f"{label}: {type(opt).__name__} has no hyper-parameter {key!r}")
+        try:
+            values[key] = opt._check(key, _plain(value))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{label}: {error}") from None
+    changed = opt._flags({**group, **values}) ^ opt._flags(group)
+    fixed = [k for k, v in values.items() if {**opt._hypers}.get(k) and opt._hypers[k].fixed and v != group[k]]
+    if changed or fixed:
+        key = (fixed or sorted(changed))[0]
+        raise ValueError(f"{label}: expected {key}={group.get(key)!r}, as this optimizer was made, got {values.get(key)!r}")
+    lr = _read_lr(label, group["lr"], saved, own)
+    return {**values, "lr": values.get("lr", group["lr"]) if lr is None else lr}
+
+
+def _read_lr(label: str, mine: Any, saved: Mapping[str, Any], own: bool) -> Any:
+    """The learning rate to go on with, or None for the saved number."""
+    schedule = saved.get("lr_schedule")
+    if schedule is None:
+        if callable(mine) and own:
+            raise ValueError(f"{label}: expected the schedule {mine!r}, got the constant lr {saved.get('lr')}")
+        if callable(mine):
+            _warn(f"{label}: the saved lr {saved.get('lr')} is not used, this optimizer has the schedule {mine!r}")
+            return mine
+        return None
+    if schedule == "callable":
+        _warn(f"{label}: the saved lr was a callable, which cannot be saved; this optimizer's own ({mine!r}) is kept")
+        return mine
+    wanted = from_description(schedule)
+    if wanted != mine:
+        raise ValueError(f"{label}: expected the schedule that this optimizer has, {mine!r}, got {wanted!r}")
+    return mine
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=6)
+
+
+def _plain(value: Any) -> Any:
+    """A number out of a 0-d tensor of another library."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+
+
+def _read_tensor(opt: Optimizer, i: int, entry: Any) -> tuple[int, dict[str, Array], list[float]]:
+    label = f'state_dict["state"][{i}]'
+    if not isinstance(entry, Mapping):
+        raise TypeError(f"{label}: expected a dict, got {shown(entry)}")
+    mine = opt._states[i]
+    group = next(g for g, p in enumerate(_group_ends(opt)) if i < p)
+    scalar_names = rule_of(opt, group)["scalars"]
+    present = {k: v for k, v in entry.items() if v is not None and k != "step"}
+    # PyTorch's SGD counts nothing: what matters is only whether the buffer has begun
+    count = integer(f'{label}["step"]', int(_plain(entry.get("step", 1 if present else 0))), minimum=0)
+    unknown = set(present) - set(mine) - set(scalar_names)
+    if unknown:
+        raise ValueError(f"{label}: {type(opt).__name__} has no state {sorted(unknown)[0]!r}; its states are {sorted(mine)}")
+    if count == 0:
+        return 0, {}, opt._plan.scalars(i)
+    arrays = {}
+    for name, own in mine.items():
+        if name not in present:
+            raise ValueError(f"{label}: expected {name!r}, it is missing")
+        array = np.asarray(present[name])
+        if array.dtype != own.dtype:
+            raise TypeError(f"{label}[{name!r}]: expected dtype {own.dtype}, got {array.dtype}")
+        if array.shape != own.shape:
+            raise ValueError(f"{label}[{name!r}]: expected shape {own.shape}, got {array.shape}")
+        arrays[name] = array
+    scalars = [float(_plain(present[name])) if name in present else value
+               for name, value in zip(scalar_names, opt._plan.scalars(i), strict=True)]
+    return count, arrays, scalars
+
+
+def _group_ends(opt: Optimizer) -> list[int]:
+    ends, end = [], 0
+    for group in opt.param_groups:
+        end += len(group["params"])
+        ends.append(end)
+    return ends
+
+
+def _read_ema(opt: Optimizer, saved: Any) -> list[Array] | None:
+    if saved is None:
+        return None
+    if not isinstance(saved, (list, tuple)) or len(saved) != len(opt._ema):
+        raise ValueError(f'state_dict["fastopt"]["ema"]: expected {len(opt._ema)} arrays, got {shown(saved)}')
+    arrays = [np.asarray(a) for a in saved]
+    for i, (array, mine) in enumerate(zip(arrays, opt._ema, strict=True)):
+        if array.shape != mine.shape or array.dtype != mine.dtype:
+            raise ValueError(
+                f'state_dict["fastopt"]["ema"][{i}]: expected {mine.dtype} of shape {mine.shape}, '
+                f"got {array.dtype} of shape {array.shape}"
+            )
+    return arrays
+
+
+# --- to and from a file ---
+
+
+def save(opt: Optimizer, path: str | PathLike[str]) -> None:
+    """See `Optimizer.save`."""
+    from fastopt import checkpoint
+
+    state = collect(opt, copy=False)
+    arrays: dict[str, Array] = {}
+    numbers: dict[str, dict[str, Any]] = {}
+    for i, entry in state["state"].items():
+        numbers[str(i)] = {k: v for k, v in entry.items() if not isinstance(v, np.ndarray)}
+        arrays |= {f"state.{i}.{k}": v for k, v in entry.items() if isinstance(v, np.ndarray)}
+    own = {k: v for k, v in state["fastopt"].items() if k != "ema"}
+    averages = state["fastopt"]["ema"]
+    arrays |= {f"ema.{i}": a for i, a in enumerate(averages or [])}
+    meta = {
+        "format": "fastopt.optimizer",
+        "state": numbers,
+        "param_groups": state["param_groups"],
+        "fastopt": {**own, "has_ema": averages is not None},
+    }
+    checkpoint.write(path, arrays, meta)
+
+
+def load(opt: Optimizer, path: str | PathLike[str]) -> None:
+    """See `Optimizer.load`."""
+    from fastopt import checkpoint
+
+    arrays, meta = checkpoint.read(path)
+    if meta.get("format") != "fastopt.optimizer":
+        raise checkpoint.CheckpointError(f"{path}: expected an optimizer's checkpoint, got {meta.get('format')!r}")
+    try:
+        state = {int(i): dict(entry) for i, entry in meta["state"].items()}
+        own = dict(meta["fastopt"])
+        count = sum(name.startswith("ema.") for name in arrays)
+        own["ema"] = [arrays.pop(f"ema.{i}") for i in range(count)] if own.pop("has_ema") else None
+        for name, array in arrays.items():
+            _, i, key = name.split(".", 2)
+            state[int(i)][key] = array
+        groups = [{k: tuple(v) if isinstance(v, list) and k != "params" else v for k, v in g.items()}
+                  for g in meta["param_groups"]]
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise checkpoint.CheckpointError(f"{path}: not the layout of an optimizer's checkpoint ({error!r})") from error
+    restore(opt, {"state": state, "param_groups": groups, "fastopt": own})

@@ -1,0 +1,96 @@
+"""How many threads a step may use, and why."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from fastopt._checks import integer
+from fastopt._dispatch import core
+
+__all__ = ["get_num_threads", "set_num_threads", "thread_reason"]
+
+_reason = ""
+
+
+def _quota() -> int | None:
+    """CPUs that a cgroup grants this process, rounded up; None without a limit."""
+    for folder in (Path("/sys/fs/cgroup"),):
+        try:
+            limit, period = (folder / "cpu.max").read_text().split()
+        except (OSError, ValueError):
+            continue
+        if limit != "max":
+            return max(1, -(-int(limit) // int(period)))
+    try:  # cgroup version 1
+        limit_us = int(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text())
+        period_us = int(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return None
+    return max(1, -(-limit_us // period_us)) if limit_us > 0 else None
+
+
+def _usable() -> tuple[int, str]:
+    """CPUs that this process may use, and what says so."""
+    if sys.platform.startswith("linux"):
+        cpus, why = len(os.sched_getaffinity(0)), "CPUs in this process's affinity mask"
+        quota = _quota()
+        if quota is not None and quota < cpus:
+            return quota, "the CPU quota of this process's cgroup"
+        return cpus, why
+    return os.cpu_count() or 1, "CPUs of this machine"
+
+
+def _initial() -> tuple[int, str]:
+    for variable in ("FASTOPT_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(variable, "").split(",")[0].strip()
+        if text.isdecimal() and int(text) > 0:
+            return int(text), f"the environment variable {variable}"
+        if text and variable == "FASTOPT_NUM_THREADS":
+            raise ImportError(f"{variable}: expected a positive integer, got {text!r}")
+    return _usable()
+
+
+def set_num_threads(threads: int) -> None:
+    """Set how many threads a step, or an eigensolver, may use: the calling one and ``threads - 1`` workers.
+
+    The result of a step has the same bits for every number. Small steps stay on one thread whatever this says.
+
+    Parameters
+    ----------
+    threads : int
+        At least 1.
+
+    Examples
+    --------
+    >>> import fastopt
+    >>> before = fastopt.get_num_threads()
+    >>> fastopt.set_num_threads(1)
+    >>> fastopt.get_num_threads()
+    1
+    >>> fastopt.set_num_threads(before)
+    """
+    global _reason
+    core.set_num_threads(integer("threads", threads, minimum=1, maximum=256))
+    _reason = "set_num_threads()"
+
+
+def get_num_threads() -> int:
+    """How many threads a step may use: ``set_num_threads()``, else ``FASTOPT_NUM_THREADS``, else
+    ``OMP_NUM_THREADS``, else the CPUs this process may use (affinity mask and cgroup quota)."""
+    return int(core.get_num_threads())
+
+
+def thread_reason() -> str:
+    """What decided the number of threads."""
+    return _reason
+
+
+def _start() -> None:
+    global _reason
+    threads, _reason = _initial()
+    core.set_num_threads(min(threads, 256))
+
+
+_start()

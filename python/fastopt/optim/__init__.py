@@ -1,0 +1,9 @@
+"""The optimizers, one class in each file."""
+
+from __future__ import annotations
+
+from fastopt.optim.adam import Adam
+from fastopt.optim.adamw import AdamW
+from fastopt.optim.sgd import SGD
+
+__all__ = ["SGD", "Adam", "AdamW"]

@@ -1,0 +1,89 @@
+"""Adam."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastopt._hypers import boolean, non_negative, pair
+from fastopt.optimizer import Optimizer, Params
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from fastopt.optim._common import Common, Lr
+
+
+class Adam(Optimizer):
+    r"""Adam: moving averages of the gradient and of its square, corrected for their start at zero.
+
+    .. math::
+        m &\leftarrow \beta_1 m + (1 - \beta_1) g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
+        \theta &\leftarrow \theta - lr \, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    Parameters
+    ----------
+    params, lr
+        See `fastopt.Optimizer`.
+    betas : (float, float), default (0.9, 0.999)
+        Decay of the two averages, in [0, 1).
+    eps : float, default 1e-8
+        Added to the corrected root, or, with `eps_inside_root`, under it.
+    weight_decay : float, default 0
+        L2 penalty: ``weight_decay * theta`` is added to the gradient.
+    amsgrad : bool, default False
+        Divide by the largest v so far (of the uncorrected ones, as PyTorch and Keras do).
+    decoupled_weight_decay : bool, default False
+        Let `weight_decay` shrink the parameters by ``1 - lr * weight_decay`` instead; the class `AdamW` has it on.
+    eps_inside_root : bool, default False
+        :math:`\sqrt{v / (1 - \beta_2^t) + \epsilon}`.
+    **common
+        `l1`, `l1_proximal`, `maximize`, `clip_value`, `clip_norm`, `nonfinite`, `state_dtype`, `ema_decay`: see
+        `fastopt.Optimizer`.
+
+    Notes
+    -----
+    States: ``exp_avg`` (m), ``exp_avg_sq`` (v), with `amsgrad` ``max_exp_avg_sq``. Sources: Kingma & Ba 2015
+    (arXiv:1412.6980), Algorithm 1; Reddi, Kale & Kumar 2018 (arXiv:1904.09237); `torch.optim.Adam`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> w = np.array([1.0, -2.0])
+    >>> opt = fastopt.Adam([w], lr=0.1)
+    >>> opt.step([2 * w])
+    >>> w
+    array([ 0.9, -1.9])
+    """
+
+    _rule = "adam"
+    _hypers = {
+        "betas": pair("beta1", "beta2"),
+        "eps": non_negative(),
+        "amsgrad": boolean(),
+        "decoupled_weight_decay": boolean(),
+        "eps_inside_root": boolean(),
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: Lr = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        decoupled_weight_decay: bool = False,
+        eps_inside_root: bool = False,
+        **common: Unpack[Common],
+    ) -> None:
+        options = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "eps_inside_root": eps_inside_root,
+        }
+        super().__init__(params, options, common)

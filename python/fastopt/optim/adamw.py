@@ -1,0 +1,79 @@
+"""AdamW."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastopt._hypers import boolean, non_negative, pair
+from fastopt.optimizer import Optimizer, Params
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from fastopt.optim._common import Common, Lr
+
+
+class AdamW(Optimizer):
+    r"""Adam with decoupled weight decay: :math:`\theta \leftarrow (1 - lr\,\lambda)\theta` before Adam's update.
+
+    Parameters
+    ----------
+    params, lr
+        See `fastopt.Optimizer`.
+    betas : (float, float), default (0.9, 0.999)
+        Decay of the two averages, in [0, 1).
+    eps : float, default 1e-8
+        Added to the corrected root, or, with `eps_inside_root`, under it.
+    weight_decay : float, default 0.01
+        :math:`\lambda`.
+    amsgrad, eps_inside_root : bool, default False
+        See `fastopt.Adam`, whose formula and states these are.
+    **common
+        `l1`, `l1_proximal`, `maximize`, `clip_value`, `clip_norm`, `nonfinite`, `state_dtype`, `ema_decay`: see
+        `fastopt.Optimizer`.
+
+    Notes
+    -----
+    Source: Loshchilov & Hutter 2019 (arXiv:1711.05101), Algorithm 2, with the schedule multiplier in lr as in
+    `torch.optim.AdamW`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> w = np.array([1.0, -2.0])
+    >>> opt = fastopt.AdamW([w], lr=0.1, weight_decay=0.5)
+    >>> opt.step([2 * w])
+    >>> w
+    array([ 0.85, -1.8 ])
+    """
+
+    _rule = "adam"
+    _decay = "decoupled"
+    _hypers = {
+        "betas": pair("beta1", "beta2"),
+        "eps": non_negative(),
+        "amsgrad": boolean(),
+        "eps_inside_root": boolean(),
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: Lr = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        eps_inside_root: bool = False,
+        **common: Unpack[Common],
+    ) -> None:
+        options = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "eps_inside_root": eps_inside_root,
+        }
+        super().__init__(params, options, common)

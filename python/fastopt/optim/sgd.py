@@ -1,0 +1,113 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fastopt._hypers import boolean, choice, unit
+from fastopt.optimizer import Optimizer, Params
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from fastopt.optim._common import Common, Lr
+
+
+class SGD(Optimizer):
+    r"""Gradient descent, with momentum in the three forms of the literature, and Nesterov's acceleration.
+
+    With :math:`\mu` = `momentum` and :math:`d` = `dampening`:
+
+    ============ ============================================================== =================================
+    form         velocity                                                       update
+    ============ ============================================================== =================================
+    "gradient"   :math:`v \leftarrow \mu v + (1 - d) g`                         :math:`\theta \mathrel{-}= lr\, v`
+    "step"       :math:`v \leftarrow \mu v + lr\,(1 - d) g`                     :math:`\theta \mathrel{-}= v`
+    "average"    :math:`v \leftarrow \mu v + (1 - \mu)(1 - d) g`                :math:`\theta \mathrel{-}= lr\, v`
+    ============ ============================================================== =================================
+
+    The first step takes d = 0. With `nesterov`, v in the update is replaced by :math:`c g + \mu v`, c being the factor
+    of g in the velocity.
+
+    Parameters
+    ----------
+    params, lr
+        See `fastopt.Optimizer`.
+    momentum : float, default 0
+        In [0, 1). 0 keeps no state.
+    dampening : float, default 0
+        In [0, 1].
+    weight_decay : float, default 0
+        L2 penalty: ``weight_decay * theta`` is added to the gradient.
+    nesterov : bool, default False
+        Needs momentum and no dampening. For the gradient at the true look-ahead point see `lookahead`.
+    momentum_form : {"gradient", "step", "average"}
+        "gradient" is PyTorch's, "step" Keras's and scikit-learn's; they differ as soon as lr changes.
+    **common
+        `l1`, `l1_proximal`, `maximize`, `clip_value`, `clip_norm`, `nonfinite`, `state_dtype`, `ema_decay`: see
+        `fastopt.Optimizer`.
+
+    Notes
+    -----
+    State: ``momentum_buffer``. Sources: Polyak 1964; Sutskever, Martens, Dahl & Hinton 2013; `torch.optim.SGD`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> w = np.array([1.0, -2.0])
+    >>> opt = fastopt.SGD([w], lr=0.1, momentum=0.9)
+    >>> for _ in range(2):
+    ...     opt.step([2 * w])
+    >>> w
+    array([ 0.46, -0.92])
+    """
+
+    _rule = "sgd"
+    _hypers = {
+        "momentum": unit(),
+        "dampening": unit(closed=True),
+        "nesterov": boolean(),
+        "momentum_form": choice("gradient", "step", "average"),
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: Lr = 1e-3,
+        *,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        momentum_form: str = "gradient",
+        **common: Unpack[Common],
+    ) -> None:
+        options = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "momentum_form": momentum_form,
+        }
+        super().__init__(params, options, common)
+
+    def _check_group(self, values: Mapping[str, Any]) -> None:
+        if values["nesterov"] and (values["momentum"] == 0 or values["dampening"] != 0):
+            raise ValueError(
+                "nesterov: expected momentum > 0 and dampening 0 with it, got "
+                f"momentum={values['momentum']} and dampening={values['dampening']}"
+            )
+
+    def _flags(self, values: Mapping[str, Any]) -> set[str]:
+        if values["momentum"] == 0:
+            return set()
+        form = values["momentum_form"]
+        return {"momentum", f"{form}_form"} | ({"nesterov"} if values["nesterov"] else set())
+
+    def _check_lookahead(self) -> None:
+        if any(group["nesterov"] for group in self.param_groups):
+            raise TypeError("lookahead(): nesterov=True takes Nesterov's step by itself; use one or the other")
+        if not any(group["momentum"] > 0 for group in self.param_groups):
+            raise TypeError("lookahead(): expected SGD with momentum > 0")
