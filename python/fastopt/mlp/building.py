@@ -1,0 +1,95 @@
+"""From settings to fastopt objects: the optimizer with its parameter groups, learning rate and schedule."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastopt
+from fastopt.mlp import specs
+from fastopt.mlp.model import MLP
+from fastopt.mlp.settings import Settings
+from fastopt.mlp.specs import Spec, SpecError
+
+Array = NDArray[Any]
+
+# Learning rates for this model, its inputs being standardised and its gradients means over a batch; each the
+# best or nearly so of a coarse search on the digits. Any other optimizer starts from its own default.
+DEFAULT_LR = {"adamw": 5e-3, "sgd": 0.1, "rmsprop": 1e-3}
+
+# Keywords that act on the weights only: biases, scales and shifts are left alone, as is usual.
+PENALTIES = ("weight_decay", "l1", "l1_proximal")
+
+
+def optimizer_class(name: str) -> type:
+    """The fastopt class called `name`, in lower case."""
+    known: dict[str, type] = fastopt.optimizers()
+    if name not in known:
+        raise SpecError(f"optimizer: expected one of {', '.join(sorted(known))}, got {name!r}")
+    return known[name]
+
+
+def optimizer_options(spec: Spec, settings: Settings) -> dict[str, Any]:
+    """Keywords for the optimizer: the general settings, over them --opt, over them the spec's own."""
+    general = {
+        "clip_norm": settings.clip_norm,
+        "clip_value": settings.clip_value,
+        "weight_decay": settings.weight_decay,
+        "l1": settings.l1,
+    }
+    given = {key: value for key, value in general.items() if value is not None}
+    return given | specs.options(list(settings.options), "opt") | spec.options
+
+
+def base_lr(spec: Spec, settings: Settings) -> float:
+    """The learning rate before the schedule: the spec's `lr`, --lr, or the default for this optimizer."""
+    cls = optimizer_class(spec.name)
+    own_default = inspect.signature(cls).parameters["lr"].default
+    general = DEFAULT_LR.get(spec.name, own_default) if settings.lr is None else settings.lr
+    lr = spec.options.get("lr", general)
+    if isinstance(lr, bool) or not isinstance(lr, (int, float)):
+        raise SpecError(f"optimizer {spec.name}: lr: expected a number, got {lr!r}")
+    return float(lr)
+
+
+def order(model: MLP) -> tuple[list[int], list[int]]:
+    """Indices of the weight matrices, and of all other parameters: the two parameter groups."""
+    weights = [i for i, p in enumerate(model.parameters) if p.ndim == 2]
+    return weights, [i for i in range(len(model.parameters)) if i not in weights]
+
+
+def build_optimizer(spec: Spec, settings: Settings, model: MLP, total_steps: int) -> Any:
+    """The optimizer over the model's parameters, bound to its gradients: `step()` needs no argument."""
+    lr = base_lr(spec, settings)
+    options = {key: value for key, value in optimizer_options(spec, settings).items() if key != "lr"}
+    try:
+        schedule = fastopt.schedules.parse(settings.schedule, lr, total_steps)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"schedule {settings.schedule}: {error}") from None
+    groups = []
+    for indices, penalised in zip(order(model), (True, False), strict=True):
+        unpenalised = (
+            {} if penalised else {key: 0.0 for key in PENALTIES if key in options or key == "weight_decay"}
+        )
+        groups.append({"params": pick(model.parameters, indices)} | unpenalised)
+    try:
+        optimizer = optimizer_class(spec.name)(groups, lr=schedule, **options)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"optimizer {spec.text}: {error}") from None
+    optimizer.bind_grads([g for indices in order(model) for g in pick(model.gradients, indices)])
+    return optimizer
+
+
+def pick(arrays: Sequence[Array], indices: Sequence[int]) -> list[Array]:
+    return [arrays[i] for i in indices]
+
+
+def gradient_norm(optimizer: Any, model: MLP) -> float:
+    """Norm of the whole gradient: the engine's own where it took one in its step, else computed here."""
+    if optimizer.grad_norm is not None:
+        return float(optimizer.grad_norm)
+    return float(np.sqrt(sum(np.vdot(g, g).astype(np.float64) for g in model.gradients)))

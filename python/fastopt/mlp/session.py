@@ -1,0 +1,191 @@
+"""`fastopt train` without its command line: each optimizer in turn, stoppable, resumable bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+import fastopt
+from fastopt.mlp import blas, tree
+from fastopt.mlp.problem import Problem
+from fastopt.mlp.settings import Settings
+from fastopt.mlp.trainer import Trainer
+
+FORMAT = "fastopt.train"
+VERSION = 1
+
+# Seconds between checkpoints while training runs; each is written after the epoch during which it fell due.
+CHECKPOINT_EVERY = 10.0
+
+
+class Watcher(Protocol):
+    """What looks on while a session runs. All three are called between steps."""
+
+    def on_step(self, trainer: Trainer) -> None: ...
+
+    def on_result(self, result: dict[str, Any]) -> None: ...
+
+    def stop_requested(self) -> bool: ...
+
+
+class CheckpointError(ValueError):
+    """The file is no checkpoint of `fastopt train`, or not one that can be continued here."""
+
+
+class Session:
+    """All runs that the settings ask for.
+
+    Parameters
+    ----------
+    settings : Settings
+    problem : Problem, optional
+        The data made ready; by default what `settings.data` names.
+
+    Attributes
+    ----------
+    results : list of dict
+        One per finished run: label, options, status, metrics on each part, history, seconds, test predictions
+        and the trained model's arrays.
+
+    Examples
+    --------
+    >>> import fastopt.mlp
+    >>> session = fastopt.mlp.Session(fastopt.mlp.Settings(epochs=1, hidden=(16,)))
+    >>> session.run()
+    True
+    >>> session.results[0]["metrics"]["test"]["accuracy"] > 0.5
+    True
+    """
+
+    def __init__(self, settings: Settings, problem: Problem | None = None) -> None:
+        self.settings = settings
+        self.problem = Problem.of(settings) if problem is None else problem
+        self.results: list[dict[str, Any]] = []
+        self.trainer: Trainer | None = None
+        if settings.threads is not None:
+            fastopt.set_num_threads(settings.threads)
+        self.blas_threads = settings.blas_threads or blas.suitable(self._largest_product())
+        with blas.limited(self.blas_threads):
+            pass  # raises now if that is impossible
+        # Built once each before anything is trained: a wrong option of the third optimizer is an error now.
+        for spec in settings.optimizer_specs():
+            Trainer(spec, settings, self.problem)
+
+    def run(self, watcher: Watcher | None = None, checkpoint: Path | None = None) -> bool:
+        """Train until all runs are done (True) or the watcher asks to stop (False).
+
+        With `checkpoint` the state is saved there every few seconds, when stopped and at the end.
+        """
+        with blas.limited(self.blas_threads):
+            self._run(watcher, checkpoint)
+        if checkpoint is not None:
+            self.save(checkpoint)
+        return self.finished
+
+    def _run(self, watcher: Watcher | None, checkpoint: Path | None) -> None:
+        saved_at = monotonic()
+        stopped = False
+        while not stopped and not self.finished:
+            if self.trainer is None:
+                spec = self.settings.optimizer_specs()[len(self.results)]
+                self.trainer = Trainer(spec, self.settings, self.problem)
+            trainer = self.trainer
+            for _ in trainer.run():
+                if watcher is not None and trainer.step:
+                    watcher.on_step(trainer)
+                if trainer.status != "running":
+                    self._finish(trainer, watcher)
+                    break
+                due = (
+                    trainer.step % trainer.steps_per_epoch == 0 and monotonic() - saved_at > CHECKPOINT_EVERY
+                )
+                if due and checkpoint is not None:
+                    self.save(checkpoint)
+                    saved_at = monotonic()
+                stopped = watcher is not None and watcher.stop_requested()
+                if stopped:
+                    break
+
+    def _largest_product(self) -> int:
+        """Multiplications in the largest matrix product of a step."""
+        inputs, outputs = self.problem.sizes
+        widths = (inputs, *self.settings.hidden, outputs)
+        return self.settings.batch_size * max(a * b for a, b in pairwise(widths))
+
+    @property
+    def finished(self) -> bool:
+        return len(self.results) == len(self.settings.optimizers)
+
+    def _finish(self, trainer: Trainer, watcher: Watcher | None) -> None:
+        diverged = trainer.status == "diverged"
+        best = trainer.best
+        self.results.append(
+            {
+                "label": trainer.spec.text,
+                "optimizer": trainer.spec.name,
+                "options": {key: value for key, value in trainer.options.items() if key != "lr"},
+                "lr": trainer.lr,
+                "status": trainer.status,
+                "steps": trainer.step,
+                "epochs": trainer.epoch,
+                "tested_epoch": best["epoch"] if best and not diverged else None,
+                "metrics": None if diverged else trainer.measure(),
+                "history": {"epochs": trainer.history.epochs, "steps": trainer.history.steps},
+                "seconds": dict(trainer.seconds),
+                "test_values": trainer.model.values(self.problem.x["test"]),
+                "parameters": dict(zip(trainer.model.names, trainer.model.parameters, strict=True)),
+                "statistics": trainer.model.statistics,
+            }
+        )
+        self.trainer = None
+        if watcher is not None:
+            watcher.on_result(self.results[-1])
+
+    def save(self, path: Path) -> None:
+        """Write the whole state to `path`, whole or not at all."""
+        arrays, skeleton = tree.take_apart(
+            {
+                "settings": self.settings.as_dict(),
+                "data": {
+                    "name": self.problem.dataset.name,
+                    "fingerprint": self.problem.dataset.fingerprint(),
+                },
+                "standardisation": {
+                    name: {"mean": scale.mean, "scale": scale.scale}
+                    for name, scale in (("x", self.problem.x_scale), ("y", self.problem.y_scale))
+                    if scale is not None
+                },
+                "classes": list(self.problem.dataset.classes),
+                "results": self.results,
+                "trainer": None if self.trainer is None else self.trainer.state_dict(),
+            }
+        )
+        fastopt.checkpoint.write(path, arrays, {"format": FORMAT, "version": VERSION, "tree": skeleton})
+
+    @classmethod
+    def resume(
+        cls, path: Path, change: Callable[[Settings], Settings] = lambda settings: settings
+    ) -> Session:
+        """The session saved at `path`; `change` may replace settings that do not touch the outcome."""
+        arrays, meta = fastopt.checkpoint.read(path)
+        if meta.get("format") != FORMAT:
+            raise CheckpointError(f"{path}: not a checkpoint of fastopt train")
+        if meta.get("version") != VERSION:
+            raise CheckpointError(
+                f"{path}: version {meta.get('version')!r} of the format; this fastopt reads {VERSION}"
+            )
+        state = tree.put_together(arrays, meta["tree"])
+        session = cls(change(Settings.from_dict(state["settings"])))
+        if session.problem.dataset.fingerprint() != state["data"]["fingerprint"]:
+            raise CheckpointError(
+                f"{path}: {state['data']['name']} has changed since the checkpoint was written"
+            )
+        session.results = state["results"]
+        if state["trainer"] is not None:
+            spec = session.settings.optimizer_specs()[len(session.results)]
+            session.trainer = Trainer(spec, session.settings, session.problem)
+            session.trainer.load_state_dict(state["trainer"])
+        return session
