@@ -1,0 +1,22 @@
+"""The results as `metrics.json` and as `report.html`, one file without any outside reference."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fastopt.mlp.report.document import document
+from fastopt.mlp.report.page import page
+from fastopt.mlp.session import Session
+
+METRICS = "metrics.json"
+PAGE = "report.html"
+
+
+def write(session: Session, out: Path) -> dict[str, Any]:
+    """Write both files of a finished session into the folder `out`; returns what `metrics.json` holds."""
+    content = document(session)
+    (out / METRICS).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (out / PAGE).write_text(page(session, content), encoding="utf-8")
+    return content
