@@ -1,0 +1,90 @@
+"""The command line: `fastopt train | bench | info | selftest`, also as `python -m fastopt`.
+
+Each sub-command is a module of this package with `add_arguments(parser)` and `run(args) -> int`, imported
+only when it is the one that was asked for. Exit codes: 0 done, 1 the work failed, 2 wrong arguments or
+unusable input (one line on standard error), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+COMMANDS = {
+    "train": "train a neural network on the handwritten digits, or on your own data",
+    "bench": "time the fused kernels on this machine",
+    "info": "versions, CPU level, threads, and all that belongs in a bug report",
+    "selftest": "check this installation",
+}
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class UsageError(Exception):
+    """What the user asked for cannot be done as asked: reported in one line, exit code 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def program() -> str:
+    """How this program was called, for messages that show a command to type."""
+    return "python -m fastopt" if Path(sys.argv[0]).name == "__main__.py" else "fastopt"
+
+
+def make_parser(argv: Sequence[str]) -> Parser:
+    """The parser, with the arguments of the sub-command that `argv` names; the other ones are only listed."""
+    import fastopt
+
+    parser = Parser(
+        prog=program(),
+        description="The CPU optimizer engine for NumPy training loops.",
+        epilog=f"{program()} COMMAND --help tells more about each.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"fastopt {fastopt.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((a for a in argv if not a.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        sub = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if name == chosen:
+            module = importlib.import_module(f"fastopt.cli.{name}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments after the program's name; by default those of this process.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        args = make_parser(argv).parse_args(argv)
+        return int(args.run(args))
+    except SystemExit as exit_:  # argparse's way to end after --help or an error
+        return exit_.code if isinstance(exit_.code, int) else DONE
+    except UsageError as error:
+        print(f"{program()} {args.command}: error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED

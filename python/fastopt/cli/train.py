@@ -1,0 +1,98 @@
+"""`fastopt train`: train, compare, report; or continue what was stopped."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from fastopt.cli import DONE, FAILED, INTERRUPTED, UsageError, program
+from fastopt.cli.progress import Progress
+from fastopt.cli.signals import StopRequest
+from fastopt.cli.train_arguments import DEFAULT_OUT, add_arguments
+from fastopt.cli.train_table import heading, table
+from fastopt.mlp import Session, Settings, report
+
+__all__ = ["add_arguments", "run"]
+
+# With --resume, the settings that may be given anew: they say where and how fast, not what is computed.
+CHANGEABLE = {"data", "threads"}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the sub-command; the exit code."""
+    out, checkpoint = _places(args)
+    try:
+        session = _session(args)
+        out.mkdir(parents=True, exist_ok=True)
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from None
+    if not args.quiet:
+        print(heading(session), file=sys.stderr, flush=True)
+    stop = StopRequest()
+    progress = Progress(session.problem, stop, quiet=args.quiet)
+    try:
+        with stop:
+            finished = session.run(progress, checkpoint)
+        if not finished:
+            progress.clear()
+            print(_how_to_resume(session, out, checkpoint), file=sys.stderr)
+            return stop.exit_code
+        return _report(args, session, out, checkpoint)
+    except KeyboardInterrupt:
+        progress.clear()
+        print(_how_to_resume(session, out, checkpoint), file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        print(f"{program()} train: {error.filename}: {error.strerror}", file=sys.stderr)
+        return FAILED
+
+
+def _places(args: argparse.Namespace) -> tuple[Path, Path]:
+    """The folder of the results and the checkpoint's path."""
+    resumed: Path | None = getattr(args, "resume", None)
+    out: Path = getattr(args, "out", resumed.parent if resumed else DEFAULT_OUT)
+    return out, getattr(args, "checkpoint", resumed or out / "checkpoint.npz")
+
+
+def _session(args: argparse.Namespace) -> Session:
+    fields = [field.name for field in dataclasses.fields(Settings)]
+    given = {name: getattr(args, name) for name in fields if hasattr(args, name)}
+    if not hasattr(args, "resume"):
+        return Session(Settings(**given))
+    for name in given:
+        if name not in CHANGEABLE:
+            option = {"optimizers": "optimizer", "options": "opt"}.get(name, name).replace("_", "-")
+            raise UsageError(f"--{option} cannot be given with --resume: the checkpoint's own setting holds")
+    return Session.resume(args.resume, lambda saved: dataclasses.replace(saved, **given))
+
+
+def _report(args: argparse.Namespace, session: Session, out: Path, checkpoint: Path) -> int:
+    document = report.write(session, out)
+    if args.json:
+        json.dump(document, sys.stdout, indent=1, allow_nan=False)
+        print()
+    else:
+        print(table(session))
+        print(f"\nmetrics  {out / report.METRICS}\nreport   {out / report.PAGE}\nmodel    {checkpoint}")
+    return FAILED if any(result["status"] == "diverged" for result in session.results) else DONE
+
+
+def _how_to_resume(session: Session, out: Path, checkpoint: Path) -> str:
+    if not checkpoint.exists():
+        return "stopped before the first checkpoint: there is nothing to resume"
+    done = f"{len(session.results)} of {len(session.settings.optimizers)} runs done"
+    if session.trainer is not None:
+        done += (
+            f", {session.trainer.spec.text} at step {session.trainer.step} of {session.trainer.total_steps}"
+        )
+    command = [*program().split(), "train", "--resume", str(checkpoint)]
+    if out != checkpoint.parent:
+        command += ["--out", str(out)]
+    return f"stopped ({done}); checkpoint: {checkpoint}\nresume with: {shlex.join(command)}"

@@ -1,0 +1,282 @@
+"""The arguments of `fastopt train`: each sets the field of `fastopt.mlp.Settings` of its `dest`, if given."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import fastopt
+from fastopt.mlp import Settings
+from fastopt.mlp.activations import ACTIVATIONS
+from fastopt.mlp.datasets import TASKS
+from fastopt.mlp.initialise import INITIALISERS
+from fastopt.mlp.outputs import OUTPUTS
+from fastopt.mlp.settings import BN_TESTS
+from fastopt.mlp.specs import SpecError, parse_list
+from fastopt.mlp.splits import check_fractions
+
+DEFAULT_OUT = Path("fastopt-train")
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """An argparse type: integers from `low` up."""
+
+    def integer(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low:
+            raise argparse.ArgumentTypeError(f"expected an integer of at least {low}, got {text!r}")
+        return value
+
+    return integer
+
+
+def number(low: float, high: float = float("inf"), *, open_low: bool = False) -> Callable[[str], float]:
+    """An argparse type: finite numbers in [low, high), or (low, high)."""
+    wanted = f"in {'(' if open_low else '['}{low:g}, {high:g})" if high < float("inf") else ""
+    wanted = wanted or (f"above {low:g}" if open_low else f"of at least {low:g}")
+
+    def real(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value < high or (open_low and value == low):
+            raise argparse.ArgumentTypeError(f"expected a finite number {wanted}, got {text!r}")
+        return value
+
+    return real
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """256,128 -> (256, 128); none -> ()."""
+    if text.lower() == "none":
+        return ()
+    try:
+        values = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        values = (0,)
+    if min(values) < 1:
+        raise argparse.ArgumentTypeError(f"expected layer sizes such as 256,128 or none, got {text!r}")
+    return values
+
+
+def fractions(text: str) -> tuple[float, ...]:
+    """0.6,0.2,0.2 -> three fractions that sum to 1."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+        check_fractions(values)
+    except ValueError:
+        message = f"expected three positive fractions that sum to 1, such as 0.6,0.2,0.2, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+    return values
+
+
+def optimizers(text: str) -> tuple[str, ...]:
+    """The texts of the optimizers' specs."""
+    try:
+        return tuple(spec.text for spec in parse_list(text, "optimizer"))
+    except SpecError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+class AppendTuple(argparse.Action):
+    """Collects the values of an option given several times in a tuple."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest, ()), values))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare all arguments; those not given stay out of the namespace: the defaults are `Settings`' own."""
+    parser.argument_default = argparse.SUPPRESS
+    parser.usage = "%(prog)s [options]"
+    parser.epilog = f"""\
+examples:
+  {parser.prog}
+  {parser.prog} --optimizer adamw,sgd:momentum=0.9,nesterov=true,rmsprop
+  {parser.prog} --data mine.csv --target price --hidden 64,64 --epochs 200 --early-stopping 20
+  {parser.prog} --resume {DEFAULT_OUT}/checkpoint.npz
+
+optimizers: {_wrap(sorted(fastopt.optimizers()))}
+schedules:  {_wrap(fastopt.schedules.NAMES)}
+
+exit codes: 0 done; 1 a run diverged or the results could not be written; 2 wrong arguments or unusable data;
+130 stopped by Ctrl-C (143 by SIGTERM), with a checkpoint to resume from"""
+    _data(parser)
+    _model(parser)
+    _training(parser)
+    _files(parser)
+
+
+def _wrap(names: object) -> str:
+    lines = [""]
+    for name in list(names):  # type: ignore[call-overload]
+        if len(lines[-1]) + len(name) > 90:
+            lines.append("")
+        lines[-1] += f"{name} "
+    return ("\n" + 12 * " ").join(line.rstrip() for line in lines)
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        metavar="FILE",
+        help="an .npz with arrays X (rows, features) or (rows, height, width) and y (rows,) or (rows, "
+        "targets), or a .csv of numbers with the target in its last column, header line optional; default: "
+        "1797 handwritten digits",
+    )
+    group.add_argument(
+        "--task", choices=TASKS, help="default: classes if the targets are integers or text, else regression"
+    )
+    group.add_argument("--target", metavar="COLUMN", help="target column of a .csv, by name or number from 0")
+    group.add_argument(
+        "--split",
+        type=fractions,
+        metavar="A,B,C",
+        help=f"shares of training, validation and test rows; default {_show(Settings.split)}",
+    )
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--hidden",
+        type=sizes,
+        metavar="N,N,...",
+        help=f"sizes of the hidden layers, or none; default {_show(Settings.hidden)}",
+    )
+    group.add_argument("--activation", choices=ACTIVATIONS, help=f"default {Settings.activation}")
+    group.add_argument(
+        "--batch-norm",
+        action=argparse.BooleanOptionalAction,
+        help=f"batch normalisation before each activation; default {'on' if Settings.batch_norm else 'off'}",
+    )
+    group.add_argument(
+        "--bn-test",
+        choices=BN_TESTS,
+        help=f"statistics for testing: moving averages or all training rows'; default {Settings.bn_test}",
+    )
+    group.add_argument(
+        "--dropout",
+        type=number(0, 1),
+        metavar="P",
+        help=f"probability to drop a hidden value; default {Settings.dropout}",
+    )
+    group.add_argument(
+        "--init",
+        metavar="NAME",
+        help=f"initial weights: {', '.join(INITIALISERS)}; with options as in randn:std=0.02, scaled:s=0.1, "
+        "uniform:bound=0.05; default: he for relu, else xavier",
+    )
+    group.add_argument(
+        "--output", choices=OUTPUTS, help="output and loss; default: softmax for classes, else linear"
+    )
+
+
+def _training(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("training")
+    group.add_argument(
+        "--optimizer",
+        type=optimizers,
+        dest="optimizers",
+        metavar="NAME,...",
+        help="optimizers to train and compare, with own options as in sgd:lr=0.1,momentum=0.9; "
+        f"default {','.join(Settings.optimizers)}",
+    )
+    group.add_argument(
+        "--opt",
+        action=AppendTuple,
+        dest="options",
+        metavar="KEY=VALUE",
+        help="an option for every optimizer, such as betas=[0.9,0.99] or nonfinite=skip; may be repeated",
+    )
+    group.add_argument(
+        "--lr", type=number(0), metavar="X", help="learning rate; default: a good one for each optimizer"
+    )
+    group.add_argument(
+        "--schedule",
+        metavar="NAME",
+        help=f"of the rate, with options as in step:every=100,gamma=0.5; default {Settings.schedule}",
+    )
+    group.add_argument("--epochs", type=at_least(1), metavar="N", help=f"default {Settings.epochs}")
+    group.add_argument("--batch-size", type=at_least(1), metavar="N", help=f"default {Settings.batch_size}")
+    group.add_argument(
+        "--clip-norm",
+        type=number(0, open_low=True),
+        metavar="X",
+        help="limit of the norm of the whole gradient",
+    )
+    group.add_argument(
+        "--clip-value", type=number(0, open_low=True), metavar="X", help="limit of each entry of the gradient"
+    )
+    group.add_argument(
+        "--weight-decay",
+        "--l2",
+        type=number(0),
+        metavar="X",
+        help="of the weights, not of biases and scales: L2 or decoupled, and by default as much, as the "
+        "optimizer has it",
+    )
+    group.add_argument("--l1", type=number(0), metavar="X", help="L1 penalty of the weights; default 0")
+    group.add_argument(
+        "--early-stopping",
+        type=at_least(1),
+        metavar="N",
+        help="stop after N epochs without a lower validation loss, test the best epoch's model; default: off",
+    )
+    group.add_argument(
+        "--seed", type=at_least(0), metavar="N", help=f"of everything that is drawn; default {Settings.seed}"
+    )
+    group.add_argument(
+        "--threads",
+        type=at_least(1),
+        metavar="N",
+        help="threads of the fused kernels; default: the CPUs this process may use",
+    )
+    group.add_argument(
+        "--blas-threads",
+        type=at_least(1),
+        metavar="N",
+        help="threads of NumPy's matrix products; default: 1 while they are small",
+    )
+
+
+def _files(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("files and output")
+    group.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of metrics.json and report.html; default {DEFAULT_OUT}, with --resume the checkpoint's",
+    )
+    group.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE.npz",
+        help="written while training, when stopped and at the end; default checkpoint.npz in --out",
+    )
+    group.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE.npz",
+        help="continue from a checkpoint, with the settings that are in it and to the same bits",
+    )
+    group.add_argument(
+        "--json", action="store_true", default=False, help="print metrics.json instead of the table"
+    )
+    group.add_argument("--quiet", action="store_true", default=False, help="no progress")
+
+
+def _show(values: object) -> str:
+    return ",".join(str(value) for value in values)  # type: ignore[attr-defined]
