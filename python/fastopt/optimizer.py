@@ -126,7 +126,7 @@ class Optimizer:
 
     def _flags(self, values: Mapping[str, Any]) -> set[str]:
         """Names of the rule's flags that these hyper-parameters set: by default the true ones of that name."""
-        return {key for key, value in values.items() if value is True}
+        return {key for key, value in values.items() if value is True and key != "maximize"}  # no formula's choice
 
     def _decay_kind(self, values: Mapping[str, Any]) -> str:
         return "decoupled" if values.get("decoupled_weight_decay") else self._decay
