@@ -63,31 +63,39 @@ class Meter:
     That unit is what rounding in the last place of theta and of the step can cost, so a bound in it does not
     depend on where a run went. ``seen`` is called with the oracle's tensors after every step, ``error``
     returns the worst element.
+
+    The sub-gradient of L1 jumps at 0: an element that comes within ``edge`` of it may fall on either side by
+    rounding and is then elsewhere for good. Such elements are left out, and counted.
     """
 
-    def __init__(self, start: Sequence[Any]) -> None:
+    def __init__(self, start: Sequence[Any], edge: float = 0.0) -> None:
         self.last = [np.array(p, dtype=np.float64) for p in start]
         self.peak = [np.abs(p) for p in self.last]
         self.way = [np.zeros_like(p) for p in self.last]
+        self.edge, self.out = edge, [np.zeros(p.shape, dtype=bool) for p in self.last]
+        self._leave_out()
+
+    def _leave_out(self) -> None:
+        self.out = [
+            o | ((np.abs(p) < self.edge) & (p != 0)) for o, p in zip(self.out, self.last, strict=True)
+        ]
+
+    @property
+    def share_out(self) -> float:
+        return sum(int(np.sum(o)) for o in self.out) / sum(o.size for o in self.out)
 
     def seen(self, exact: Sequence[Any]) -> None:
         for i, p in enumerate(exact):
             self.peak[i] = np.maximum(self.peak[i], np.abs(p))
             self.way[i] = self.way[i] + np.abs(p - self.last[i])
             self.last[i] = np.array(p, dtype=np.float64)
+        self._leave_out()
 
-    def error(self, got: Sequence[Any]) -> float:
-        worst = 0.0
-        for p, exact, peak, way in zip(got, self.last, self.peak, self.way, strict=True):
-            assert p.shape == exact.shape
-            miss = np.abs(np.asarray(p, dtype=np.float64) - exact)
-            unit = np.where(miss > 0, peak + way, 1.0)
-            if miss.size:
-                with np.errstate(divide="ignore"):
-                    worst = max(worst, float(np.max(miss / unit)))
-            if not np.isfinite(np.asarray(p, dtype=np.float64)).all():
-                return float("inf")
-        return worst
+    def error(self, got: Sequence[Any], out: Sequence[Any] | None = None) -> float:
+        units = [p + w for p, w in zip(self.peak, self.way, strict=True)]
+        outs = self.out if out is None else out
+        pairs = zip(got, self.last, units, outs, strict=True)
+        return max(_error(p, exact, unit, o) for p, exact, unit, o in pairs)
 
 
 class StateMeter:
@@ -97,20 +105,29 @@ class StateMeter:
         self.peak: dict[tuple[int, str], Any] = {}
 
     def seen(self, states: Sequence[dict[str, Any]]) -> None:
+        self.last = states
         for i, state in enumerate(states):
             for key, value in state.items():
                 self.peak[i, key] = np.maximum(self.peak.get((i, key), 0.0), np.abs(value))
 
-    def error(self, states: Sequence[dict[str, Any]], got: dict[int, dict[str, Any]]) -> tuple[float, str]:
-        """The worst error and where it is."""
-        worst, where = 0.0, "nowhere"
-        for i, state in enumerate(states):
+    def errors(self, got: Any, out: Sequence[Any]) -> dict[str, float]:
+        """The worst error of each state, by name."""
+        worst: dict[str, float] = {}
+        for i, state in enumerate(self.last):
             for key, value in state.items():
-                mine = np.asarray(got[i][key], dtype=np.float64)
-                assert mine.shape == np.shape(value), f"state {key} of tensor {i}"
-                miss = np.abs(mine - value)
-                ratio = np.where(miss == 0, 0.0, miss / np.where(miss == 0, 1.0, self.peak[i, key]))
-                largest = float(np.max(ratio, initial=0.0))
-                if not largest <= worst:
-                    worst, where = largest, f"state {key} of tensor {i}"
-        return worst, where
+                left_out = (
+                    out[i] if np.shape(value) == out[i].shape else np.zeros(np.shape(value), dtype=bool)
+                )
+                error = _error(got[i][key], np.asarray(value), self.peak[i, key], left_out)
+                worst[key] = max(worst.get(key, 0.0), error)
+        return worst
+
+
+def _error(got: Any, exact: Any, unit: Any, out: Any) -> float:
+    mine = np.asarray(got, dtype=np.float64)
+    assert mine.shape == exact.shape
+    miss = np.where(out, 0.0, np.abs(mine - exact))
+    if not np.isfinite(miss).all():
+        return float("inf")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.max(np.where(miss == 0, 0.0, miss / unit), initial=0.0))

@@ -14,9 +14,10 @@ from reference import COMMON, ORACLES, Array, State
 class Oracle:
     """What an optimizer of this name must do: the common steps around its rule, tensor by tensor.
 
-    ``params`` are arrays, or group dicts as the public classes take them; they are copied to float64 and
-    never written. ``lr`` is a float or a callable of the number of completed steps. Gradients are one flat
-    list in group order.
+    ``params`` are arrays, or group dicts as the public classes take them; they are copied and never written.
+    ``lr`` is a float or a callable of the number of completed steps. Gradients are one flat list in group
+    order. With ``dtype=np.float32`` it is no oracle but a yardstick: what the same formulas lose in single
+    precision.
     """
 
     def __init__(
@@ -29,18 +30,20 @@ class Oracle:
         clip_norm: float | None = None,
         nonfinite: str = "propagate",
         ema_decay: float | None = None,
+        dtype: Any = np.float64,
         **options: Any,
     ) -> None:
         self.spec = ORACLES[name]
         defaults = {**COMMON, **self.spec.defaults, **options, **({} if lr is None else {"lr": lr})}
         given = list(params)
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
-        self.groups = [{**defaults, **group} for group in groups]
-        for group in self.groups:
+        self.param_groups = [{**defaults, **group} for group in groups]
+        for group in self.param_groups:
             if unknown := set(group) - set(defaults) - {"params"}:
                 raise TypeError(f"{name}: no such keyword: {unknown}")
         self.group_of = [i for i, group in enumerate(groups) for _ in group["params"]]
-        self.params = [np.array(p, dtype=np.float64) for group in groups for p in group["params"]]
+        self.params = [np.array(p, dtype=dtype) for group in groups for p in group["params"]]
+        self.dtype = np.dtype(dtype)
         self.state: list[State] = [{} for _ in self.params]
         self.steps = [0 for _ in self.params]
         self.step_count = 0
@@ -50,7 +53,7 @@ class Oracle:
 
     def step(self, grads: Sequence[Any], *, grad_scale: float = 1.0) -> None:
         """One step; the order of its parts is the order below. ``None`` leaves a tensor alone."""
-        gs = [None if g is None else np.asarray(g, dtype=np.float64) / grad_scale for g in grads]
+        gs = [None if g is None else np.asarray(g, dtype=self.dtype) / grad_scale for g in grads]
         if self.nonfinite == "skip" and not all(np.isfinite(g).all() for g in gs if g is not None):
             self.skipped += 1
             return
@@ -69,7 +72,7 @@ class Oracle:
         self.step_count += 1
 
     def _update(self, i: int, g: Array) -> None:
-        h = SimpleNamespace(**self.groups[self.group_of[i]])
+        h = SimpleNamespace(**self.param_groups[self.group_of[i]])
         h.lr = h.lr(self.step_count) if callable(h.lr) else h.lr
         decay = "theta" if getattr(h, "decoupled_weight_decay", False) else self.spec.decay
         theta = self.params[i]
@@ -84,4 +87,4 @@ class Oracle:
         theta = self.spec.rule(theta, g, self.state[i], self.steps[i], h)
         if h.l1_proximal:
             theta = np.sign(theta) * np.maximum(np.abs(theta) - h.lr * h.l1_proximal, 0.0)
-        self.params[i] = np.asarray(theta)
+        self.params[i] = np.asarray(theta, dtype=self.dtype)

@@ -27,7 +27,7 @@ def test_the_oracle_is_torch(name: str, variant: int, common: bool) -> None:
         torch = Witness(name, groups, np.float64)
         for k in range(STEPS):
             if k == 11:
-                for side in (oracle.groups, torch.param_groups):
+                for side in (oracle.param_groups, torch.param_groups):
                     side[0]["lr"] *= 0.3
                     side[1]["lr"] *= 2.5
             oracle.step(problem_.grads[k])
@@ -45,7 +45,7 @@ def test_the_oracle_is_torch(name: str, variant: int, common: bool) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_oracles_defaults_are_torchs(name: str) -> None:
     torch = Witness(name, [{"params": [np.ones(1)]}], np.float64)
-    (theirs,), (ours,) = torch.param_groups, Oracle(name, [np.ones(1)]).groups
+    (theirs,), (ours,) = torch.param_groups, Oracle(name, [np.ones(1)]).param_groups
     hidden = {"params", "foreach", "fused", "capturable", "differentiable"}
     if (
         name == "AdamW"
