@@ -10,8 +10,8 @@ namespace fastopt::engine {
 namespace {
 
 // What one thread claims at a time: four streams of it fit the second-level cache, and 2^17 elements still make eight.
-constexpr std::int64_t chunk_elements = 4 * sum_block;
-constexpr double bytes_per_ns = 48;  // of one thread, between the third-level cache (80) and memory (35), Zen 4
+constexpr std::int64_t chunk_elements = 2 * sum_block;
+constexpr double bytes_per_ns = 64;  // of one thread, between the second-level cache (80) and memory (35), Zen 4
 
 template <class F>
 auto computed_in(Dtype parameter, F&& f) {
@@ -35,6 +35,13 @@ int Plan::add_tensor(const Tensor& tensor, int group) {
   std::copy_n(kernel.first_scalars, kernel.scalars.size(), scalars.values);
   scalars_.push_back(scalars);
   elements_ += tensor.size;
+  if (tensor.ema != nullptr) {  // until the first step: a copy, not what the memory held
+    const DefaultEnvironment environment;
+    Pass<float> f32;
+    Pass<double> f64;
+    f32.ema_copy = f64.ema_copy = true;
+    computes_in_double(tensor.dtype) ? walk_ema(tensor, f64, 0, tensor.size) : walk_ema(tensor, f32, 0, tensor.size);
+  }
   return size() - 1;
 }
 
@@ -42,12 +49,13 @@ Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool 
   const DefaultEnvironment environment;
   unscale_ = grad_scale == 1 ? 1 : 1 / grad_scale;
   clip_by_ = 1;
-  norm = -1;
   collect(gradients);
   if (needs_norm()) {
     const Outcome outcome = read_pass(gradients);
     skipped += outcome.status == Outcome::skipped;
     if (outcome.status != Outcome::applied) return outcome;
+  } else {
+    norm = -1;
   }
   for (std::size_t i = 0; i < n_prepared_; ++i) fill(prepared_[i], groups_[static_cast<std::size_t>(prepared_[i].group)]);
   if (any_sums_) reduce_phase(gradients);
@@ -108,7 +116,7 @@ void Plan::fill_pass(Pass<T>& pass, const Prepared& prepared, const Group& group
   pass.decay_by = static_cast<T>(1 - lr * group.weight_decay);
   pass.shrink = group.l1_proximal != 0;
   pass.shrink_by = static_cast<T>(lr * group.l1_proximal);
-  pass.ema_copy = !ema_started;
+  pass.ema_copy = !group.averaged;
   pass.ema_keep = static_cast<T>(options_.ema_decay);
   pass.ema_take = static_cast<T>(1 - options_.ema_decay);
   pass.first = prepared.t == 1;
@@ -172,13 +180,14 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
   });
   SquareSum total;
   for (const SquareSum& sum : square_sums_) total += sum;
-  if (!total.finite && options_.nonfinite != Nonfinite::propagate) {
+  const bool refused = !total.finite && options_.nonfinite != Nonfinite::propagate;
+  if (!refused || options_.nonfinite == Nonfinite::skip) norm = total.norm();  // an exception changes nothing
+  if (refused) {
     std::size_t bad = 0;
     while (square_sums_[bad].finite) ++bad;
     const int tensor = items_[static_cast<std::size_t>(pieces_[bad].item)].tensor;
     return {options_.nonfinite == Nonfinite::skip ? Outcome::skipped : Outcome::nonfinite, tensor};
   }
-  norm = total.norm();
   if (options_.clip_norm > 0) {
     const double factor = options_.clip_norm / (norm + 1e-6);
     clip_by_ = factor < 1 ? factor : factor >= 1 ? 1 : factor;  // NaN stays NaN
@@ -244,12 +253,12 @@ void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients
 void Plan::average_rest(std::span<const Gradient> gradients) {
   Pass<float> f32;
   Pass<double> f64;
-  f32.ema_copy = f64.ema_copy = !ema_started;
   f32.ema_keep = static_cast<float>(f64.ema_keep = options_.ema_decay);
   f32.ema_take = static_cast<float>(f64.ema_take = 1 - options_.ema_decay);
   for (int i = 0; i < size(); ++i) {
     const Tensor& tensor = tensors_[static_cast<std::size_t>(i)];
     if (gradients[static_cast<std::size_t>(i)].data != nullptr) continue;
+    f32.ema_copy = f64.ema_copy = !groups_[static_cast<std::size_t>(group_of(i))].averaged;
     computes_in_double(tensor.dtype) ? walk_ema(tensor, f64, 0, tensor.size) : walk_ema(tensor, f32, 0, tensor.size);
   }
 }
@@ -267,11 +276,14 @@ void Plan::look_ahead() {
 
 void Plan::write_ema() {
   const DefaultEnvironment environment;
-  for (const Tensor& tensor : tensors_)
+  for (int i = 0; i < size(); ++i) {
+    const Tensor& tensor = tensors_[static_cast<std::size_t>(i)];
+    if (!groups_[static_cast<std::size_t>(group_of(i))].averaged) continue;
     computed_in(tensor.dtype, [&](auto tag) {
       const auto* mean = reinterpret_cast<const decltype(tag)*>(tensor.ema);
       dispatch(tensor.dtype, [&](auto stored) { store(mean, reinterpret_cast<decltype(stored)*>(tensor.theta), tensor.size); });
     });
+  }
 }
 
 void Plan::commit() {
@@ -281,7 +293,7 @@ void Plan::commit() {
     scalars_[tensor] = prepared_[static_cast<std::size_t>(item.prepared)].after;
   }
   ++steps;
-  ema_started = true;
+  for (Group& group : groups_) group.averaged = options_.ema_decay >= 0;
 }
 
 }  // namespace fastopt::engine

@@ -23,10 +23,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int max_threads = 256;
-constexpr auto spin_time = std::chrono::microseconds(50);  // a worker after work: longer than the gap between two steps of a loop
-constexpr double hot_cost_ns = 2e3;       // handing a region to workers that still spin
-constexpr double straggler_ns = 150e3;    // a claimed chunk that outlasts the caller's own work by this was descheduled
-constexpr int longest_pause = 4096;       // regions run alone after repeated stragglers
+constexpr auto spin_time = std::chrono::nanoseconds(50'000);  // a worker after work: longer than the gap in a loop of steps
+constexpr double hot_threshold_ns = 8e3;  // handing a region to workers that spin costs about 2 us
+constexpr int hot_streak = 4;             // regions in close succession before sleeping workers are woken for small ones
+constexpr double cold_factor = 4;         // how much longer than waking a lone region must last
+constexpr double straggler_ns = 100e3;    // a claimed chunk that outlasts the caller's own work by more was descheduled
+constexpr int patient_regions = 4;        // in which no worker came to claim anything
+constexpr int longest_pause = 4096;       // regions run alone after repeated disappointments
 
 inline void relax() noexcept {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -59,13 +62,18 @@ class Pool {
   }
 
   void run(std::int64_t chunks, double serial_ns, void* context, Body body) {
+    run_now(chunks, serial_ns, context, body);
+    if (serial_ns >= hot_threshold_ns) last_end_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+  }
+
+  void run_now(std::int64_t chunks, double serial_ns, void* context, Body body) {
     if (!worth_sharing(chunks, serial_ns) || busy_.exchange(true, std::memory_order_acquire)) {
       serial_.fetch_add(1, std::memory_order_relaxed);
       for (std::int64_t chunk = 0; chunk < chunks; ++chunk) body(context, chunk, 0);
       return;
     }
     start_workers();
-    share(chunks, context, body);
+    share(chunks, serial_ns, context, body);
     release();
   }
 
@@ -101,13 +109,17 @@ class Pool {
   }
 
  private:
-  // Hot workers cost next to nothing. Sleeping ones cost the caller a system call and arrive late by `wake_ns`; in that
-  // time a small region would already be done.
+  // Workers that still spin cost next to nothing. Sleeping ones cost the caller a system call and arrive late by `wake_ns`;
+  // in that time a small region would already be done. But where one region follows the other at once, as in a loop of
+  // steps, they are woken only once: a streak of such regions is worth it.
   bool worth_sharing(std::int64_t chunks, double serial_ns) noexcept {
-    const int threads = size();
-    if (threads < 2 || chunks < 2) return false;
-    const bool hot = spinning_.load(std::memory_order_relaxed) > 0;
-    if (serial_ns < (hot ? 4 * hot_cost_ns : 4 * wake_ns_.load(std::memory_order_relaxed))) return false;
+    if (size() < 2 || chunks < 2 || serial_ns < hot_threshold_ns) return false;
+    const auto now = Clock::now().time_since_epoch().count();
+    const bool follows = now - last_end_.load(std::memory_order_relaxed) < spin_time.count();
+    const int streak = follows ? streak_.load(std::memory_order_relaxed) + 1 : 0;
+    streak_.store(streak, std::memory_order_relaxed);
+    const bool hot = streak >= hot_streak || spinning_.load(std::memory_order_relaxed) > 0;
+    if (!hot && serial_ns < cold_factor * wake_ns_.load(std::memory_order_relaxed)) return false;
     int pause = pause_.load(std::memory_order_relaxed);
     if (pause > 0) {
       pause_.store(pause - 1, std::memory_order_relaxed);
@@ -149,7 +161,7 @@ class Pool {
     stop_ = false;
   }
 
-  void share(std::int64_t chunks, void* context, Body body) noexcept {
+  void share(std::int64_t chunks, double serial_ns, void* context, Body body) noexcept {
     const int width = static_cast<int>(std::min<std::int64_t>(static_cast<std::int64_t>(workers_.size()) + 1, chunks));
     publish(chunks, width, context, body);
     const bool woke = wake();
@@ -158,7 +170,7 @@ class Pool {
     await(chunks);
     const double waited = since(finished);
     parallel_.fetch_add(1, std::memory_order_relaxed);
-    learn(woke, waited);
+    learn(woke, waited, serial_ns);
   }
 
   void publish(std::int64_t chunks, int width, void* context, Body body) noexcept {
@@ -206,7 +218,7 @@ class Pool {
       i < 2000 ? relax() : std::this_thread::yield();  // a descheduled worker may need this very processor
   }
 
-  void learn(bool woke, double waited) noexcept {
+  void learn(bool woke, double waited, double serial_ns) noexcept {
     if (woke) {
       const auto claim = first_claim_.load(std::memory_order_relaxed);
       const double started = static_cast<double>(started_.time_since_epoch().count());
@@ -214,10 +226,13 @@ class Pool {
       wake_ns_.store(0.9 * wake_ns_.load(std::memory_order_relaxed) + 0.1 * std::clamp(latency, 5e3, 1e6),
                      std::memory_order_relaxed);
     }
-    if (waited > straggler_ns) {
-      stragglers_.fetch_add(1, std::memory_order_relaxed);
+    const bool late = waited > straggler_ns + serial_ns / 2;
+    fruitless_ = first_claim_.load(std::memory_order_relaxed) == 0 ? fruitless_ + 1 : 0;
+    if (late || fruitless_ >= patient_regions) {  // the other processors have other work: leave them alone for a while
+      stragglers_.fetch_add(late, std::memory_order_relaxed);
       patience_ = std::min(2 * patience_ + 8, longest_pause);
       pause_.store(patience_, std::memory_order_relaxed);
+      fruitless_ = 0;
     } else if (patience_ > 0) {
       --patience_;
     }
@@ -229,7 +244,7 @@ class Pool {
       const auto start = Clock::now();
       std::uint64_t epoch = epoch_.load(std::memory_order_seq_cst);
       while (epoch == seen && !stop_.load(std::memory_order_relaxed) && Clock::now() - start < spin_time) {
-        for (int i = 0; i < 16; ++i) relax();
+        for (int i = 0; i < 4; ++i) relax();
         epoch = epoch_.load(std::memory_order_seq_cst);
       }
       spinning_.fetch_sub(1, std::memory_order_relaxed);
@@ -264,8 +279,9 @@ class Pool {
   std::condition_variable sleep_;
 
   std::atomic<double> wake_ns_{50e3};  // before the first measurement: what a busy virtual machine shows
-  std::atomic<int> pause_{0};
-  int patience_ = 0;
+  std::atomic<int> pause_{0}, streak_{0};
+  std::atomic<Clock::rep> last_end_{0};
+  int patience_ = 0, fruitless_ = 0;
   std::atomic<std::int64_t> parallel_{0}, serial_{0}, stragglers_{0};
 };
 
