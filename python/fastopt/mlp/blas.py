@@ -1,8 +1,8 @@
 """The number of threads of the BLAS library behind NumPy's matrix products.
 
-OpenBLAS splits products of a few hundred thousand multiplications among all cores and waits for them spinning.
+OpenBLAS splits products of a few hundred thousand multiplications among all cores and spins while it waits.
 Products that small gain nothing from it, and lose much when a core is busy with something else: on two cores
-that others used as well, 20 epochs on the digits took 12 s with two BLAS threads and 0.6 s with one.
+that others used as well, 20 epochs on the digits took 12 s with two BLAS threads, 0.6 s with one.
 """
 
 from __future__ import annotations

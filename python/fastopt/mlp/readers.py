@@ -19,10 +19,10 @@ class DataError(ValueError):
 
 def read_npz(path: Path) -> tuple[Array, Array]:
     """Arrays `X` and `y` of an `.npz` file; nothing in the file is executed (no pickle)."""
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: not a readable .npz file (it is no ZIP archive)")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise DataError(f"{path}: expected an .npz archive, got a single array")
             for key in ("X", "y"):
                 if key not in archive.files:
                     found = ", ".join(archive.files) or "nothing"

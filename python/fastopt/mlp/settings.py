@@ -81,6 +81,9 @@ class Settings:
             raise ValueError(f"lr: expected a finite number of at least 0, got {self.lr}")
         if self.batch_norm and self.hidden and self.batch_size < 2:
             raise ValueError("batch_size: expected at least 2 with batch normalisation, got 1")
+        for name in ("task", "target"):
+            if self.data is None and getattr(self, name) is not None:
+                raise ValueError(f"{name}: expected only together with data: the digits are classes")
         check_fractions(self.split)
         if not self.optimizers:
             raise ValueError("optimizers: expected at least one, got none")

@@ -48,7 +48,8 @@ def _score(results: list[Result], score: str) -> Chart:
     chart = _epochs(results, "Accuracy" if percent else "R²", score, percent=percent)
     values = sorted(v for s in chart.series for v in s.y if math.isfinite(v))
     # The first epochs would press all that matters against the top: leave out the worst tenth of the points.
-    shown = values[len(values) // 10 :]
+    last = [s.y[-1] for s in chart.series if math.isfinite(s.y[-1])]
+    shown = [*values[len(values) // 10 :], *last]
     low, high = span([v * (100 if percent else 1) for v in shown], log=False)
     top = min(high, 100.4) if percent else high
     return Chart(
@@ -105,5 +106,5 @@ def _gradient_norm(results: list[Result]) -> Chart:
         series.append(
             Series(run, result["label"], [steps["step"][b[-1]] for b in bins], line, "", (low, high))
         )
-    note = "moving average; the area holds the norms of single batches"
+    note = "moving average; area: single batches"
     return Chart("Gradient norm", "step", series, True, note=note)

@@ -109,3 +109,25 @@ def scatter(problem: Problem, result: Result, column: int, limit: int = 1500) ->
     parts.append(text("actual", (left + right) / 2, size - 6, "label"))
     parts.append(text("predicted", 12, (bottom + 10) / 2, "label", turned=True))
     return drawing("scatter", size, size, "predicted over actual values", parts)
+
+
+def errors(problem: Problem, result: Result, column: int, bins: int = 24) -> str:
+    """Histogram of the errors of one target on the test rows."""
+    difference = problem.predictions(result["test_values"])[:, column] - problem.y["test"][:, column]
+    largest = float(np.abs(difference).max()) or 1.0
+    counts, edges = np.histogram(difference, bins, (-largest, largest))
+    size, left, right, top, bottom = 360, 44, 350, 14, 316
+    x, y = Scale(-largest, largest, left, right), Scale(0, float(counts.max()), bottom, top)
+    parts = []
+    for value, label in y.ticks():
+        parts.append(line(left, y(value), right, y(value), "grid"))
+        parts.append(text(label, left - 8, y(value) + 4, "tick", "end"))
+    parts += [text(label, x(value), bottom + 17, "tick") for value, label in x.ticks()]
+    width = x(float(edges[1])) - x(float(edges[0])) - 1
+    for count, low in zip(counts.tolist(), edges.tolist(), strict=False):
+        place = {"x": x(low) + 0.5, "y": y(count), "height": bottom - y(count)}
+        parts.append(element("rect", class_="right", width=width, **place))
+    parts.append(line(x(0), top, x(0), bottom, "axis dashed"))
+    parts.append(text("error", (left + right) / 2, size - 6, "label"))
+    parts.append(text("test rows", 12, (bottom + top) / 2, "label", turned=True))
+    return drawing("scatter", size, size, "histogram of the errors", parts)

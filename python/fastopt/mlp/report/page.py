@@ -49,8 +49,8 @@ def _section(title: str, content: str) -> str:
 
 def _facts(facts: Iterable[tuple[str, str]], **attributes: Any) -> str:
     """A list of names with their values, both plain text."""
-    rows = "".join(element("dt", escape(name)) + element("dd", escape(value)) for name, value in facts)
-    return element("dl", rows, **attributes)
+    rows = (element("dt", escape(name)) + element("dd", escape(value)) for name, value in facts)
+    return element("dl", "".join(element("div", row) for row in rows), **attributes)
 
 
 def _header(session: Session, best: Result) -> str:
@@ -111,15 +111,11 @@ def _test(session: Session, best: Result) -> str:
     if problem.task == "classes":
         panels = _class_panels(session, best)
     else:
-        several = problem.dataset.outputs > 1
-        panels = [
-            panel(
-                "Predictions" + (f", target {i + 1}" if several else ""),
-                "",
-                figures.scatter(problem, best, i),
-            )
-            for i in range(min(problem.dataset.outputs, SCATTERS))
-        ]
+        panels = []
+        for i in range(min(problem.dataset.outputs, SCATTERS)):
+            which = f", target {i + 1}" if problem.dataset.outputs > 1 else ""
+            panels.append(panel(f"Predictions{which}", "", figures.scatter(problem, best, i)))
+            panels.append(panel(f"Errors{which}", "predicted - actual", figures.errors(problem, best, i)))
     return _section(f"On the test rows: {best['label']}", element("div", "".join(panels), class_="grid"))
 
 
@@ -140,13 +136,9 @@ def _class_panels(session: Session, best: Result) -> list[str]:
 def _settings(document: dict[str, Any]) -> str:
     parts = ""
     for title, name in (("", "settings"), ("Data", "data"), ("Environment", "environment")):
-        facts = "".join(element("div", _pair(key, value)) for key, value in document[name].items())
-        parts += (element("h3", title) if title else "") + element("dl", facts, class_="facts")
+        pairs = ((key.replace("_", " "), _show(value)) for key, value in document[name].items())
+        parts += (element("h3", title) if title else "") + _facts(pairs, class_="facts")
     return element("div", parts, class_="panel settings")
-
-
-def _pair(key: str, value: Any) -> str:
-    return element("dt", escape(key.replace("_", " "))) + element("dd", escape(_show(value)))
 
 
 def _show(value: Any) -> str:
