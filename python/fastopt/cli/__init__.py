@@ -64,7 +64,7 @@ def make_parser(argv: Sequence[str]) -> Parser:
         if name == chosen:
             module = importlib.import_module(f"fastopt.cli.{name}")
             module.add_arguments(sub)
-            sub.set_defaults(run=module.run)
+            sub.set_defaults(run=module.run, parser=sub)
     return parser
 
 
@@ -78,7 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        args = make_parser(argv).parse_args(argv)
+        args, unknown = make_parser(argv).parse_known_args(argv)
+        if unknown:
+            args.parser.error(f"unknown arguments: {' '.join(unknown)}")
         return int(args.run(args))
     except SystemExit as exit_:  # argparse's way to end after --help or an error
         return exit_.code if isinstance(exit_.code, int) else DONE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 from time import perf_counter
 from typing import Any, TextIO
@@ -110,7 +110,7 @@ class Progress:
         return "  ".join([head, *self._facts(trainer)])
 
     def _draw(self, line: str) -> None:
-        width = shutil.get_terminal_size().columns - 1
+        width = os.get_terminal_size(self.stream.fileno()).columns - 1
         encoding = self.stream.encoding or "ascii"
         line = line[:width].encode(encoding, "replace").decode(encoding)
         self.stream.write(f"\r{line}\x1b[K")

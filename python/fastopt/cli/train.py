@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=True)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        field, colon, rest = str(error).partition(":")
+        raise UsageError(f"{_option(field)}{colon}{rest}") from None
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from None
     if not args.quiet:
@@ -68,9 +69,17 @@ def _session(args: argparse.Namespace) -> Session:
         return Session(Settings(**given))
     for name in given:
         if name not in CHANGEABLE:
-            option = {"optimizers": "optimizer", "options": "opt"}.get(name, name).replace("_", "-")
-            raise UsageError(f"--{option} cannot be given with --resume: the checkpoint's own setting holds")
+            raise UsageError(
+                f"{_option(name)} cannot be given with --resume: the checkpoint's own setting holds"
+            )
     return Session.resume(args.resume, lambda saved: dataclasses.replace(saved, **given))
+
+
+def _option(name: str) -> str:
+    """The option that sets a field of `Settings`; any other text as it is."""
+    if name not in {field.name for field in dataclasses.fields(Settings)}:
+        return name
+    return "--" + {"optimizers": "optimizer", "options": "opt"}.get(name, name).replace("_", "-")
 
 
 def _report(args: argparse.Namespace, session: Session, out: Path, checkpoint: Path) -> int:

@@ -80,7 +80,7 @@ def optimizers(text: str) -> tuple[str, ...]:
     try:
         return tuple(spec.text for spec in parse_list(text, "optimizer"))
     except SpecError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(str(error).removeprefix("optimizer: ")) from None
 
 
 class AppendTuple(argparse.Action):
