@@ -179,10 +179,9 @@ class Session:
             )
         state = tree.put_together(arrays, meta["tree"])
         session = cls(change(Settings.from_dict(state["settings"])))
-        if session.problem.dataset.fingerprint() != state["data"]["fingerprint"]:
-            raise CheckpointError(
-                f"{path}: {state['data']['name']} has changed since the checkpoint was written"
-            )
+        dataset = session.problem.dataset
+        if dataset.fingerprint() != state["data"]["fingerprint"]:
+            raise CheckpointError(f"{path}: {dataset.name} does not hold the data of this checkpoint")
         session.results = state["results"]
         if state["trainer"] is not None:
             spec = session.settings.optimizer_specs()[len(session.results)]

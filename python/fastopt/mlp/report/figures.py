@@ -125,8 +125,8 @@ def errors(problem: Problem, result: Result, column: int, bins: int = 24) -> str
     parts += [text(label, x(value), bottom + 17, "tick") for value, label in x.ticks()]
     width = x(float(edges[1])) - x(float(edges[0])) - 1
     for count, low in zip(counts.tolist(), edges.tolist(), strict=False):
-        place = {"x": x(low) + 0.5, "y": y(count), "height": bottom - y(count)}
-        parts.append(element("rect", class_="right", width=width, **place))
+        top_edge, height = y(count), bottom - y(count)
+        parts.append(element("rect", class_="right", x=x(low) + 0.5, y=top_edge, width=width, height=height))
     parts.append(line(x(0), top, x(0), bottom, "axis dashed"))
     parts.append(text("error", (left + right) / 2, size - 6, "label"))
     parts.append(text("test rows", 12, (bottom + top) / 2, "label", turned=True))
