@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from time import perf_counter
-from typing import Any, TextIO
+from typing import Any
 
 import fastopt
 from fastopt.mlp import Problem, Trainer
@@ -31,12 +31,12 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """A `Watcher` that writes to `stream`; `stop` says whether training shall stop."""
+    """A `Watcher` that writes to standard error; `stop` says whether training shall stop."""
 
-    def __init__(self, problem: Problem, stop: Any, stream: TextIO = sys.stderr, quiet: bool = False) -> None:
-        self.problem, self.stop, self.stream = problem, stop, stream
+    def __init__(self, problem: Problem, stop: Any, quiet: bool = False) -> None:
+        self.problem, self.stop, self.stream = problem, stop, sys.stderr
         self.quiet = quiet
-        self.live = stream.isatty() and not quiet
+        self.live = self.stream.isatty() and not quiet
         self.trainer: Trainer | None = None
         self.drawn = False
 
@@ -102,15 +102,17 @@ class Progress:
         bar = "█" * filled + "░" * (16 - filled)
         left = duration((trainer.total_steps - trainer.step) / self._speed(trainer))
         epoch = min(trainer.epoch + 1, trainer.settings.epochs)
-        head = f"{trainer.spec.text} {bar} epoch {epoch}/{trainer.settings.epochs}"
-        return "  ".join([head, *self._facts(trainer), f"{left} left"])
+        # Whatever a narrow terminal cuts off, the time left stays.
+        head = f"{trainer.spec.text} {bar} epoch {epoch}/{trainer.settings.epochs}, {left} left"
+        return "  ".join([head, *self._facts(trainer)])
 
     def _plain_line(self, trainer: Trainer) -> str:
         head = f"{trainer.spec.text}: epoch {trainer.epoch}/{trainer.settings.epochs}"
         return "  ".join([head, *self._facts(trainer)])
 
     def _draw(self, line: str) -> None:
-        width = os.get_terminal_size(self.stream.fileno()).columns - 1
+        columns = os.get_terminal_size(self.stream.fileno()).columns or 80  # some terminals say 0
+        width = columns - 1
         encoding = self.stream.encoding or "ascii"
         line = line[:width].encode(encoding, "replace").decode(encoding)
         self.stream.write(f"\r{line}\x1b[K")
