@@ -1,0 +1,128 @@
+"""The small parts around the perceptron: state trees, option texts, metrics, history, axes."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastopt.mlp import SpecError, blas, metrics, specs, tree
+from fastopt.mlp.history import STEP_POINTS, History
+from fastopt.mlp.report.scales import Scale, nice_step, span
+
+
+def test_a_tree_survives_json() -> None:
+    state: Any = {
+        "state": {0: {"step": 3, "exp_avg": np.arange(3.0)}, 7: {"step": 0}},
+        "groups": [{"lr": 0.1, "betas": (0.9, 0.999), "name": None, "flag": True}],
+        "odd": {"nan": math.nan, "inf": -math.inf, "big": 2**100, "$array": "a name like a mark"},
+        "empty": {"list": [], "dict": {}, "tuple": ()},
+        "scalar": np.float64(0.1),
+    }
+    arrays, skeleton = tree.take_apart(state)
+    assert list(arrays) == ["state.0.exp_avg"]
+    back = tree.put_together(arrays, json.loads(json.dumps(skeleton, allow_nan=False)))
+    assert math.isnan(back["odd"].pop("nan"))
+    del state["odd"]["nan"]
+    np.testing.assert_array_equal(back["state"][0].pop("exp_avg"), state["state"][0].pop("exp_avg"))
+    assert back == state
+    assert isinstance(back["groups"][0]["betas"], tuple)
+    assert type(back["scalar"]) is float
+
+
+def test_a_tree_refuses_what_it_cannot_give_back() -> None:
+    with pytest.raises(TypeError, match=r"tree: a\.b: .* got object"):
+        tree.take_apart({"a": {"b": object()}})
+    with pytest.raises(ValueError, match="two arrays have the path"):
+        tree.take_apart({"a": {"b": np.zeros(1)}, "a.b": np.zeros(1)})
+
+
+def test_option_values_are_read_as_numbers_truths_lists_or_text() -> None:
+    spec = specs.parse("x:a=1,b=.5,c=1e-3,d=true,e=None,f=[1,0.9],g=gradient,h-i=2", "optimizer")
+    expected = {"a": 1, "b": 0.5, "c": 1e-3, "d": True, "e": None, "f": (1, 0.9), "g": "gradient", "h_i": 2}
+    assert spec.options == expected
+    assert type(spec.options["a"]) is int
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected NAME"),
+        ("sgd:", "expected NAME or NAME:key=value"),
+        (":lr=1", "expected NAME"),
+        ("sgd:lr", "expected an option as key=value, got 'lr'"),
+        ("sgd:lr=1,lr=2", "option lr is given twice"),
+        ("sgd,adam,sgd", "'sgd' is given twice"),
+        ("sgd,,adam", "expected NAME"),
+    ],
+)
+def test_option_texts_that_are_none(text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        specs.parse_list(text, "optimizer") or specs.parse(text, "optimizer")
+
+
+def test_metrics_by_hand() -> None:
+    predicted, actual = np.array([[1.0, 0.0], [3.0, 2.0]]), np.array([[1.0, 1.0], [2.0, 2.0]])
+    assert metrics.rmse(predicted, actual) == pytest.approx(math.sqrt(2 / 4))
+    # First column: residual 1, total 1/2; second column: residual 1, total 1/2.
+    assert metrics.r2(predicted, actual) == pytest.approx(-1.0)
+    assert math.isnan(metrics.r2(predicted, np.ones((2, 2))))
+    assert metrics.confusion(np.array([2, 0]), np.array([1, 0]), 3).tolist() == [
+        [1, 0, 0],
+        [0, 0, 1],
+        [0, 0, 0],
+    ]
+
+
+def test_history_keeps_a_bounded_number_of_steps() -> None:
+    history = History(50 * STEP_POINTS + 1)
+    for step in range(50 * STEP_POINTS + 1):
+        if history.wants(step):
+            history.add_step(step=step)
+    assert STEP_POINTS / 2 < len(history.steps["step"]) <= STEP_POINTS
+    assert History(10).stride == 1
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2, 17.5), (0.1, 0.11), (1e-9, 3e-9), (0, 123456)])
+def test_linear_ticks_are_round_inside_and_few(low: float, high: float) -> None:
+    ticks = Scale(low, high, 0, 100).ticks(5)
+    assert 2 <= len(ticks) <= 6
+    assert all(low - 1e-9 * high <= value <= high * (1 + 1e-9) for value, _ in ticks)
+    assert len({label for _, label in ticks}) == len(ticks)
+    step = ticks[1][0] - ticks[0][0]
+    assert nice_step(step * (1 - 1e-6)) == pytest.approx(step)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-6, 10), (0.02, 3), (1e-12, 1e12), (0.4, 1.4)])
+def test_logarithmic_ticks(low: float, high: float) -> None:
+    ticks = Scale(low, high, 0, 100, log=True).ticks(5)
+    assert 1 <= len(ticks) <= 9
+    assert len({label for _, label in ticks}) == len(ticks)
+
+
+def test_spans_survive_missing_and_equal_values() -> None:
+    assert span([], log=False) == (0.0, 1.0)
+    assert span([math.nan, -1.0], log=True) == (0.1, 1.0)
+    for log in (False, True):
+        low, high = span([5.0, 5.0], log)
+        assert low < 5 < high
+
+
+def test_blas_threads_are_limited_within_the_block_and_restored() -> None:
+    control = blas.control()
+    if control is None:  # a BLAS without known functions is left alone, and an order to limit it refused
+        assert blas.suitable(1) is None
+        with pytest.raises(ValueError, match="blas_threads"), blas.limited(1):
+            pass
+        return
+    before = control.get()
+    with blas.limited(1):
+        assert control.get() == 1
+    assert control.get() == before
+
+
+def test_blas_is_left_alone_for_large_products() -> None:
+    assert blas.suitable(blas.LARGE_PRODUCT) is None

@@ -1,0 +1,386 @@
+"""`fastopt train` end to end, as a user runs it: its files, resuming, interruption, errors."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastopt.cli import main
+
+# A small model and few epochs: what is tested here is the machinery, not the accuracy.
+SMALL = ["--hidden", "24", "--epochs", "3"]
+
+
+def command(*args: object) -> list[str]:
+    return [sys.executable, "-m", "fastopt", "train", *map(str, args)]
+
+
+def train(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*args), cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+
+
+def metrics(out: Path) -> dict[str, Any]:
+    """The content of metrics.json without what depends on the clock."""
+    content: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    for result in content["optimizers"].values():
+        for key in ("seconds", "optimizer_share", "steps_per_second"):
+            del result[key]
+    return content
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as archive:
+        return {name: archive[name] for name in archive.files if not name.endswith(".json")}
+
+
+def assert_same_outcome(a: Path, b: Path) -> None:
+    assert metrics(a) == metrics(b)
+    left, right = arrays(a / "checkpoint.npz"), arrays(b / "checkpoint.npz")
+    assert left.keys() == right.keys()
+    for name in left:
+        assert left[name].tobytes() == right[name].tobytes(), name
+
+
+def test_default_run_reaches_the_promised_accuracy(tmp_path: Path) -> None:
+    done = train(cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "fastopt-train"
+    content = json.loads((out / "metrics.json").read_text())
+    adamw = content["optimizers"]["adamw"]
+    assert adamw["test_accuracy"] >= 0.96
+    assert f"{100 * adamw['test_accuracy']:.2f} %" in done.stdout
+    assert content["data"]["rows"] == {"train": 1078, "validation": 360, "test": 359}
+    assert {path.name for path in out.iterdir()} == {"metrics.json", "report.html", "checkpoint.npz"}
+    # Not on a terminal: plain lines, no control characters.
+    assert "epoch 40/40" in done.stderr
+    assert not re.search(r"[\r\x1b]", done.stderr)
+
+
+def test_several_optimizers_are_compared(tmp_path: Path) -> None:
+    labels = ["adamw", "sgd:momentum=0.9,nesterov=true", "adam:lr=0.002,betas=[0.8,0.99]"]
+    done = train(*SMALL, "--optimizer", ",".join(labels), "--out", "o", "--json", "--quiet", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    content = json.loads(done.stdout)
+    assert content == json.loads((tmp_path / "o" / "metrics.json").read_text())
+    assert list(content["optimizers"]) == labels
+    assert content["optimizers"][labels[1]]["options"] == {"momentum": 0.9, "nesterov": True}
+    assert content["optimizers"][labels[2]]["lr"] == 0.002
+    assert content["best"] == max(labels, key=lambda k: content["optimizers"][k]["test_accuracy"])
+    for result in content["optimizers"].values():
+        assert result["steps"] == 3 * (1078 // 32)
+        assert 0 < result["test_accuracy"] <= 1
+        assert 0 < result["optimizer_share"] < 1
+        history = result["history"]
+        assert history["epoch"] == [1, 2, 3]
+        assert all(len(column) == 3 for column in history.values())
+        assert history["validation_accuracy"][-1] == result["validation_accuracy"]
+
+
+class References(html.parser.HTMLParser):
+    """Collects everything by which a page could fetch another file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        fetching = ("src", "href", "srcset", "data", "poster", "action", "xlink:href", "background")
+        self.found += [value or "" for name, value in attrs if name in fetching]
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+
+
+@pytest.mark.parametrize("name", ["digits", "regression", "two classes", "many classes"])
+def test_report_is_well_formed_and_self_contained(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 4))
+    targets = {
+        "regression": np.stack([x[:, 0] * 3 + 1, x[:, 1]], axis=1),
+        "two classes": np.where(x[:, 0] > 0, "<yes> & 'so'", "no"),
+        "many classes": np.arange(400) % 40,
+    }
+    data = []
+    if name in targets:
+        np.savez(tmp_path / "data.npz", X=x, y=targets[name])
+        data = ["--data", "data.npz"]
+    done = train(*SMALL, *data, "--optimizer", "adamw,sgd", "--out", "o", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    root = ET.fromstring(text.removeprefix("<!DOCTYPE html>"))
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    charts = [element for element in root.iter() if element.get("class") == "chart"]
+    assert len(charts) == 4  # loss, score, learning rate, gradient norm
+    for chart in charts:
+        content = json.loads(chart.get("data-chart", ""))
+        assert {series["run"] for series in content["series"]} == {0, 1}
+    references = References()
+    references.feed(text)
+    assert all(found.startswith("data:") for found in references.found)
+    assert "url(" not in text
+    assert "@import" not in text
+    assert not re.search(
+        r"\b(nan|inf)\b", "".join(ET.tostring(svg, "unicode") for svg in charts), re.IGNORECASE
+    )
+
+
+class Interrupted:
+    """A run that gets a signal in the middle of an epoch, and what it leaves behind."""
+
+    def __init__(self, number: int, cwd: Path, *args: object) -> None:
+        process = subprocess.Popen(
+            command(*args), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        head = ""
+        while "epoch" not in head:  # the first line of progress: training is under way
+            line = process.stderr.readline()
+            assert line, head
+            head += line
+        time.sleep(0.05)
+        process.send_signal(number)
+        self.stdout, self.stderr = process.communicate(timeout=30)
+        self.returncode = process.returncode
+
+
+LONG = ["--hidden", "24", "--epochs", "60", "--optimizer", "sgd:momentum=0.9,adamw", "--early-stopping", "45"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path: Path, number: int, code: int) -> None:
+    whole = train(*LONG, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    stopped = Interrupted(number, tmp_path, *LONG, "--out", "part")
+    assert stopped.returncode == code
+    assert stopped.stdout == ""
+    assert "checkpoint: part/checkpoint.npz" in stopped.stderr
+    assert "train --resume part/checkpoint.npz" in stopped.stderr
+    at = re.search(r"at step (\d+) of", stopped.stderr)
+    assert at is not None
+    assert not (tmp_path / "part" / "metrics.json").exists()
+    done = train("--resume", "part/checkpoint.npz", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_same_outcome(tmp_path / "whole", tmp_path / "part")
+
+
+def test_stopping_after_every_possible_step_of_an_epoch_changes_nothing(tmp_path: Path) -> None:
+    """In one process, so that the step is chosen exactly."""
+    from fastopt.mlp import Session, Settings
+
+    settings = Settings(
+        hidden=(12,),
+        epochs=2,
+        batch_size=128,
+        early_stopping=1,
+        options=("ema_decay=0.9",),
+        bn_test="running",
+    )
+    whole = Session(settings)
+    assert whole.run()
+
+    class StopAt:
+        def __init__(self, step: int) -> None:
+            self.left = step
+
+        def on_step(self, trainer: Any) -> None:
+            self.left -= 1
+
+        def on_result(self, result: Any) -> None:
+            pass
+
+        def stop_requested(self) -> bool:
+            return self.left == 0
+
+    total = whole.results[0]["steps"]
+    assert total == 16
+    for step in range(1, total):
+        path = tmp_path / "c.npz"
+        assert not Session(settings).run(StopAt(step), path)
+        resumed = Session.resume(path)
+        assert resumed.trainer is not None
+        assert resumed.trainer.step == step
+        assert resumed.run()
+        assert resumed.results[0]["metrics"] == whole.results[0]["metrics"]
+        assert resumed.results[0]["history"] == whole.results[0]["history"]
+        for name, value in whole.results[0]["parameters"].items():
+            assert value.tobytes() == resumed.results[0]["parameters"][name].tobytes()
+
+
+def test_resuming_a_finished_run_makes_its_report_again(tmp_path: Path) -> None:
+    assert train(*SMALL, "--out", "o", "--quiet", cwd=tmp_path).returncode == 0
+    before = metrics(tmp_path / "o")
+    (tmp_path / "o" / "metrics.json").unlink()
+    assert train("--resume", "o/checkpoint.npz", "--quiet", cwd=tmp_path).returncode == 0
+    assert metrics(tmp_path / "o") == before
+
+
+def test_checkpoint_knows_its_data_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((60, 3)), np.arange(60) % 2
+    np.savez(tmp_path / "data.npz", X=x, y=y)
+    assert train(*SMALL, "--data", "data.npz", "--out", "o", "--quiet", cwd=tmp_path).returncode == 0
+    (tmp_path / "data.npz").rename(tmp_path / "moved.npz")
+    missing = train("--resume", "o/checkpoint.npz", cwd=tmp_path)
+    assert (missing.returncode, missing.stderr) == (
+        2,
+        "fastopt train: error: data.npz: no such file\n".replace("fastopt", "python -m fastopt", 1),
+    )
+    assert (
+        train("--resume", "o/checkpoint.npz", "--data", "moved.npz", "--quiet", cwd=tmp_path).returncode == 0
+    )
+    np.savez(tmp_path / "data.npz", X=x + 1, y=y)
+    changed = train("--resume", "o/checkpoint.npz", "--data", "data.npz", cwd=tmp_path)
+    assert changed.returncode == 2
+    assert "data.npz does not hold the data of this checkpoint" in changed.stderr
+
+
+def test_checkpoint_can_be_used_without_fastopt(tmp_path: Path) -> None:
+    assert train(*SMALL, "--out", "o", "--quiet", cwd=tmp_path).returncode == 0
+    content = arrays(tmp_path / "o" / "checkpoint.npz")
+    assert content["results.0.parameters.layer1.weight"].shape == (64, 24)
+    assert content["standardisation.x.mean"].shape == (64,)
+
+
+def test_diverging_runs_are_reported(tmp_path: Path) -> None:
+    wild = ["--optimizer", "sgd:lr=1e30,momentum=0.9,adamw", "--no-batch-norm", "--out", "o"]
+    done = train(*SMALL, *wild, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "diverged" in done.stdout
+    content = metrics(tmp_path / "o")
+    assert content["optimizers"]["sgd:lr=1e30,momentum=0.9"]["status"] == "diverged"
+    assert "test_accuracy" not in content["optimizers"]["sgd:lr=1e30,momentum=0.9"]
+    assert content["best"] == "adamw"
+    ET.fromstring((tmp_path / "o" / "report.html").read_text("utf-8").removeprefix("<!DOCTYPE html>"))
+
+
+def test_early_stopping_tests_the_best_epoch(tmp_path: Path) -> None:
+    args = ["--hidden", "24", "--epochs", "60", "--early-stopping", "3", "--lr", "0.03", "--dropout", "0"]
+    assert train(*args, "--out", "o", "--quiet", cwd=tmp_path).returncode == 0
+    result = metrics(tmp_path / "o")["optimizers"]["adamw"]
+    losses = result["history"]["validation_loss"]
+    assert result["status"] == "stopped early"
+    assert result["tested_epoch"] == 1 + losses.index(min(losses)) == result["epochs"] - 3
+    assert result["validation_loss"] == min(losses)
+
+
+BAD = [
+    (["--epochs", "0"], "argument --epochs: expected an integer of at least 1, got '0'"),
+    (["--lr", "-1"], "argument --lr: expected a finite number of at least 0, got '-1'"),
+    (["--dropout", "1"], "argument --dropout: expected a finite number in [0, 1), got '1'"),
+    (["--hidden", "3,x"], "argument --hidden: expected layer sizes such as 256,128 or none, got '3,x'"),
+    (["--split", "1,1"], "argument --split: expected three positive fractions"),
+    (["--activation", "swish"], "argument --activation: invalid choice: 'swish'"),
+    (["--optimizer", "nadamm"], "optimizer: expected one of adabelief,"),
+    (
+        ["--optimizer", "adamw:bogus=1"],
+        "optimizer adamw:bogus=1: AdamW() got an unexpected keyword argument 'bogus'",
+    ),
+    (["--optimizer", "adamw:betas=[0.9,2]"], "betas[1]: expected a number in [0, 1), got 2"),
+    (["--optimizer", "sgd,sgd"], "'sgd' is given twice"),
+    (["--opt", "momentum"], "expected an option as key=value, got 'momentum'"),
+    (["--schedule", "cosines"], "schedule cosines: name: expected one of constant, cosine,"),
+    (["--schedule", "step:size=3"], "schedule step:size=3: size: expected one of the options of step"),
+    (["--init", "he:std=1"], "init he: unknown option 'std'"),
+    (["--batch-size", "1"], "--batch-size: expected at least 2 with batch normalisation, got 1"),
+    (["--task", "regression"], "--task: expected only together with data"),
+    (["--data", "missing.csv"], "missing.csv: no such file"),
+    (["--resume", "missing.npz"], "missing.npz: No such file or directory"),
+    (["--resume", "x.npz", "--lr", "1"], "--lr cannot be given with --resume"),
+    (["--epoch", "3"], "unknown arguments: --epoch 3"),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), BAD)
+def test_bad_arguments_give_one_line_and_code_2(
+    args: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *args]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "checkpoint.npz"
+    assert main(["train", *SMALL, "--out", str(tmp_path), "--quiet"]) == 0
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:5000] + b"\x00\xff" + whole[5002:], b""):
+        path.write_bytes(damaged)
+        capfd.readouterr()
+        assert main(["train", "--resume", str(path)]) == 2
+        err = capfd.readouterr().err
+        assert str(path) in err
+        assert len(err.splitlines()) == 1
+
+
+def test_the_checkpoint_of_an_optimizer_is_not_one_of_a_training(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import fastopt
+
+    path = tmp_path / "opt.npz"
+    fastopt.Adam([np.ones(3, np.float32)]).save(path)
+    assert main(["train", "--resume", str(path)]) == 2
+    assert "not a checkpoint of fastopt train" in capfd.readouterr().err
+
+
+def test_help_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    import fastopt
+
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    for word in [*fastopt.optimizers(), *fastopt.schedules.NAMES, "--resume", "exit codes"]:
+        assert word in text
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("train", "bench", "info", "selftest"))
+    assert main([]) == 2
+    assert main(["trane"]) == 2
+
+
+def test_importing_fastopt_imports_neither_the_model_nor_the_command_line() -> None:
+    code = (
+        "import sys, fastopt; print([m for m in sys.modules if m.startswith(('fastopt.mlp', 'fastopt.cli'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="pseudo-terminals are a POSIX thing")
+def test_a_terminal_gets_one_line_that_renews_itself(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        command("--hidden", "24", "--epochs", "30"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    except OSError:  # Linux's way to say that the other side is closed
+        pass
+    os.close(ours)
+    assert process.wait(timeout=30) == 0
+    text = shown.decode()
+    live = [line for line in re.split(r"[\r\n]+", text) if "left" in line]
+    assert live
+    assert all(word in live[-1] for word in ("adamw", "epoch", "loss"))
+    assert text.count("\n") == 3  # the data, the model, the result: the live line leaves nothing behind
