@@ -7,7 +7,7 @@ FASTOPT_BINDINGS_BEGIN
 
 void Fingerprint::take(const View& view) {
   data_ = view.data();
-  descr_ = view.descr();
+  descr_ = py::reinterpret_borrow<py::object>(view.descr());
   axes_ = view.axes();
   extents_.clear();
   for (int axis = 0; axis < axes_; ++axis) {

@@ -37,7 +37,7 @@ class Fingerprint {
  public:
   void take(const View& view);
   bool matches(const View& view) const {
-    if (view.data() != data_ || view.descr() != descr_ || view.axes() != axes_) return false;
+    if (view.data() != data_ || view.descr() != descr_.ptr() || view.axes() != axes_) return false;
     for (int axis = 0; axis < axes_; ++axis)
       if (view.shape(axis) != extents_[2 * static_cast<std::size_t>(axis)] ||
           view.stride(axis) != extents_[2 * static_cast<std::size_t>(axis) + 1])
@@ -48,7 +48,7 @@ class Fingerprint {
 
  private:
   const char* data_ = nullptr;
-  const PyObject* descr_ = nullptr;
+  py::object descr_;  // held: another dtype must not take its address
   int axes_ = -1;
   std::vector<std::int64_t> extents_;  // shape and stride of each axis
 };

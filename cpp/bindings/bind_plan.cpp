@@ -26,6 +26,7 @@ py::list rules() {
     rule["states"] = names(k.states, [](const rules::State& s) { return s.used ? s.name : std::string_view(); });
     rule["hypers"] = names(k.hypers, self);
     rule["scalars"] = names(k.scalars, self);
+    rule["first_scalars"] = std::vector<double>(k.first_scalars, k.first_scalars + k.scalars.size());
     list.append(rule);
   }
   return list;
@@ -43,6 +44,18 @@ void set_scalars(BoundPlan& p, int tensor, const std::vector<double>& values) {
   std::copy(values.begin(), values.end(), p.plan().scalars(tensor));
 }
 
+// Of each group: has the EMA of its tensors begun?
+std::vector<bool> averaged(BoundPlan& p) {
+  std::vector<bool> begun;
+  for (int i = 0; i < p.plan().groups(); ++i) begun.push_back(p.plan().group(i).averaged);
+  return begun;
+}
+
+void set_averaged(BoundPlan& p, const std::vector<bool>& begun) {
+  const auto lock = p.lock();
+  for (int i = 0; i < p.plan().groups(); ++i) p.plan().group(i).averaged = begun.at(static_cast<std::size_t>(i));
+}
+
 }  // namespace
 
 void register_plan(py::module_& m) {
@@ -51,7 +64,7 @@ void register_plan(py::module_& m) {
       .def(py::init<double, double, const std::string&, double, bool>(), py::arg("clip_value"), py::arg("clip_norm"),
            py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"))
       .def("add_group", &BoundPlan::add_group, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("decay_kind"))
-      .def("set_hyper", &BoundPlan::set_hyper, py::arg("group"), py::arg("name"), py::arg("value"))
+      .def("set_hypers", &BoundPlan::set_hypers, py::arg("group"), py::arg("hypers"))
       .def("set_start", &BoundPlan::set_start, py::arg("group"), py::arg("state"), py::arg("value"), py::arg("gradient_squared"))
       .def("set_maximize", &BoundPlan::set_maximize, py::arg("group"), py::arg("maximize"))
       .def("check_parameters", &BoundPlan::check_parameters, py::arg("arrays"), py::arg("labels"))
@@ -71,8 +84,7 @@ void register_plan(py::module_& m) {
                     [](BoundPlan& p, std::int64_t n) { const auto lock = p.lock(); p.plan().steps = n; })
       .def_property("skipped", [](BoundPlan& p) { return p.plan().skipped; },
                     [](BoundPlan& p, std::int64_t n) { const auto lock = p.lock(); p.plan().skipped = n; })
-      .def_property("ema_started", [](BoundPlan& p) { return p.plan().ema_started; },
-                    [](BoundPlan& p, bool started) { const auto lock = p.lock(); p.plan().ema_started = started; })
+      .def_property("averaged", &averaged, &set_averaged)
       .def_property_readonly("norm", [](BoundPlan& p) { return p.plan().norm; });
 }
 

@@ -23,6 +23,40 @@ engine::Options options(double clip_value, double clip_norm, const std::string& 
   return o;
 }
 
+double& slot(engine::Group& group, const std::string& name) {
+  if (name == "l1") return group.l1;
+  if (name == "l1_proximal") return group.l1_proximal;
+  if (name == "weight_decay" && group.decay_kind != engine::WeightDecay::in_rule) return group.weight_decay;
+  for (std::size_t i = 0; i < group.kernel->hypers.size(); ++i)
+    if (group.kernel->hypers[i] == name) return group.hypers[i];
+  throw py::value_error("rule " + std::string(group.kernel->name) + " has no hyper-parameter " + name);
+}
+
+void assign(engine::Group& group, const py::dict& hypers) {
+  for (const auto& [name, value] : hypers) slot(group, name.cast<std::string>()) = value.cast<double>();
+}
+
+// Arguments are taken as objects, so that the message names the argument and not a C++ signature.
+double read_grad_scale(const py::object& given) {
+  bool number = PyNumber_Check(given.ptr()) && !PyBool_Check(given.ptr());
+  double scale = 0;
+  if (number) {
+    scale = PyFloat_AsDouble(given.ptr());
+    number = PyErr_Occurred() == nullptr || PyErr_ExceptionMatches(PyExc_OverflowError);
+    PyErr_Clear();
+  }
+  if (!number) throw py::type_error("grad_scale: expected a positive finite number, got " + describe(given.ptr()));
+  if (!(scale > 0) || !std::isfinite(scale) || !std::isfinite(1 / scale))
+    throw py::value_error("grad_scale: expected a positive finite number with a finite inverse, got " +
+                          py::repr(given).cast<std::string>());
+  return scale;
+}
+
+bool read_zero_grads(const py::object& given) {
+  if (!PyBool_Check(given.ptr())) throw py::type_error("zero_grads: expected True or False, got " + describe(given.ptr()));
+  return given.ptr() == Py_True;
+}
+
 // The address of the first element in memory order; an axis may be walked backwards by the array.
 char* lowest(const View& view, std::size_t item) { return const_cast<char*>(extent(view, item).first); }
 
@@ -50,38 +84,16 @@ int BoundPlan::add_group(const std::string& rule, unsigned flags, const py::dict
   group.decay_kind = decay_kind == "decoupled" ? engine::WeightDecay::decoupled
                      : decay_kind == "rule"    ? engine::WeightDecay::in_rule
                                                : engine::WeightDecay::coupled;
-  const int index = plan_.add_group(group);
-  for (const auto& [name, value] : hypers) {
-    double& slot = [&]() -> double& {
-      const auto key = name.cast<std::string>();
-      engine::Group& g = plan_.group(index);
-      if (key == "l1") return g.l1;
-      if (key == "l1_proximal") return g.l1_proximal;
-      if (key == "weight_decay" && g.decay_kind != engine::WeightDecay::in_rule) return g.weight_decay;
-      for (std::size_t i = 0; i < g.kernel->hypers.size(); ++i)
-        if (g.kernel->hypers[i] == key) return g.hypers[i];
-      throw py::value_error("rule " + rule + " has no hyper-parameter " + key);
-    }();
-    slot = value.cast<double>();
-  }
-  return index;
+  assign(group, hypers);
+  return plan_.add_group(group);
 }
 
-void BoundPlan::set_hyper(int index, const std::string& name, double value) {
+// All of them or, on an exception, none: `group` is a copy until every name has been found.
+void BoundPlan::set_hypers(int index, const py::dict& hypers) {
   const Lock lock(busy_);
-  engine::Group& group = plan_.group(index);
-  if (name == "l1") {
-    group.l1 = value;
-  } else if (name == "l1_proximal") {
-    group.l1_proximal = value;
-  } else if (name == "weight_decay" && group.decay_kind != engine::WeightDecay::in_rule) {
-    group.weight_decay = value;
-  } else {
-    const auto& names = group.kernel->hypers;
-    const auto found = std::find(names.begin(), names.end(), name);
-    if (found == names.end()) throw py::value_error("no hyper-parameter " + name);
-    group.hypers[found - names.begin()] = value;
-  }
+  engine::Group group = plan_.group(index);
+  assign(group, hypers);
+  plan_.group(index) = group;
 }
 
 void BoundPlan::set_start(int index, const std::string& state, double value, bool gradient_squared) {
@@ -148,9 +160,6 @@ int BoundPlan::add_parameter(int group, const py::object& array, const py::list&
   parameter->label = label;
   parameter->fingerprint.take(view);
   dense_axes(view, item, parameter->axes);
-  parameter->c_order = std::is_sorted(parameter->axes.begin(), parameter->axes.end(),
-                                      [](const Axis& a, const Axis& b) { return a.axis < b.axis; }) &&
-                       std::none_of(parameter->axes.begin(), parameter->axes.end(), [](const Axis& a) { return a.reversed; });
   engine::Tensor tensor;
   tensor.theta = lowest(view, item);
   tensor.size = view.size();
@@ -163,6 +172,7 @@ int BoundPlan::add_parameter(int group, const py::object& array, const py::list&
     tensor.states[s] = lowest(state, engine::item_size(tensor.state_dtype));
   }
   if (!ema.is_none()) tensor.ema = lowest(View(ema.ptr()), engine::computes_in_double(dtype) ? 8 : 4);
+  for (const auto& other : parameters_) other->gradient_seen.forget();  // what was disjoint may overlap the new one
   parameters_.push_back(std::move(parameter));
   gradients_.emplace_back();
   return plan_.add_tensor(tensor, group);
@@ -176,11 +186,10 @@ void BoundPlan::recheck_parameter(const Parameter& parameter) const {
   if (!view.writeable()) throw py::value_error(parameter.label + ": expected a writeable array, it has become read-only");
 }
 
-void BoundPlan::bind_gradients(const py::sequence& gradients) {
+void BoundPlan::bind_gradients(const py::object& gradients) {
   const Lock lock(busy_);
-  const py::list list(gradients);
-  take_gradients(list, false);
-  bound_ = list;
+  take_gradients(gradients, false);
+  bound_ = py::tuple(gradients);  // the caller's list may change
 }
 
 void BoundPlan::take_gradients(const py::object& given, bool zero_gradients) {
@@ -192,6 +201,8 @@ void BoundPlan::take_gradients(const py::object& given, bool zero_gradients) {
     throw py::value_error("grads: expected " + std::to_string(parameters_.size()) + " arrays, one for each parameter, got " +
                           std::to_string(n));
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    // looking at a dtype may run Python, and so another thread that changes the list
+    if (PySequence_Fast_GET_SIZE(list) != n) throw py::value_error("grads: the list was changed while it was read");
     recheck_parameter(*parameters_[i]);
     take_gradient(i, PySequence_Fast_GET_ITEM(list, static_cast<Py_ssize_t>(i)), zero_gradients);
   }
@@ -207,22 +218,26 @@ void BoundPlan::take_gradient(std::size_t i, PyObject* gradient, bool zero_gradi
   }
   if (!is_plain_array(gradient) || !parameter.gradient_seen.matches(View(gradient))) inspect_gradient(i, gradient);
   if (zero_gradients && !View(gradient).writeable())
-    throw py::value_error("grads" + parameter.label.substr(parameter.label.find('[')) +
-                          ": expected a writeable array (zero_grads=True), got a read-only one");
+    throw py::value_error(gradient_label(i) + ": expected a writeable array (zero_grads=True), got a read-only one");
+}
+
+std::string BoundPlan::gradient_label(std::size_t i) const {
+  const std::string& label = parameters_[i]->label;
+  return "grads" + label.substr(label.find('['));
 }
 
 void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
+  const auto held = py::reinterpret_borrow<py::object>(array);
   Parameter& parameter = *parameters_[i];
   parameter.gradient_seen.forget();
   disjoint_ = false;
   const View theta(parameter.owner.ptr());
   const engine::Dtype dtype = plan_.tensor(static_cast<int>(i)).dtype;
-  const auto label = [&] { return "grads" + parameter.label.substr(parameter.label.find('[')); };
   const auto fail = [&](const char* why = "") {
     std::string accepted;
     for (const auto d : {engine::Dtype::f64, engine::Dtype::f32, engine::Dtype::bf16, engine::Dtype::f16})
       if (engine::accepts_gradient(dtype, d)) accepted += (accepted.empty() ? "" : " or ") + std::string(engine::dtype_name(d));
-    return label() + ": expected " + accepted + " of shape " + shape_text(theta) + ", got " + describe(array) + why;
+    return gradient_label(i) + ": expected " + accepted + " of shape " + shape_text(theta) + ", got " + describe(array) + why;
   };
   if (!py::isinstance<py::array>(array)) throw py::type_error(fail());
   if (!is_plain_array(array)) throw py::type_error(fail(" (only numpy.ndarray and numpy.memmap themselves are taken)"));
@@ -261,7 +276,7 @@ void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
 
   const int other = memory_.overlapped(gradient, extent(view, static_cast<std::size_t>(item)), view.size());
   if (other >= 0)
-    throw py::value_error(label() + ": shares memory with " + parameters_[static_cast<std::size_t>(other)]->label +
+    throw py::value_error(gradient_label(i) + ": shares memory with " + parameters_[static_cast<std::size_t>(other)]->label +
                           "; a gradient must not overlap a parameter");
   gradients_[i] = gradient;
   parameter.gradient_seen.take(view);
@@ -269,39 +284,24 @@ void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
 
 // Zeroing writes to the gradients, so they must be disjoint: from the parameters (checked above) and from each other.
 void BoundPlan::check_disjoint() {
-  MemoryMap map;
+  std::vector<Sized> gradients;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const engine::Gradient& g = gradients_[i];
-    if (g.data == nullptr) continue;
     const std::int64_t size = plan_.tensor(static_cast<int>(i)).size;
-    const auto item = static_cast<std::int64_t>(engine::item_size(g.dtype));
-    int other = -1;
-    const auto add = [&](const char* at, std::int64_t bytes) {
-      if (other < 0) other = map.add({at, at + bytes}, static_cast<int>(i));
-    };
-    if (g.dense) {
-      add(g.data, size * item);
-    } else {
-      engine::for_each_run(g, 0, size, [&](const char* at, std::int64_t count, std::int64_t stride) {
-        if (stride == item) return add(at, count * item);
-        for (std::int64_t k = 0; k < count && other < 0; ++k) add(at + k * stride, item);
-      });
-    }
-    if (other >= 0) {
-      const auto name = [&](std::size_t k) {
-        return "grads" + parameters_[k]->label.substr(parameters_[k]->label.find('['));
-      };
-      throw py::value_error(name(i) + ": shares memory with " + (other == static_cast<int>(i) ? "itself" : name(static_cast<std::size_t>(other))) +
-                            "; zero_grads=True needs gradients that overlap nothing");
-    }
+    if (gradients_[i].data != nullptr && size > 0) gradients.push_back({&gradients_[i], size, static_cast<int>(i)});
+  }
+  if (const auto pair = find_overlap(gradients)) {
+    const auto [first, second] = *pair;
+    throw py::value_error(gradient_label(static_cast<std::size_t>(second)) + ": shares memory with " +
+                          (first == second ? "itself" : gradient_label(static_cast<std::size_t>(first))) +
+                          "; zero_grads=True needs gradients that overlap nothing");
   }
   disjoint_ = true;
 }
 
-void BoundPlan::step(const py::object& given, double grad_scale, bool zero_gradients) {
+void BoundPlan::step(const py::object& given, const py::object& scale, const py::object& zero) {
   Lock lock(busy_);
-  if (!(grad_scale > 0) || !std::isfinite(grad_scale))
-    throw py::value_error("grad_scale: expected a positive finite number, got " + py::repr(py::float_(grad_scale)).cast<std::string>());
+  const double grad_scale = read_grad_scale(scale);
+  const bool zero_gradients = read_zero_grads(zero);
   if (given.is_none() && !bound_) throw py::type_error("grads: missing; pass a list of gradient arrays or bind them once with bind_grads()");
   const py::object gradients = given.is_none() ? bound_ : given;
   take_gradients(gradients, zero_gradients);
@@ -337,8 +337,7 @@ void BoundPlan::look_ahead() {
 }
 
 void BoundPlan::raise_nonfinite(int tensor) const {
-  const std::string& label = parameters_[static_cast<std::size_t>(tensor)]->label;
-  throw py::value_error("grads" + label.substr(label.find('[')) +
+  throw py::value_error(gradient_label(static_cast<std::size_t>(tensor)) +
                         ": holds NaN or infinity (nonfinite=\"raise\"); nothing was changed");
 }
 

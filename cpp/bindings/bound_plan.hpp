@@ -16,7 +16,7 @@ class BoundPlan {
   BoundPlan(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay, bool uint16_is_bf16);
 
   int add_group(const std::string& rule, unsigned flags, const py::dict& hypers, const std::string& decay_kind);
-  void set_hyper(int group, const std::string& name, double value);
+  void set_hypers(int group, const py::dict& hypers);
   void set_start(int group, const std::string& state, double value, bool gradient_squared);
   void set_maximize(int group, bool maximize);
 
@@ -25,9 +25,8 @@ class BoundPlan {
   int add_parameter(int group, const py::object& array, const py::list& states, const py::object& ema,
                     const std::string& label);
 
-  void bind_gradients(const py::sequence& gradients);
-  void unbind_gradients() { bound_ = py::object(); }
-  void step(const py::object& gradients, double grad_scale, bool zero_gradients);
+  void bind_gradients(const py::object& gradients);
+  void step(const py::object& gradients, const py::object& grad_scale, const py::object& zero_gradients);
   void look_ahead();
   void write_ema();  // parameters = averages; whoever calls it has kept copies
 
@@ -55,7 +54,6 @@ class BoundPlan {
     std::string label;
     Fingerprint fingerprint;
     std::vector<Axis> axes;
-    bool c_order = false;
     // the gradient of the last step, and what was found out about it
     Fingerprint gradient_seen;
     std::vector<std::int64_t> gradient_shape, gradient_strides;
@@ -67,6 +65,7 @@ class BoundPlan {
   void take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients);
   void inspect_gradient(std::size_t i, PyObject* gradient);
   void check_disjoint();
+  std::string gradient_label(std::size_t i) const;
   [[noreturn]] void raise_nonfinite(int tensor) const;
 
   engine::Plan plan_;

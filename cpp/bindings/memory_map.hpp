@@ -1,6 +1,8 @@
-// Where the parameters lie, to refuse arrays that overlap them.
+// Where arrays lie, to refuse those that overlap.
 #pragma once
-#include <string>
+#include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "bindings/arrays.hpp"
@@ -22,5 +24,15 @@ class MemoryMap {
   int find(Extent extent) const;  // number, or -1
   std::vector<Entry> entries_;    // disjoint, in the order of addresses
 };
+
+// A gradient with elements, and a number to call it by.
+struct Sized {
+  const engine::Gradient* gradient;
+  std::int64_t size;
+  int number;
+};
+
+// Two gradients that share memory, or twice the same one if it meets itself. Exact: interleaved views are disjoint.
+std::optional<std::pair<int, int>> find_overlap(std::span<const Sized> gradients);
 
 FASTOPT_BINDINGS_END

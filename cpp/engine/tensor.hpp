@@ -33,8 +33,9 @@ struct Gradient {
 // Calls f(address, count, stride) for the runs of the innermost axis that hold elements [begin, begin + n).
 template <class F>
 inline void for_each_run(const Gradient& g, std::int64_t begin, std::int64_t n, F&& f) {
+  if (n <= 0) return;  // an axis of length 0 has no index
   if (g.axes == 0) {
-    if (n > 0) f(g.data, std::int64_t{1}, std::int64_t{0});
+    f(g.data, std::int64_t{1}, std::int64_t{0});
     return;
   }
   std::int64_t index[max_axes];
