@@ -21,6 +21,7 @@ struct Group {
   double weight_decay = 0, l1 = 0, l1_proximal = 0;
   WeightDecay decay_kind = WeightDecay::coupled;
   bool maximize = false;
+  bool averaged = false;  // the EMA of its tensors has begun: the first applied step copies
   int lr = 0;                                    // index of "lr" in hypers
   double starts[max_states] = {};                // constant first values that the rule leaves to the user
   bool starts_set[max_states] = {};
@@ -47,6 +48,7 @@ class Plan {
 
   Group& group(int i) { return groups_[static_cast<std::size_t>(i)]; }
   Tensor& tensor(int i) { return tensors_[static_cast<std::size_t>(i)]; }
+  int groups() const { return static_cast<int>(groups_.size()); }
   int group_of(int tensor) const { return group_of_[static_cast<std::size_t>(tensor)]; }
   int size() const { return static_cast<int>(tensors_.size()); }
   std::int64_t elements() const { return elements_; }
@@ -65,8 +67,7 @@ class Plan {
   double* scalars(int tensor) { return scalars_[static_cast<std::size_t>(tensor)].values; }
 
   std::int64_t steps = 0, skipped = 0;
-  double norm = -1;          // of the last step's gradients; < 0 if it needed none
-  bool ema_started = false;  // the first applied step copies
+  double norm = -1;  // of the last step's gradients; < 0 if it needed none
 
  private:
   struct Scalars {
