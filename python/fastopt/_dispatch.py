@@ -13,16 +13,19 @@ LEVELS = ("v2", "v3", "v4")  # of x86-64; elsewhere there is one level, "base"
 
 def built() -> tuple[str, ...]:
     """Levels that this installation has, lowest first."""
-    names = {level: f"_core_{level}" for level in LEVELS} | {"base": "_core"}
-    return tuple(level for level, name in names.items() if importlib.util.find_spec(f"fastopt.{name}") is not None)
+    names = {"base": "_core"} | {level: f"_core_{level}" for level in LEVELS}
+    return tuple(
+        level for level, name in names.items() if importlib.util.find_spec(f"fastopt.{name}") is not None
+    )
 
 
 def possible() -> tuple[str, ...]:
-    """Levels that this processor can run, lowest first."""
+    """Levels that this processor can run, lowest first; "base" where the installation has that."""
     from fastopt import _cpu
 
     here = _cpu.level()
-    return tuple(level for level in LEVELS if int(level[1:]) <= here) if here else ("base",)
+    base = ("base",) if here == 0 or "base" in built() else ()  # one module for all of x86-64 with MSVC
+    return (*base, *(level for level in LEVELS if int(level[1:]) <= here))
 
 
 def load(level: str) -> Any:
@@ -37,7 +40,9 @@ def load(level: str) -> Any:
     try:
         module = importlib.import_module("fastopt._core" if level == "base" else f"fastopt._core_{level}")
     except ModuleNotFoundError:
-        raise ImportError(f"FASTOPT_LEVEL: this installation has {', '.join(built())}, got {level!r}") from None
+        raise ImportError(
+            f"FASTOPT_LEVEL: this installation has {', '.join(built())}, got {level!r}"
+        ) from None
     return module
 
 
@@ -46,17 +51,17 @@ def choose() -> Any:
     wanted = os.environ.get("FASTOPT_LEVEL")
     if wanted:
         return load(wanted)
-    levels = possible()
-    if not levels:
+    here, can_run = built(), possible()
+    usable = [level for level in here if level in can_run]
+    if usable:
+        return load(usable[-1])  # if that fails, it says why: no lower level in silence
+    if here and not can_run:
         raise ImportError(
             "fastopt needs a processor of level x86-64-v2 (SSE4.2 and POPCNT, about 2009) or newer; this one has less"
         )
-    for level in reversed(levels):
-        try:
-            return load(level)
-        except ImportError:
-            continue
-    raise ImportError(f"fastopt is installed without its extension modules for {', '.join(levels)}; reinstall it")
+    raise ImportError(
+        f"fastopt is installed without an extension module for {', '.join(can_run)}; reinstall it"
+    )
 
 
 core = choose()

@@ -6,9 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fastopt._checks import flag, real
 
-__all__ = ["COMMON", "Hyper", "boolean", "choice", "lr", "non_negative", "pair", "positive", "start", "unit"]
+__all__ = [
+    "COMMON",
+    "Hyper",
+    "at_least",
+    "boolean",
+    "choice",
+    "lr",
+    "non_negative",
+    "pair",
+    "positive",
+    "start",
+    "switch",
+    "unit",
+]
 
 
 @dataclass(frozen=True)
@@ -20,13 +35,14 @@ class Hyper:
     fixed: bool = False  # chooses the formula, so it cannot change once states exist
 
 
-
-
-
-
 def non_negative() -> Hyper:
     """A finite number >= 0."""
     return Hyper(lambda name, value: real(name, value, minimum=0.0))
+
+
+def at_least(minimum: float) -> Hyper:
+    """A finite number >= `minimum`."""
+    return Hyper(lambda name, value: real(name, value, minimum=minimum))
 
 
 def positive() -> Hyper:
@@ -43,7 +59,7 @@ def pair(*names: str, check: Callable[[str, tuple[Any, ...]], tuple[Any, ...]] |
     """A tuple of numbers in [0, 1) (or whatever `check` wants), known to the engine by these names."""
 
     def checked(name: str, value: Any) -> tuple[Any, ...]:
-        if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != len(names):
+        if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != len(names):  # sets have no order
             raise ValueError(f"{name}: expected {len(names)} numbers, got {value!r}")
         if check is not None:
             return check(name, tuple(value))
@@ -57,6 +73,11 @@ def pair(*names: str, check: Callable[[str, tuple[Any, ...]], tuple[Any, ...]] |
 def boolean(*, fixed: bool = True) -> Hyper:
     """True or False; fixed once the group exists unless said otherwise."""
     return Hyper(flag, lambda name, value: {}, fixed)
+
+
+def switch() -> Hyper:
+    """True or False, which the engine takes as a number: it may change while training."""
+    return Hyper(flag, lambda name, value: {name: float(value)})
 
 
 def choice(*options: str) -> Hyper:

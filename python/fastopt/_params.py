@@ -22,7 +22,7 @@ def read_params(params: Any) -> tuple[list[dict[str, Any]], list[str] | None, bo
     if isinstance(params, Mapping):
         if "params" in params and not isinstance(params["params"], np.ndarray):
             raise TypeError(f"{_EXPECTED}; a single group dict belongs in a list")
-        return [{"params": _not_empty(list(params.values()))}], [str(name) for name in params], False
+        return [{"params": _not_empty(list(params.values()))}], _names(params), False
     if isinstance(params, (str, bytes)) or not isinstance(params, Iterable):
         raise TypeError(f"{_EXPECTED}, got {shown(params)}")
     items = list(params)
@@ -41,6 +41,13 @@ def read_group(group: Any, label: str) -> dict[str, Any]:
     elif isinstance(arrays, (str, bytes, Mapping)) or not isinstance(arrays, Iterable):
         raise TypeError(f'{label}["params"]: expected an array or an iterable of arrays, got {shown(arrays)}')
     return {**group, "params": list(arrays)}
+
+
+def _names(params: Mapping[Any, Any]) -> list[str]:
+    names = [str(name) for name in params]
+    if len(set(names)) < len(names):
+        raise ValueError(f"params: expected names that differ as strings, got {list(params)}")
+    return names
 
 
 def _not_empty(arrays: Sequence[Any]) -> list[Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+import reprlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import _dispatch
-from fastopt._checks import integer, shown
+from fastopt._checks import integer, real, shown
 from fastopt.schedules import Schedule, from_description
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def collect(opt: Optimizer, *, copy: bool) -> dict[str, Any]:
     for number, group in enumerate(opt.param_groups):
         scalar_names = rule_of(opt, number)["scalars"]
         indices = list(range(index, index + len(group["params"])))
-        index = indices[-1] + 1 if indices else index
-        groups.append({**_group_values(opt, group), "params": indices})
+        index += len(indices)
+        groups.append({**_group_values(opt, number), "params": indices})
         for i in indices:
             count = opt._plan.count(i)
             if count > 0:
@@ -68,18 +69,24 @@ def collect(opt: Optimizer, *, copy: bool) -> dict[str, Any]:
     return {"state": state, "param_groups": groups, "fastopt": _own_section(opt, copy)}
 
 
-def _group_values(opt: Optimizer, group: Mapping[str, Any]) -> dict[str, Any]:
-    values = {key: value for key, value in group.items() if key != "params"}
+def _group_values(opt: Optimizer, number: int) -> dict[str, Any]:
+    values = {key: value for key, value in opt.param_groups[number].items() if key != "params"}
     lr = values["lr"]
     if callable(lr):
-        # the number is what a reader without schedules needs; the description is what decides on loading
-        values["lr"] = float(lr(opt.step_count))
-        values["lr_schedule"] = lr.describe() if isinstance(lr, Schedule) else "callable"
+        # the number is what a reader without schedules needs; the description is what decides on loading. A foreign
+        # callable is not asked here: it may count its calls, or have no answer after the last step.
+        known = isinstance(lr, Schedule)
+        values["lr"] = float(lr(opt.step_count)) if known else opt._rates.get(number, 0.0)
+        values["lr_schedule"] = lr.describe() if known else "callable"
     return values
 
 
 def _own_section(opt: Optimizer, copy: bool) -> dict[str, Any]:
-    started = opt._ema_decay is not None and opt._plan.ema_started
+    begun = opt._plan.averaged
+    ema = [
+        (a.copy(order="K") if copy else a) if begun[group] else None
+        for a, group in zip(opt._ema, _group_numbers(opt), strict=bool(opt._ema))
+    ]
     return {
         "version": VERSION,
         "optimizer": type(opt).__name__,
@@ -91,7 +98,7 @@ def _own_section(opt: Optimizer, copy: bool) -> dict[str, Any]:
             "nonfinite": opt._nonfinite,
             "ema_decay": opt._ema_decay,
         },
-        "ema": [a.copy(order="K") if copy else a for a in opt._ema] if started else None,
+        "ema": ema if any(begun) else None,
     }
 
 
@@ -101,17 +108,19 @@ def _own_section(opt: Optimizer, copy: bool) -> dict[str, Any]:
 def restore(opt: Optimizer, state_dict: Mapping[str, Any]) -> None:
     """See `Optimizer.load_state_dict`: everything is read and checked before anything is written."""
     if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
-        raise TypeError(f'state_dict: expected a dict with "state" and "param_groups", got {shown(state_dict)}')
+        raise TypeError(
+            f'state_dict: expected a dict with "state" and "param_groups", got {shown(state_dict)}'
+        )
     own = state_dict.get("fastopt")
     if own is not None:
         _check_own(opt, own)
     groups = _read_groups(opt, state_dict["param_groups"], own is not None)
-    tensors = [_read_tensor(opt, i, entry) for i, entry in enumerate(_by_index(opt, state_dict["state"]))]
-    ema = _read_ema(opt, own["ema"]) if own else None
+    entries = _by_index(opt, state_dict["state"])
+    tensors = [_read_tensor(opt, i, entry, own is not None) for i, entry in enumerate(entries)]
+    ema = _read_ema(opt, own.get("ema")) if own else [None] * len(opt._ema)
 
-    for group, values in zip(opt.param_groups, groups, strict=True):
-        for key, value in values.items():
-            group[key] = value
+    for number, values in enumerate(groups):
+        opt._set_group(number, values)
     for i, (count, arrays, scalars) in enumerate(tensors):
         opt._plan.set_count(i, count)
         opt._plan.set_scalars(i, scalars)
@@ -119,16 +128,29 @@ def restore(opt: Optimizer, state_dict: Mapping[str, Any]) -> None:
             np.copyto(opt._states[i][name], array)
     opt._plan.steps = own["step_count"] if own else max((t[0] for t in tensors), default=0)
     opt._plan.skipped = own["skipped"] if own else 0
-    opt._plan.ema_started = ema is not None
-    for mine, saved in zip(opt._ema, ema or [], strict=False):
-        np.copyto(mine, saved)
+    _restore_ema(opt, ema)
+
+
+def _restore_ema(opt: Optimizer, saved: Sequence[Array | None]) -> None:
+    begun = [False] * len(opt.param_groups)
+    for mine, array, group in zip(opt._ema, saved, _group_numbers(opt), strict=bool(opt._ema)):
+        if array is not None:
+            begun[group] = True
+            np.copyto(mine, array)
+    opt._plan.averaged = begun
 
 
 def _check_own(opt: Optimizer, own: Any) -> None:
-    if not isinstance(own, Mapping) or own.get("version") != VERSION:
-        raise ValueError(f'state_dict["fastopt"]["version"]: expected {VERSION}, got {shown(own)}')
+    if not isinstance(own, Mapping):
+        raise TypeError(f'state_dict["fastopt"]: expected a dict, got {shown(own)}')
+    if own.get("version") != VERSION:
+        raise ValueError(
+            f'state_dict["fastopt"]["version"]: this fastopt reads version {VERSION}, got {shown(own.get("version"))}'
+        )
     if own.get("optimizer") != type(opt).__name__:
-        raise ValueError(f"state_dict: expected the state of {type(opt).__name__}, got that of {own.get('optimizer')}")
+        raise ValueError(
+            f"state_dict: expected the state of {type(opt).__name__}, got that of {own.get('optimizer')}"
+        )
     for key in ("step_count", "skipped"):
         integer(f'state_dict["fastopt"][{key!r}]', own.get(key), minimum=0)
     mine = _own_section(opt, copy=False)["options"]
@@ -140,7 +162,7 @@ def _by_index(opt: Optimizer, state: Any) -> list[Mapping[str, Any]]:
     if not isinstance(state, Mapping):
         raise TypeError(f'state_dict["state"]: expected a dict, got {shown(state)}')
     n = len(opt._params)
-    unknown = [key for key in state if not isinstance(key, int) or not 0 <= key < n]
+    unknown = [key for key in state if type(key) is not int or not 0 <= key < n]
     if unknown:
         raise ValueError(f'state_dict["state"]: expected indices below {n}, got {unknown[0]!r}')
     return [state.get(i, {}) for i in range(n)]
@@ -152,13 +174,21 @@ def _read_groups(opt: Optimizer, groups: Any, own: bool) -> list[dict[str, Any]]
             f'state_dict["param_groups"]: expected {len(opt.param_groups)} groups, got '
             f"{len(groups) if isinstance(groups, (list, tuple)) else shown(groups)}"
         )
-    return [_read_group(opt, i, saved, own) for i, saved in enumerate(groups)]
+    numbers = _group_numbers(opt)
+    indices = [[i for i, n in enumerate(numbers) if n == g] for g in range(len(groups))]
+    return [_read_group(opt, i, saved, indices[i], own) for i, saved in enumerate(groups)]
 
 
-def _read_group(opt: Optimizer, index: int, saved: Any, own: bool) -> dict[str, Any]:
+def _read_group(opt: Optimizer, index: int, saved: Any, indices: list[int], own: bool) -> dict[str, Any]:
     label, group = f'state_dict["param_groups"][{index}]', opt.param_groups[index]
-    if not isinstance(saved, Mapping) or len(saved.get("params", ())) != len(group["params"]):
-        raise ValueError(f"{label}: expected a dict with {len(group['params'])} params, got {shown(saved)}")
+    if not isinstance(saved, Mapping):
+        raise TypeError(f"{label}: expected a dict, got {shown(saved)}")
+    params = saved.get("params")
+    if not isinstance(params, (list, tuple)) or list(params) != indices:
+        raise ValueError(f'{label}["params"]: expected the indices {_brief(indices)}, got {_brief(params)}')
+    missing = [key for key in group if key not in saved]
+    if own and missing:
+        raise ValueError(f"{label}: expected {missing[0]!r}, it is missing")
     values = {}
     for key, value in saved.items():
         if key in _FOREIGN_KEYS or key == "lr_schedule" or (key not in group and not own):
@@ -169,11 +199,19 @@ def _read_group(opt: Optimizer, index: int, saved: Any, own: bool) -> dict[str, 
             values[key] = opt._check(key, _plain(value))
         except (TypeError, ValueError) as error:
             raise type(error)(f"{label}: {error}") from None
+    try:
+        opt._check_group({**group, **values})
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{label}: {error}") from None
     changed = opt._flags({**group, **values}) ^ opt._flags(group)
-    fixed = [k for k, v in values.items() if {**opt._hypers}.get(k) and opt._hypers[k].fixed and v != group[k]]
+    fixed = [
+        k for k, v in values.items() if {**opt._hypers}.get(k) and opt._hypers[k].fixed and v != group[k]
+    ]
     if changed or fixed:
         key = (fixed or sorted(changed))[0]
-        raise ValueError(f"{label}: expected {key}={group.get(key)!r}, as this optimizer was made, got {values.get(key)!r}")
+        raise ValueError(
+            f"{label}: expected {key}={group.get(key)!r}, as this optimizer was made, got {values.get(key)!r}"
+        )
     lr = _read_lr(label, group["lr"], saved, own)
     return {**values, "lr": values.get("lr", group["lr"]) if lr is None else lr}
 
@@ -183,13 +221,19 @@ def _read_lr(label: str, mine: Any, saved: Mapping[str, Any], own: bool) -> Any:
     schedule = saved.get("lr_schedule")
     if schedule is None:
         if callable(mine) and own:
-            raise ValueError(f"{label}: expected the schedule {mine!r}, got the constant lr {saved.get('lr')}")
+            raise ValueError(
+                f"{label}: expected the schedule {mine!r}, got the constant lr {saved.get('lr')}"
+            )
         if callable(mine):
-            _warn(f"{label}: the saved lr {saved.get('lr')} is not used, this optimizer has the schedule {mine!r}")
+            _warn(
+                f"{label}: the saved lr {saved.get('lr')} is not used, this optimizer has the schedule {mine!r}"
+            )
             return mine
         return None
     if schedule == "callable":
-        _warn(f"{label}: the saved lr was a callable, which cannot be saved; this optimizer's own ({mine!r}) is kept")
+        _warn(
+            f"{label}: the saved lr was a callable, which cannot be saved; this optimizer's own ({mine!r}) is kept"
+        )
         return mine
     wanted = from_description(schedule)
     if wanted != mine:
@@ -198,7 +242,11 @@ def _read_lr(label: str, mine: Any, saved: Mapping[str, Any], own: bool) -> Any:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=6)
+    warnings.warn(message, UserWarning, stacklevel=7)  # the caller of load_state_dict
+
+
+def _brief(value: Any) -> str:
+    return reprlib.repr(value)
 
 
 def _plain(value: Any) -> Any:
@@ -206,52 +254,72 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
 
 
-def _read_tensor(opt: Optimizer, i: int, entry: Any) -> tuple[int, dict[str, Array], list[float]]:
+def _read_tensor(
+    opt: Optimizer, i: int, entry: Any, own_format: bool
+) -> tuple[int, dict[str, Array], list[float]]:
     label = f'state_dict["state"][{i}]'
     if not isinstance(entry, Mapping):
         raise TypeError(f"{label}: expected a dict, got {shown(entry)}")
     mine = opt._states[i]
-    group = next(g for g, p in enumerate(_group_ends(opt)) if i < p)
-    scalar_names = rule_of(opt, group)["scalars"]
+    rule = rule_of(opt, _group_numbers(opt)[i])
+    scalar_names = rule["scalars"]
     present = {k: v for k, v in entry.items() if v is not None and k != "step"}
     # PyTorch's SGD counts nothing: what matters is only whether the buffer has begun
-    count = integer(f'{label}["step"]', int(_plain(entry.get("step", 1 if present else 0))), minimum=0)
+    count = _read_step(f'{label}["step"]', entry.get("step", 1 if present else 0))
     unknown = set(present) - set(mine) - set(scalar_names)
     if unknown:
-        raise ValueError(f"{label}: {type(opt).__name__} has no state {sorted(unknown)[0]!r}; its states are {sorted(mine)}")
+        raise ValueError(
+            f"{label}: {type(opt).__name__} has no state {sorted(unknown)[0]!r}; its states are {sorted(mine)}"
+        )
     if count == 0:
-        return 0, {}, opt._plan.scalars(i)
+        return 0, {}, rule["first_scalars"]
     arrays = {}
     for name, own in mine.items():
         if name not in present:
             raise ValueError(f"{label}: expected {name!r}, it is missing")
-        array = np.asarray(present[name])
+        array = _as_stored(np.asarray(present[name]), own.dtype)
         if array.dtype != own.dtype:
             raise TypeError(f"{label}[{name!r}]: expected dtype {own.dtype}, got {array.dtype}")
         if array.shape != own.shape:
             raise ValueError(f"{label}[{name!r}]: expected shape {own.shape}, got {array.shape}")
         arrays[name] = array
-    scalars = [float(_plain(present[name])) if name in present else value
-               for name, value in zip(scalar_names, opt._plan.scalars(i), strict=True)]
+    scalars = []
+    for name, value in zip(scalar_names, rule["first_scalars"], strict=True):
+        if name not in present and own_format:
+            raise ValueError(f"{label}: expected {name!r}, it is missing")
+        scalars.append(real(f"{label}[{name!r}]", _plain(present[name])) if name in present else value)
     return count, arrays, scalars
 
 
-def _group_ends(opt: Optimizer) -> list[int]:
-    ends, end = [], 0
-    for group in opt.param_groups:
-        end += len(group["params"])
-        ends.append(end)
-    return ends
+def _read_step(label: str, saved: Any) -> int:
+    """A step count; PyTorch keeps it as a floating-point tensor."""
+    number = _plain(saved)
+    return integer(
+        label, int(number) if isinstance(number, float) and number.is_integer() else number, minimum=0
+    )
 
 
-def _read_ema(opt: Optimizer, saved: Any) -> list[Array] | None:
+def _as_stored(array: Array, dtype: np.dtype[Any]) -> Array:
+    """The bits of bfloat16 arrays, which have a dtype of their own only where ml_dtypes is installed."""
+    bfloat16 = {array.dtype.name, dtype.name} == {"uint16", "bfloat16"}
+    return array.view(dtype) if bfloat16 else array
+
+
+def _group_numbers(opt: Optimizer) -> list[int]:
+    """The group of each parameter."""
+    return [number for number, group in enumerate(opt.param_groups) for _ in group["params"]]
+
+
+def _read_ema(opt: Optimizer, saved: Any) -> list[Array | None]:
+    """The averages, None where none has begun."""
+    n = len(opt._ema)
     if saved is None:
-        return None
-    if not isinstance(saved, (list, tuple)) or len(saved) != len(opt._ema):
-        raise ValueError(f'state_dict["fastopt"]["ema"]: expected {len(opt._ema)} arrays, got {shown(saved)}')
-    arrays = [np.asarray(a) for a in saved]
+        return [None] * n
+    if not isinstance(saved, (list, tuple)) or len(saved) != n:
+        raise ValueError(f'state_dict["fastopt"]["ema"]: expected a list of {n} arrays, got {_brief(saved)}')
+    arrays = [None if a is None else np.asarray(a) for a in saved]
     for i, (array, mine) in enumerate(zip(arrays, opt._ema, strict=True)):
-        if array.shape != mine.shape or array.dtype != mine.dtype:
+        if array is not None and (array.shape != mine.shape or array.dtype != mine.dtype):
             raise ValueError(
                 f'state_dict["fastopt"]["ema"][{i}]: expected {mine.dtype} of shape {mine.shape}, '
                 f"got {array.dtype} of shape {array.shape}"
@@ -274,7 +342,7 @@ def save(opt: Optimizer, path: str | PathLike[str]) -> None:
         arrays |= {f"state.{i}.{k}": v for k, v in entry.items() if isinstance(v, np.ndarray)}
     own = {k: v for k, v in state["fastopt"].items() if k != "ema"}
     averages = state["fastopt"]["ema"]
-    arrays |= {f"ema.{i}": a for i, a in enumerate(averages or [])}
+    arrays |= {f"ema.{i}": a for i, a in enumerate(averages or []) if a is not None}
     meta = {
         "format": "fastopt.optimizer",
         "state": numbers,
@@ -290,17 +358,23 @@ def load(opt: Optimizer, path: str | PathLike[str]) -> None:
 
     arrays, meta = checkpoint.read(path)
     if meta.get("format") != "fastopt.optimizer":
-        raise checkpoint.CheckpointError(f"{path}: expected an optimizer's checkpoint, got {meta.get('format')!r}")
+        raise checkpoint.CheckpointError(
+            f"{path}: expected an optimizer's checkpoint, got {meta.get('format')!r}"
+        )
     try:
         state = {int(i): dict(entry) for i, entry in meta["state"].items()}
         own = dict(meta["fastopt"])
-        count = sum(name.startswith("ema.") for name in arrays)
-        own["ema"] = [arrays.pop(f"ema.{i}") for i in range(count)] if own.pop("has_ema") else None
+        ema = [arrays.pop(f"ema.{i}", None) for i in range(len(opt._ema))]
+        own["ema"] = ema if own.pop("has_ema") else None
         for name, array in arrays.items():
             _, i, key = name.split(".", 2)
             state[int(i)][key] = array
-        groups = [{k: tuple(v) if isinstance(v, list) and k != "params" else v for k, v in g.items()}
-                  for g in meta["param_groups"]]
+        groups = [
+            {k: tuple(v) if isinstance(v, list) and k != "params" else v for k, v in g.items()}
+            for g in meta["param_groups"]
+        ]
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise checkpoint.CheckpointError(f"{path}: not the layout of an optimizer's checkpoint ({error!r})") from error
+        raise checkpoint.CheckpointError(
+            f"{path}: not the layout of an optimizer's checkpoint ({error!r})"
+        ) from error
     restore(opt, {"state": state, "param_groups": groups, "fastopt": own})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -26,6 +27,17 @@ Params = Any  # an array, an iterable or dict of arrays, or a sequence of group 
 
 #: Keywords of other libraries that choose an implementation; here there is one.
 _ALWAYS_FUSED = ("fused", "foreach", "capturable", "differentiable")
+
+
+class _NewGroup(NamedTuple):
+    """A group that was checked and has its memory, before the plan knows of it."""
+
+    values: dict[str, Any]
+    arrays: list[Array]
+    labels: list[str]
+    rule: dict[str, Any]
+    states: dict[str, list[Array]]
+    ema: list[Array]
 
 
 class Optimizer:
@@ -76,10 +88,11 @@ class Optimizer:
         if self._nonfinite not in ("propagate", "skip", "raise"):
             raise ValueError(f"nonfinite: expected 'propagate', 'skip' or 'raise', got {self._nonfinite!r}")
         ema_decay = common.pop("ema_decay", None)
-        self._ema_decay = None if ema_decay is None else real("ema_decay", ema_decay, minimum=0.0, maximum=1.0)
-        self._state_dtype = common.pop("state_dtype", None)
-        if self._state_dtype is not None:
-            self._state_dtype = _storage_dtype(self._state_dtype)
+        self._ema_decay = (
+            None if ema_decay is None else real("ema_decay", ema_decay, minimum=0.0, maximum=1.0)
+        )
+        state_dtype = common.pop("state_dtype", None)
+        self._state_dtype = None if state_dtype is None else _storage_dtype(state_dtype)
         self._defaults = {key: self._check(key, value) for key, value in (*options.items(), *common.items())}
         self.defaults = dict(self._defaults)
 
@@ -97,6 +110,8 @@ class Optimizer:
         self._states: list[dict[str, Array]] = []
         self._ema: list[Array] = []
         self._schedules: dict[int, Callable[[int], float]] = {}
+        self._rates: dict[int, float] = {}  # what the schedules said last
+        self._scheduled = threading.Lock()  # never waited for: who finds it taken gets RuntimeError
         self._aside: str | None = None  # the context manager that has the parameters elsewhere
         self._adapt = self._single or self._names is not None
         self._add_groups(groups)
@@ -125,8 +140,8 @@ class Optimizer:
         """What must hold between the hyper-parameters of a group; overridden where there is something."""
 
     def _flags(self, values: Mapping[str, Any]) -> set[str]:
-        """Names of the rule's flags that these hyper-parameters set: by default the true ones of that name."""
-        return {key for key, value in values.items() if value is True and key != "maximize"}  # no formula's choice
+        """Names of the rule's flags that these hyper-parameters set: by default the fixed ones that are true."""
+        return {key for key, hyper in self._hypers.items() if hyper.fixed and values[key] is True}
 
     def _decay_kind(self, values: Mapping[str, Any]) -> str:
         return "decoupled" if values.get("decoupled_weight_decay") else self._decay
@@ -137,7 +152,9 @@ class Optimizer:
         Gradients of its arrays come after those of the groups there are. Nothing changes if the group is refused.
         """
         if self._names is not None:
-            raise TypeError("add_param_group: the parameters of this optimizer were given as a dict; make a new one")
+            raise TypeError(
+                "add_param_group: the parameters of this optimizer were given as a dict; make a new one"
+            )
         self._not_aside("add_param_group()")
         self._add_groups([read_group(group, f"params[{len(self.param_groups)}]")])
         self._adapt = self._adapt and len(self._params) == 1
@@ -157,32 +174,45 @@ class Optimizer:
         arrays = [a for _, group_arrays in checked for a in group_arrays]
         labels = self._labels(len(self._params), len(arrays))
         self._plan.check_parameters(arrays, labels)
+        # all that can fail comes before the first change
+        first, new = 0, []
         for values, group_arrays in checked:
-            self._add_group(values, group_arrays)
+            end = first + len(group_arrays)
+            new.append(self._new_group(values, group_arrays, labels[first:end]))
+            first = end
+        for made in new:
+            self._add_group(made)
 
     def _labels(self, first: int, count: int) -> list[str]:
         if self._names is not None:
             return [f"params[{name!r}]" for name in self._names]
         return [f"params[{i}]" for i in range(first, first + count)]
 
-    def _add_group(self, values: dict[str, Any], arrays: list[Array]) -> None:
+    def _new_group(self, values: dict[str, Any], arrays: list[Array], labels: list[str]) -> _NewGroup:
         rule = _state.find_rule(self._rule, self._flags(values))
-        index = self._plan.add_group(self._rule, rule["flags"], self._native(values), self._decay_kind(values))
-        self._plan.set_maximize(index, values["maximize"])
-        self._set_starts(index, values)
         states = self._allocate(arrays, rule["states"])
+        ema: list[Array] = []
         if self._ema_decay is not None:
             by_dtype = [np.dtype(np.float64 if a.dtype == np.float64 else np.float32) for a in arrays]
-            self._ema += _buffers(arrays, by_dtype, slot=8)
-        for i, (array, label) in enumerate(zip(arrays, self._labels(len(self._params), len(arrays)), strict=True)):
-            native = [states[name][i] if name else None for name in rule["states"]]
-            ema = self._ema[len(self._params)] if self._ema_decay is not None else None
-            label = label if self._names is None else f"params[{self._names[len(self._params)]!r}]"
-            self._plan.add_parameter(index, array, native, ema, label)
-            self._params.append(array)
-            self._states.append({name: states[name][i] for name in rule["states"] if name})
-        values = {"params": tuple(arrays), **values}
-        group = ParamGroup(values, lambda key, value: self._assign(index, key, value))
+            ema = _buffers(arrays, by_dtype, slot=8)
+        return _NewGroup(values, arrays, labels, rule, states, ema)
+
+    def _add_group(self, new: _NewGroup) -> None:
+        values, names = new.values, new.rule["states"]
+        index = self._plan.add_group(
+            self._rule, new.rule["flags"], self._native(values), self._decay_kind(values)
+        )
+        self._plan.set_maximize(index, values["maximize"])
+        self._set_starts(index, values)
+        for i, (array, label) in enumerate(zip(new.arrays, new.labels, strict=True)):
+            native = [new.states[name][i] if name else None for name in names]
+            self._plan.add_parameter(index, array, native, new.ema[i] if new.ema else None, label)
+            self._states.append({name: new.states[name][i] for name in names if name})
+        self._params += new.arrays
+        self._ema += new.ema
+        group = ParamGroup(
+            {"params": tuple(new.arrays), **values}, lambda key, value: self._assign(index, key, value)
+        )
         self.param_groups.append(group)
         self._watch(index, values["lr"])
 
@@ -208,7 +238,9 @@ class Optimizer:
         if self._state_dtype is None:
             return np.dtype(np.float64 if wide else np.float32)
         if self._state_dtype == np.float64 and not wide:
-            raise TypeError(f"state_dtype: expected at most float32 for {array.dtype} parameters, got float64")
+            raise TypeError(
+                f"state_dtype: expected at most float32 for {array.dtype} parameters, got float64"
+            )
         return self._state_dtype
 
     # --- hyper-parameters ---
@@ -223,35 +255,55 @@ class Optimizer:
         self._check_group(values)
         if hyper.fixed or self._flags(values) != self._flags(group):
             if value != group[key]:
-                raise ValueError(f"{key}: chooses the formula and is fixed once the group is made ({group[key]!r})")
+                raise ValueError(
+                    f"{key}: chooses the formula and is fixed once the group is made ({group[key]!r})"
+                )
             return value
         if key == "maximize":
             self._plan.set_maximize(index, value)
         elif key == "lr":
             self._watch(index, value)
         else:
-            for name, number in hyper.native(key, value).items():
-                self._plan.set_hyper(index, name, number)
+            self._plan.set_hypers(index, dict(hyper.native(key, value)))
         return value
+
+    def _set_group(self, index: int, values: Mapping[str, Any]) -> None:
+        """Take values that were checked, together, and that choose the formula there is (`load_state_dict`)."""
+        group = self.param_groups[index]
+        native = self._native({key: value for key, value in values.items() if key != "lr"})
+        self._plan.set_hypers(index, native)
+        self._plan.set_maximize(index, values.get("maximize", group["maximize"]))
+        self._watch(index, values.get("lr", group["lr"]))
+        group._values.update(values)
 
     def _watch(self, index: int, lr: float | Callable[[int], float]) -> None:
         if callable(lr):
             self._schedules[index] = lr
         else:
+            self._plan.set_hypers(index, {"lr": lr})
             self._schedules.pop(index, None)
-            self._plan.set_hyper(index, "lr", lr)
 
-    def _update_lr(self) -> None:
-        """Ask the schedules, before anything is locked: they may do what they like, even raise."""
-        k = self.step_count
-        rates = {}
-        for index, schedule in self._schedules.items():
-            try:
-                rates[index] = real("lr", schedule(k), minimum=0.0)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"{error} from the learning-rate schedule {schedule!r} at step {k}") from error
-        for index, rate in rates.items():
-            self._plan.set_hyper(index, "lr", rate)
+    @contextmanager
+    def _with_rates(self) -> Iterator[None]:
+        """Ask the schedules, before the plan is locked: they may do what they like, even raise, but not step.
+
+        The rates hold for the step inside: another thread that wants to step meanwhile, or a schedule that does, gets
+        RuntimeError, as it would within the plan's own step.
+        """
+        if not self._scheduled.acquire(blocking=False):
+            raise RuntimeError(
+                "this optimizer is in use: a learning-rate schedule of its step is being asked (in another thread, or "
+                "around this call)"
+            )
+        try:
+            k = self.step_count
+            rates = {index: _rate(schedule, k) for index, schedule in list(self._schedules.items())}
+            for index, rate in rates.items():
+                self._plan.set_hypers(index, {"lr": rate})
+            self._rates = rates
+            yield
+        finally:
+            self._scheduled.release()
 
     # --- the step ---
 
@@ -282,7 +334,9 @@ class Optimizer:
             if self._adapt and grads is not None:
                 grads = self._as_list(grads)
             if self._schedules:
-                self._update_lr()
+                with self._with_rates():
+                    self._native_step(grads, grad_scale, zero_grads)
+                return
         self._native_step(grads, grad_scale, zero_grads)
 
     def _as_list(self, grads: Any) -> Any:
@@ -325,7 +379,9 @@ class Optimizer:
 
     def _not_aside(self, what: str) -> None:
         if self._aside:
-            raise RuntimeError(f"{what} inside `with optimizer.{self._aside}`: the parameters are not at their own place")
+            raise RuntimeError(
+                f"{what} inside `with optimizer.{self._aside}`: the parameters are not at their own place"
+            )
 
     @contextmanager
     def _moved(self, name: str, move: Callable[[], None]) -> Iterator[None]:
@@ -336,9 +392,9 @@ class Optimizer:
             move()
             yield
         finally:
+            self._aside = None
             for p, copy in zip(self._params, kept, strict=True):
                 np.copyto(p, copy)
-            self._aside = None
 
     @contextmanager
     def lookahead(self) -> Iterator[None]:
@@ -355,26 +411,35 @@ class Optimizer:
             If the rule has no such momentum, or takes Nesterov's step by itself (``nesterov=True``).
         """
         self._check_lookahead()
-        if self._schedules:
-            self._update_lr()
-        with self._moved("lookahead()", self._plan.look_ahead):
+        with self._moved("lookahead()", self._look_ahead):
             yield
 
+    def _look_ahead(self) -> None:
+        if self._schedules:
+            with self._with_rates():
+                self._plan.look_ahead()
+        else:
+            self._plan.look_ahead()
+
     def _check_lookahead(self) -> None:
-        raise TypeError(f"lookahead(): {type(self).__name__} has no momentum to look ahead along; use SGD(momentum=...)")
+        raise TypeError(
+            f"lookahead(): {type(self).__name__} has no momentum to look ahead along; use SGD(momentum=...)"
+        )
 
     @property
     def ema(self) -> list[Array]:
         """The averages of the parameters (float32 for half types), in their order; needs ``ema_decay``."""
         if self._ema_decay is None:
-            raise AttributeError(f"ema: this {type(self).__name__} keeps none; make it with ema_decay=0.999, say")
+            raise AttributeError(
+                f"ema: this {type(self).__name__} keeps none; make it with ema_decay=0.999, say"
+            )
         return list(self._ema)
 
     @contextmanager
     def ema_weights(self) -> Iterator[None]:
         """Swap the averages in, for ``with opt.ema_weights(): evaluate()``, and the parameters back, bit for bit."""
         _ = self.ema
-        if not self._plan.ema_started:
+        if not any(self._plan.averaged):
             raise RuntimeError("ema_weights(): there is no average before the first step")
         with self._moved("ema_weights()", self._plan.write_ema):
             yield
@@ -429,6 +494,14 @@ class Optimizer:
         )
 
 
+def _rate(schedule: Callable[[int], float], k: int) -> float:
+    rate = schedule(k)
+    try:
+        return real("lr", rate, minimum=0.0)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error} from the learning-rate schedule {schedule!r} at step {k}") from None
+
+
 def _optional(name: str, value: Any) -> float | None:
     return None if value is None else real(name, value, minimum=0.0, open_low=True)
 
@@ -441,7 +514,11 @@ def _storage_dtype(dtype: DTypeLike) -> np.dtype[Any]:
         if str(dtype) != "bfloat16":
             raise TypeError(f"state_dtype: expected a floating-point dtype, got {dtype!r}") from None
         found = np.dtype(np.uint16)
-    if str(dtype) != "bfloat16" and found not in (np.float64, np.float32, np.float16) and found.name != "bfloat16":
+    if (
+        str(dtype) != "bfloat16"
+        and found not in (np.float64, np.float32, np.float16)
+        and found.name != "bfloat16"
+    ):
         raise TypeError(f"state_dtype: expected float64, float32, float16 or bfloat16, got {found}")
     return found
 
@@ -454,5 +531,3 @@ def _buffers(arrays: Sequence[Array], dtypes: Sequence[np.dtype[Any]], slot: int
         for i, buffer in zip(which, buffers_like([arrays[i] for i in which], dtype, slot), strict=True):
             result[i] = buffer
     return result
-
-
