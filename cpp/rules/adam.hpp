@@ -31,9 +31,7 @@ struct Adam {
     m = ema(m, g, c.beta1, c.rest1);
     v = ema(v, g * g, c.beta2, c.rest2);
     if constexpr (amsgrad) v_max = max(v_max, v);
-    const T second = amsgrad ? v_max : v;
-    const T denominator = eps_inside_root ? std::sqrt(second * c.correct2 + c.eps) : std::sqrt(second) * c.correct2 + c.eps;
-    theta -= c.step * m / denominator;
+    theta -= c.step * m / corrected_root<eps_inside_root>(amsgrad ? v_max : v, c.correct2, c.eps);
   }
 };
 

@@ -63,8 +63,8 @@ inline T ema(T average, T x, T beta, T rest) {
 }
 
 template <class T>
-inline T sign(T x) {  // sign(0) = 0, of both zeros
-  return x > T(0) ? T(1) : x < T(0) ? T(-1) : T(0);
+inline T sign(T x) {  // sign(0) = 0, and NaN stays NaN: with 0 for it, a rule of signs would stop moving in silence
+  return x > T(0) ? T(1) : x < T(0) ? T(-1) : x;
 }
 
 template <class T>
@@ -72,10 +72,21 @@ inline T max(T a, T b) {
   return a < b ? b : a;  // a NaN in b is dropped, in a kept: callers put the accumulated value first
 }
 
+template <class T>
+inline T min(T a, T b) {
+  return b < a ? b : a;
+}
+
 // sqrt(v) + eps, or sqrt(v + eps)
 template <bool eps_inside_root, class T>
 inline T root(T v, T eps) {
   return eps_inside_root ? std::sqrt(v + eps) : std::sqrt(v) + eps;
+}
+
+// The same of v corrected for its start at zero: `correct` is 1 / sqrt(1 - beta^t), with epsilon inside 1 / (1 - beta^t).
+template <bool eps_inside_root, class T>
+inline T corrected_root(T v, T correct, T eps) {
+  return eps_inside_root ? std::sqrt(correct * v + eps) : correct * std::sqrt(v) + eps;
 }
 
 // beta^t by repeated squaring: the same bits with every libm.
