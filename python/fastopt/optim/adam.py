@@ -33,11 +33,11 @@ class Adam(Optimizer):
     amsgrad : bool, default False
         Divide by the largest v so far (of the uncorrected ones, as PyTorch and Keras do).
     decoupled_weight_decay : bool, default False
-        Let `weight_decay` shrink the parameters by ``1 - lr * weight_decay`` instead; the class `AdamW` has it on.
+        Let `weight_decay` shrink the parameters by ``1 - lr * weight_decay`` instead, as in `AdamW`.
     eps_inside_root : bool, default False
         :math:`\sqrt{v / (1 - \beta_2^t) + \epsilon}`.
     **common
-        `l1`, `l1_proximal`, `maximize`, `clip_value`, `clip_norm`, `nonfinite`, `state_dtype`, `ema_decay`: see
+        The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
 
     Notes

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AdamW(Optimizer):
-    r"""Adam with decoupled weight decay: :math:`\theta \leftarrow (1 - lr\,\lambda)\theta` before Adam's update.
+    r"""Adam with decoupled weight decay: :math:`\theta \leftarrow (1 - lr\,\lambda)\theta` before its step.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class AdamW(Optimizer):
     amsgrad, eps_inside_root : bool, default False
         See `fastopt.Adam`, whose formula and states these are.
     **common
-        `l1`, `l1_proximal`, `maximize`, `clip_value`, `clip_norm`, `nonfinite`, `state_dtype`, `ema_decay`: see
+        The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
 
     Notes

@@ -19,16 +19,16 @@ class SGD(Optimizer):
 
     With :math:`\mu` = `momentum` and :math:`d` = `dampening`:
 
-    ============ ============================================================== =================================
-    form         velocity                                                       update
-    ============ ============================================================== =================================
-    "gradient"   :math:`v \leftarrow \mu v + (1 - d) g`                         :math:`\theta \mathrel{-}= lr\, v`
-    "step"       :math:`v \leftarrow \mu v + lr\,(1 - d) g`                     :math:`\theta \mathrel{-}= v`
-    "average"    :math:`v \leftarrow \mu v + (1 - \mu)(1 - d) g`                :math:`\theta \mathrel{-}= lr\, v`
-    ============ ============================================================== =================================
+    ============ ========================================================= =================================
+    form         velocity                                                  update
+    ============ ========================================================= =================================
+    "gradient"   :math:`v \leftarrow \mu v + (1 - d) g`                    :math:`\theta \mathrel{-}= lr\, v`
+    "step"       :math:`v \leftarrow \mu v + lr\,(1 - d) g`                :math:`\theta \mathrel{-}= v`
+    "average"    :math:`v \leftarrow \mu v + (1 - \mu)(1 - d) g`           :math:`\theta \mathrel{-}= lr\, v`
+    ============ ========================================================= =================================
 
-    The first step takes d = 0. With `nesterov`, v in the update is replaced by :math:`c g + \mu v`, c being the factor
-    of g in the velocity.
+    The first step takes d = 0. With `nesterov`, v in the update is replaced by :math:`c g + \mu v`, c the
+    factor of g in the velocity.
 
     Parameters
     ----------
@@ -45,12 +45,13 @@ class SGD(Optimizer):
     momentum_form : {"gradient", "step", "average"}
         "gradient" is PyTorch's, "step" Keras's and scikit-learn's; they differ as soon as lr changes.
     **common
-        `l1`, `l1_proximal`, `maximize`, `clip_value`, `clip_norm`, `nonfinite`, `state_dtype`, `ema_decay`: see
+        The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
 
     Notes
     -----
-    State: ``momentum_buffer``. Sources: Polyak 1964; Sutskever, Martens, Dahl & Hinton 2013; `torch.optim.SGD`.
+    State: ``momentum_buffer``. Sources: Polyak 1964; Sutskever, Martens, Dahl & Hinton 2013;
+    `torch.optim.SGD`.
 
     Examples
     --------
@@ -108,6 +109,6 @@ class SGD(Optimizer):
 
     def _check_lookahead(self) -> None:
         if any(group["nesterov"] for group in self.param_groups):
-            raise TypeError("lookahead(): nesterov=True takes Nesterov's step by itself; use one or the other")
+            raise TypeError("lookahead(): nesterov=True takes Nesterov's step itself; use one of the two")
         if not any(group["momentum"] > 0 for group in self.param_groups):
             raise TypeError("lookahead(): expected SGD with momentum > 0")
