@@ -1,5 +1,7 @@
 // The registry: one line per rule. Kernels, bindings, tests and benchmarks all iterate over it.
 #pragma once
+#include "rules/adadelta.hpp"
+#include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
 #include "rules/sgd.hpp"
 
@@ -8,6 +10,6 @@ namespace fastopt::rules {
 template <template <unsigned> class...>
 struct List {};
 
-using All = List<Sgd, Adam>;
+using All = List<Sgd, Adagrad, Adadelta, Adam>;
 
 }  // namespace fastopt::rules

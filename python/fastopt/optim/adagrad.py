@@ -1,0 +1,98 @@
+"""Adagrad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fastopt._hypers import boolean, non_negative, start, switch
+from fastopt.optimizer import Optimizer, Params
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from fastopt.optim._common import Common, Lr
+
+
+class Adagrad(Optimizer):
+    r"""Adagrad: a rate for each coordinate that falls with the sum of its squared gradients.
+
+    .. math::
+        s &\leftarrow s + g^2 \\
+        \theta &\leftarrow \theta - \frac{lr}{1 + (t - 1)\,d} \, \frac{g}{\sqrt{s} + \epsilon}
+
+    Parameters
+    ----------
+    params, lr
+        See `fastopt.Optimizer`.
+    lr_decay : float, default 0
+        :math:`d \ge 0`, which lowers the rate of all coordinates.
+    weight_decay : float, default 0
+        L2 penalty: ``weight_decay * theta`` is added to the gradient.
+    initial_accumulator_value : float or "gradient", default 0
+        Where s starts: a number >= 0, or the square of the first gradient, to which the first step then adds
+        it again.
+    eps : float, default 1e-10
+        Added to the root, or, with `eps_inside_root`, under it.
+    average : bool, default False
+        Take the root mean square of all past gradients, :math:`\sqrt{s/t}`. With ``lr = eta / sqrt(t)`` that
+        is the formula above with ``lr = eta``.
+    eps_inside_root : bool, default False
+        :math:`\sqrt{s + \epsilon}`.
+    **common
+        The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
+        `fastopt.Optimizer`.
+
+    Notes
+    -----
+    State: ``sum`` (s, also with `average`). Sources: Duchi, Hazan & Singer 2011 (JMLR 12, 2121-2159);
+    `torch.optim.Adagrad`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> w = np.array([1.0, -2.0])
+    >>> opt = fastopt.Adagrad([w], lr=0.1)
+    >>> for _ in range(2):
+    ...     opt.step([2 * w])
+    >>> w
+    array([ 0.83310353, -1.83112505])
+    """
+
+    _rule = "adagrad"
+    _hypers = {
+        "lr_decay": non_negative(),
+        "initial_accumulator_value": start(),
+        "eps": non_negative(),
+        "average": switch(),
+        "eps_inside_root": boolean(),
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: Lr = 1e-2,
+        *,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float | str = 0.0,
+        eps: float = 1e-10,
+        average: bool = False,
+        eps_inside_root: bool = False,
+        **common: Unpack[Common],
+    ) -> None:
+        options = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "eps": eps,
+            "average": average,
+            "eps_inside_root": eps_inside_root,
+        }
+        super().__init__(params, options, common)
+
+    def _set_starts(self, index: int, values: Mapping[str, Any]) -> None:
+        start = values["initial_accumulator_value"]
+        squared = start == "gradient"
+        self._plan.set_start(index, "sum", 0.0 if squared else start, squared)
