@@ -3,6 +3,7 @@
 #include "rules/adadelta.hpp"
 #include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
+#include "rules/rmsprop.hpp"
 #include "rules/sgd.hpp"
 
 namespace fastopt::rules {
@@ -10,6 +11,6 @@ namespace fastopt::rules {
 template <template <unsigned> class...>
 struct List {};
 
-using All = List<Sgd, Adagrad, Adadelta, Adam>;
+using All = List<Sgd, Adagrad, Adadelta, RmsProp, Adam>;
 
 }  // namespace fastopt::rules

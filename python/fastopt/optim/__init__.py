@@ -6,6 +6,7 @@ from fastopt.optim.adadelta import Adadelta
 from fastopt.optim.adagrad import Adagrad
 from fastopt.optim.adam import Adam
 from fastopt.optim.adamw import AdamW
+from fastopt.optim.rmsprop import RMSprop
 from fastopt.optim.sgd import SGD
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "RMSprop",
 ]

@@ -1,0 +1,41 @@
+// RMSprop. Tieleman & Hinton 2012 (Coursera, lecture 6e); centered: Graves 2013 (arXiv:1308.0850), equations 38 to 45.
+// As in torch.optim.RMSprop: epsilon outside the root unless asked, momentum over the scaled gradient with lr outside.
+// Unlike PyTorch, the variance v - m^2 is cut at 0: rounding can make it negative, and its root NaN.
+#pragma once
+#include "rules/rule.hpp"
+
+namespace fastopt::rules {
+
+template <unsigned Flags>
+struct RmsProp {
+  static constexpr std::string_view name = "rmsprop";
+  static constexpr Names<3> flags = {"centered", "momentum", "eps_inside_root"};
+  static constexpr bool centered = Flags & 1, momentum = Flags & 2, eps_inside_root = Flags & 4;
+  static constexpr std::array states = {State{"square_avg"}, State{"grad_avg", centered}, State{"momentum_buffer", momentum}};
+  struct Hypers {
+    double lr, alpha, eps, momentum;
+  };
+  static constexpr Names<4> hypers = {"lr", "alpha", "eps", "momentum"};
+  template <class T>
+  struct Coefs {
+    T lr, alpha, rest, eps, momentum;
+  };
+
+  static Coefs<double> prepare(const Hypers& h, std::int64_t) { return {h.lr, h.alpha, 1 - h.alpha, h.eps, h.momentum}; }
+
+  template <class T>
+  static void update(T& theta, T g, T& v, T& m, T& buffer, const Coefs<T>& c) {
+    v = ema(v, g * g, c.alpha, c.rest);
+    if constexpr (centered) m = ema(m, g, c.alpha, c.rest);
+    const T variance = centered ? max(v - m * m, T(0)) : v;
+    const T denominator = root<eps_inside_root>(variance, c.eps);
+    if constexpr (momentum) {
+      buffer = c.momentum * buffer + g / denominator;
+      theta -= c.lr * buffer;
+    } else {
+      theta -= c.lr * g / denominator;
+    }
+  }
+};
+
+}  // namespace fastopt::rules
