@@ -4,6 +4,7 @@
 #include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
 #include "rules/rmsprop.hpp"
+#include "rules/rprop.hpp"
 #include "rules/sgd.hpp"
 
 namespace fastopt::rules {
@@ -11,6 +12,6 @@ namespace fastopt::rules {
 template <template <unsigned> class...>
 struct List {};
 
-using All = List<Sgd, Adagrad, Adadelta, RmsProp, Adam>;
+using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Adam>;
 
 }  // namespace fastopt::rules

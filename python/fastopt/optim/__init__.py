@@ -7,6 +7,7 @@ from fastopt.optim.adagrad import Adagrad
 from fastopt.optim.adam import Adam
 from fastopt.optim.adamw import AdamW
 from fastopt.optim.rmsprop import RMSprop
+from fastopt.optim.rprop import Rprop
 from fastopt.optim.sgd import SGD
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "Adam",
     "AdamW",
     "RMSprop",
+    "Rprop",
 ]
