@@ -3,6 +3,7 @@
 #include "rules/adadelta.hpp"
 #include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
+#include "rules/asgd.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/rprop.hpp"
 #include "rules/sgd.hpp"
@@ -12,6 +13,6 @@ namespace fastopt::rules {
 template <template <unsigned> class...>
 struct List {};
 
-using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Adam>;
+using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam>;
 
 }  // namespace fastopt::rules

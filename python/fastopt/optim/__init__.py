@@ -6,11 +6,13 @@ from fastopt.optim.adadelta import Adadelta
 from fastopt.optim.adagrad import Adagrad
 from fastopt.optim.adam import Adam
 from fastopt.optim.adamw import AdamW
+from fastopt.optim.asgd import ASGD
 from fastopt.optim.rmsprop import RMSprop
 from fastopt.optim.rprop import Rprop
 from fastopt.optim.sgd import SGD
 
 __all__ = [
+    "ASGD",
     "SGD",
     "Adadelta",
     "Adagrad",
