@@ -3,7 +3,10 @@
 #include "rules/adadelta.hpp"
 #include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
+#include "rules/adamax.hpp"
 #include "rules/asgd.hpp"
+#include "rules/nadam.hpp"
+#include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/rprop.hpp"
 #include "rules/sgd.hpp"
@@ -13,6 +16,6 @@ namespace fastopt::rules {
 template <template <unsigned> class...>
 struct List {};
 
-using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam>;
+using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam>;
 
 }  // namespace fastopt::rules

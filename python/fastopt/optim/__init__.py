@@ -5,8 +5,11 @@ from __future__ import annotations
 from fastopt.optim.adadelta import Adadelta
 from fastopt.optim.adagrad import Adagrad
 from fastopt.optim.adam import Adam
+from fastopt.optim.adamax import Adamax
 from fastopt.optim.adamw import AdamW
 from fastopt.optim.asgd import ASGD
+from fastopt.optim.nadam import NAdam
+from fastopt.optim.radam import RAdam
 from fastopt.optim.rmsprop import RMSprop
 from fastopt.optim.rprop import Rprop
 from fastopt.optim.sgd import SGD
@@ -18,6 +21,9 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "NAdam",
+    "RAdam",
     "RMSprop",
     "Rprop",
 ]

@@ -1,0 +1,34 @@
+// Adamax. Kingma & Ba 2015 (arXiv:1412.6980), Algorithm 2: Adam with the infinity norm of past gradients.
+// As in torch.optim.Adamax, epsilon joins |g| inside the maximum (the paper has none: 0/0 while all gradients are 0).
+#pragma once
+#include "rules/rule.hpp"
+
+namespace fastopt::rules {
+
+template <unsigned Flags>
+struct Adamax {
+  static constexpr std::string_view name = "adamax";
+  static constexpr Names<0> flags = none;
+  static constexpr std::array states = {State{"exp_avg"}, State{"exp_inf"}};
+  struct Hypers {
+    double lr, beta1, beta2, eps;
+  };
+  static constexpr Names<4> hypers = {"lr", "beta1", "beta2", "eps"};
+  template <class T>
+  struct Coefs {
+    T step, beta1, rest1, beta2, eps;
+  };
+
+  static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
+    return {h.lr / bias_correction(h.beta1, t), h.beta1, 1 - h.beta1, h.beta2, h.eps};
+  }
+
+  template <class T>
+  static void update(T& theta, T g, T& m, T& u, const Coefs<T>& c) {
+    m = ema(m, g, c.beta1, c.rest1);
+    u = max(c.beta2 * u, std::abs(g) + c.eps);
+    theta -= c.step * m / u;
+  }
+};
+
+}  // namespace fastopt::rules

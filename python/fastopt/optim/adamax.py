@@ -1,0 +1,74 @@
+"""Adamax."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastopt._hypers import non_negative, pair
+from fastopt.optimizer import Optimizer, Params
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from fastopt.optim._common import Common, Lr
+
+
+class Adamax(Optimizer):
+    r"""Adamax: Adam with the largest gradient so far, slowly forgotten, in place of the root mean square.
+
+    .. math::
+        m &\leftarrow \beta_1 m + (1 - \beta_1) g, \qquad u \leftarrow \max(\beta_2 u,\ |g| + \epsilon) \\
+        \theta &\leftarrow \theta - \frac{lr}{1 - \beta_1^t} \, \frac{m}{u}
+
+    Parameters
+    ----------
+    params, lr
+        See `fastopt.Optimizer`.
+    betas : (float, float), default (0.9, 0.999)
+        Decay of the average and of the maximum, in [0, 1).
+    eps : float, default 1e-8
+        Added to the size of the gradient.
+    weight_decay : float, default 0
+        L2 penalty: ``weight_decay * theta`` is added to the gradient.
+    **common
+        The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
+        `fastopt.Optimizer`.
+
+    Notes
+    -----
+    States: ``exp_avg`` (m), ``exp_inf`` (u). Sources: Kingma & Ba 2015 (arXiv:1412.6980), Algorithm 2, with
+    epsilon as in `torch.optim.Adamax`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> w = np.array([1.0, -2.0])
+    >>> opt = fastopt.Adamax([w], lr=0.1)
+    >>> opt.step([2 * w])
+    >>> w
+    array([ 0.9, -1.9])
+    """
+
+    _rule = "adamax"
+    _hypers = {
+        "betas": pair("beta1", "beta2"),
+        "eps": non_negative(),
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: Lr = 2e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        **common: Unpack[Common],
+    ) -> None:
+        options = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+        }
+        super().__init__(params, options, common)

@@ -1,0 +1,96 @@
+"""NAdam."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastopt._hypers import boolean, non_negative, pair
+from fastopt.optimizer import Optimizer, Params
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from fastopt.optim._common import Common, Lr
+
+
+class NAdam(Optimizer):
+    r"""NAdam: Adam with Nesterov's momentum.
+
+    With :math:`\mu_t = \beta_1 (1 - \tfrac{1}{2} \, 0.96^{t \psi})`:
+
+    .. math::
+        P &\leftarrow P \mu_t, \qquad m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
+        v \leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
+        \theta &\leftarrow \theta - lr \left( \frac{1 - \mu_t}{1 - P} \, g
+        + \frac{\mu_{t+1}}{1 - P \mu_{t+1}} \, m \right)
+        \Big/ \left( \sqrt{v / (1 - \beta_2^t)} + \epsilon \right)
+
+    Parameters
+    ----------
+    params, lr
+        See `fastopt.Optimizer`.
+    betas : (float, float), default (0.9, 0.999)
+        Decay of the two averages, in [0, 1).
+    eps : float, default 1e-8
+        Added to the corrected root, or, with `eps_inside_root`, under it.
+    weight_decay : float, default 0
+        L2 penalty, added to the gradient, or decoupled decay of the parameters.
+    momentum_decay : float, default 4e-3
+        :math:`\psi \ge 0`: how fast :math:`\mu_t` rises from half of :math:`\beta_1` to all of it.
+    decoupled_weight_decay : bool, default False
+        Let `weight_decay` shrink the parameters by ``1 - lr * weight_decay`` instead.
+    eps_inside_root : bool, default False
+        :math:`\sqrt{v / (1 - \beta_2^t) + \epsilon}`.
+    **common
+        The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
+        `fastopt.Optimizer`.
+
+    Notes
+    -----
+    States: ``exp_avg`` (m), ``exp_avg_sq`` (v), and the number ``mu_product`` (P). Four formulas go by this
+    name (Dozat, PyTorch, Keras and optax differ in the schedule of the momentum); this one is the paper's
+    with PyTorch's. Sources: Dozat 2016 (ICLR workshop), "Incorporating Nesterov momentum into Adam";
+    `torch.optim.NAdam`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> w = np.array([1.0, -2.0])
+    >>> opt = fastopt.NAdam([w], lr=0.1)
+    >>> opt.step([2 * w])
+    >>> w
+    array([ 0.89435482, -1.89435482])
+    """
+
+    _rule = "nadam"
+    _hypers = {
+        "betas": pair("beta1", "beta2"),
+        "eps": non_negative(),
+        "momentum_decay": non_negative(),
+        "decoupled_weight_decay": boolean(),
+        "eps_inside_root": boolean(),
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: Lr = 2e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        eps_inside_root: bool = False,
+        **common: Unpack[Common],
+    ) -> None:
+        options = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum_decay": momentum_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "eps_inside_root": eps_inside_root,
+        }
+        super().__init__(params, options, common)
