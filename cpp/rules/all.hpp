@@ -5,17 +5,19 @@
 #include "rules/adam.hpp"
 #include "rules/adamax.hpp"
 #include "rules/asgd.hpp"
+#include "rules/lion.hpp"
 #include "rules/nadam.hpp"
 #include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/rprop.hpp"
 #include "rules/sgd.hpp"
+#include "rules/signsgd.hpp"
 
 namespace fastopt::rules {
 
 template <template <unsigned> class...>
 struct List {};
 
-using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam>;
+using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd>;
 
 }  // namespace fastopt::rules

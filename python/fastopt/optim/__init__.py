@@ -8,11 +8,13 @@ from fastopt.optim.adam import Adam
 from fastopt.optim.adamax import Adamax
 from fastopt.optim.adamw import AdamW
 from fastopt.optim.asgd import ASGD
+from fastopt.optim.lion import Lion
 from fastopt.optim.nadam import NAdam
 from fastopt.optim.radam import RAdam
 from fastopt.optim.rmsprop import RMSprop
 from fastopt.optim.rprop import Rprop
 from fastopt.optim.sgd import SGD
+from fastopt.optim.signsgd import SignSGD
 
 __all__ = [
     "ASGD",
@@ -22,8 +24,10 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Lion",
     "NAdam",
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SignSGD",
 ]
