@@ -1,9 +1,11 @@
 // The registry: one line per rule. Kernels, bindings, tests and benchmarks all iterate over it.
 #pragma once
+#include "rules/adabelief.hpp"
 #include "rules/adadelta.hpp"
 #include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
 #include "rules/adamax.hpp"
+#include "rules/adan.hpp"
 #include "rules/asgd.hpp"
 #include "rules/lion.hpp"
 #include "rules/nadam.hpp"
@@ -18,6 +20,6 @@ namespace fastopt::rules {
 template <template <unsigned> class...>
 struct List {};
 
-using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd>;
+using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan>;
 
 }  // namespace fastopt::rules

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fastopt.optim.adabelief import AdaBelief
 from fastopt.optim.adadelta import Adadelta
 from fastopt.optim.adagrad import Adagrad
 from fastopt.optim.adam import Adam
 from fastopt.optim.adamax import Adamax
 from fastopt.optim.adamw import AdamW
+from fastopt.optim.adan import Adan
 from fastopt.optim.asgd import ASGD
 from fastopt.optim.lion import Lion
 from fastopt.optim.nadam import NAdam
@@ -19,11 +21,13 @@ from fastopt.optim.signsgd import SignSGD
 __all__ = [
     "ASGD",
     "SGD",
+    "AdaBelief",
     "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Adan",
     "Lion",
     "NAdam",
     "RAdam",
