@@ -7,6 +7,8 @@
 #include "rules/adamax.hpp"
 #include "rules/adan.hpp"
 #include "rules/asgd.hpp"
+#include "rules/lamb.hpp"
+#include "rules/lars.hpp"
 #include "rules/lion.hpp"
 #include "rules/nadam.hpp"
 #include "rules/radam.hpp"
@@ -20,6 +22,6 @@ namespace fastopt::rules {
 template <template <unsigned> class...>
 struct List {};
 
-using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan>;
+using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan, Lars, Lamb>;
 
 }  // namespace fastopt::rules

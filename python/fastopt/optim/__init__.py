@@ -10,6 +10,8 @@ from fastopt.optim.adamax import Adamax
 from fastopt.optim.adamw import AdamW
 from fastopt.optim.adan import Adan
 from fastopt.optim.asgd import ASGD
+from fastopt.optim.lamb import LAMB
+from fastopt.optim.lars import LARS
 from fastopt.optim.lion import Lion
 from fastopt.optim.nadam import NAdam
 from fastopt.optim.radam import RAdam
@@ -20,6 +22,8 @@ from fastopt.optim.signsgd import SignSGD
 
 __all__ = [
     "ASGD",
+    "LAMB",
+    "LARS",
     "SGD",
     "AdaBelief",
     "Adadelta",
