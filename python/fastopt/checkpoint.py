@@ -214,7 +214,7 @@ def _verify(file: BinaryIO, size: int) -> None:
             break
         digest.update(buffer[:count])
         left -= count
-    trailer = file.read(TRAILER + 1)
+    trailer = file.read(TRAILER)
     if left or not trailer.startswith(LABEL):
         raise ValueError("expected a fastopt checkpoint, got another file or one that is cut short")
     if trailer != LABEL + digest.hexdigest().encode():
