@@ -1,0 +1,165 @@
+#include "linalg/tridiagonalise.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "linalg/symmetric_kernels.hpp"
+
+namespace fastopt::linalg {
+namespace {
+
+// Up to this order the matrix stays in the second-level cache, and one fused pass per column (rank-2 update, then the
+// product with the next reflection) does the work of symv and of the rank-2k update with half the loads.
+template <class T>
+constexpr std::int64_t fused_below = sizeof(T) == 8 ? 600 : 840;
+constexpr std::int64_t panel = 32;
+
+// The reflection that maps x[0..m) to beta e_0: x becomes v (v[0] = 1). A tail too small to matter next to the scaled
+// matrix (largest entry near 1) is dropped before its square underflows.
+template <class T>
+T reflect(T* x, std::int64_t m, T& beta) {
+  T s = 0;
+  {
+    std::int64_t i = 1;
+    Vec<T> part = {};
+    for (; i + lanes<T> <= m; i += lanes<T>) part += load(x + i) * load(x + i);
+    s = sum<T>(part);
+    for (; i < m; ++i) s += x[i] * x[i];
+  }
+  const T alpha = x[0];
+  x[0] = T(1);
+  beta = alpha;
+  if (s <= std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon()) {
+    std::fill(x + 1, x + m, T(0));
+    return T(0);
+  }
+  beta = -std::copysign(std::sqrt(alpha * alpha + s), alpha);
+  const T scale = T(1) / (alpha - beta);
+  for (std::int64_t i = 1; i < m; ++i) x[i] *= scale;
+  return (beta - alpha) / beta;
+}
+
+template <class T>
+struct Reduction {
+  T* a;
+  Shape<T> shape;
+  T *d, *e, *tau;
+  Packs<T>& packs;
+  Interrupt interrupt;
+
+  T* column(std::int64_t k) const { return a + k * shape.ld; }
+
+  // From y = A x: w = tau (y - tau/2 (y'x) x), so that H A H = A - x w' - w x'.
+  void finish(T tau_k, const T* x, T* y, std::int64_t begin) const {
+    Vec<T> part = {};
+    for (std::int64_t r = begin; r < shape.padded; r += lanes<T>) part += load(x + r) * load(y + r);
+    const Vec<T> t = splat(tau_k), half = splat(T(-0.5) * tau_k * sum<T>(part));
+    for (std::int64_t r = begin; r < shape.padded; r += lanes<T>) store(y + r, t * (load(y + r) + half * load(x + r)));
+  }
+
+  // Column k is up to date: take d, make its reflection, and copy that to x, zero above row k + 1.
+  void eliminate(std::int64_t k, T* x) const {
+    T* c = column(k);
+    d[k] = c[k];
+    const std::int64_t begin = k / tile<T> * tile<T>;
+    tau[k] = reflect(c + k + 1, shape.n - k - 1, e[k]);
+    std::copy(c + begin, c + shape.padded, x + begin);
+    std::fill(x + begin, x + k + 1, T(0));
+  }
+
+  void fused(std::int64_t first, T* v, T* w, T* x) const {
+    const std::int64_t p = shape.padded;
+    Buffer<T> sums(p);
+    T* y = sums.get();
+    std::fill(v, v + p, T(0));
+    std::fill(w, w + p, T(0));
+    for (std::int64_t k = first; k < shape.n; ++k) {
+      const std::int64_t begin = k / tile<T> * tile<T>;
+      T* c = column(k);
+      const Vec<T> vk = splat(v[k]), wk = splat(w[k]);
+      for (std::int64_t r = begin; r < p; r += lanes<T>) store(c + r, load(c + r) - load(v + r) * wk - load(w + r) * vk);
+      if (k == shape.n - 1) break;
+      eliminate(k, x);
+      v[k] = w[k] = T(0);
+      const std::int64_t next = (k + 1) / tile<T> * tile<T>;
+      std::fill(y + next, y + p, T(0));
+      fused_update(a, shape.ld, next, p, v, w, x, y);
+      std::fill(y + next, y + k + 1, T(0));
+      finish(tau[k], x, y, next);
+      std::swap(v, x);
+      std::swap(w, y);
+    }
+    d[shape.n - 1] = column(shape.n - 1)[shape.n - 1];
+  }
+
+  // Columns [first, first + panel): u keeps the pairs (v, w) side by side.
+  void reduce_panel(std::int64_t first, T* u, T* x) const {
+    const std::int64_t p = shape.padded, ld = shape.ld;
+    T row[2 * panel], dot[2 * panel];
+    for (std::int64_t i = 0; i < panel; ++i) {
+      const std::int64_t k = first + i, begin = k / tile<T> * tile<T>;
+      for (std::int64_t j = 0; j < i; ++j) row[2 * j] = u[(2 * j + 1) * ld + k], row[2 * j + 1] = u[2 * j * ld + k];
+      subtract(u, ld, 2 * i, begin, p, row, column(k));
+      eliminate(k, x);
+      const std::int64_t next = (k + 1) / tile<T> * tile<T>;
+      T *v = u + 2 * i * ld, *y = v + ld;
+      std::fill(v + first, v + next, T(0));
+      std::copy(x + next, x + p, v + next);
+      std::fill(y + first, y + p, T(0));
+      symv(a, ld, next, p, p, x, y);
+      dots(u, ld, 2 * i, next, p, x, dot);
+      for (std::int64_t j = 0; j < i; ++j) std::swap(dot[2 * j], dot[2 * j + 1]);
+      subtract(u, ld, 2 * i, next, p, dot, y);
+      std::fill(y + next, y + k + 1, T(0));
+      finish(tau[k], x, y, next);
+    }
+  }
+
+  // A -= V W' + W V' on the lower triangle from `first` on.
+  void update(std::int64_t first, const T* u, T* swapped) const {
+    const std::int64_t ld = shape.ld, m = shape.padded - first;
+    for (std::int64_t j = 0; j < panel; ++j) {
+      std::copy(u + 2 * j * ld + first, u + 2 * j * ld + shape.padded, swapped + (2 * j + 1) * ld + first);
+      std::copy(u + (2 * j + 1) * ld + first, u + (2 * j + 1) * ld + shape.padded, swapped + 2 * j * ld + first);
+    }
+    product<T>(m, m, 2 * panel, T(-1), View<T>{u + first, 1, ld}, View<T>{swapped + first, ld, 1},
+               column(first) + first, ld, false, Part::lower, packs);
+  }
+
+  void run() const {
+    std::int64_t k = 0;
+    Buffer<T> vectors(3 * shape.padded);
+    T* x = vectors.get();
+    if (shape.n > fused_below<T>) {
+      Buffer<T> pairs(4 * panel * shape.ld);
+      for (; shape.n - k > fused_below<T>; k += panel) {
+        poll(interrupt);
+        reduce_panel(k, pairs.get(), x);
+        update(k + panel, pairs.get(), pairs.get() + 2 * panel * shape.ld);
+      }
+    }
+    poll(interrupt);
+    fused(k, x + shape.padded, x + 2 * shape.padded, x);
+  }
+};
+
+}  // namespace
+
+// A distance of a whole page between columns would put all of them into the same few cache sets.
+template <class T>
+Shape<T>::Shape(std::int64_t order) : n(order), padded(round_up(order, tile<T>)), ld(padded) {
+  if (ld * std::int64_t(sizeof(T)) % 1024 == 0) ld += 64 / std::int64_t(sizeof(T));
+}
+
+template <class T>
+void tridiagonalise(T* a, Shape<T> shape, T* d, T* e, T* tau, Packs<T>& packs, Interrupt interrupt) {
+  if (shape.n > 0) Reduction<T>{a, shape, d, e, tau, packs, interrupt}.run();
+}
+
+template struct Shape<double>;
+template struct Shape<float>;
+template void tridiagonalise(double*, Shape<double>, double*, double*, double*, Packs<double>&, Interrupt);
+template void tridiagonalise(float*, Shape<float>, float*, float*, float*, Packs<float>&, Interrupt);
+
+}  // namespace fastopt::linalg
