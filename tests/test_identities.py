@@ -231,8 +231,8 @@ def test_a_zero_gradient_from_the_start_moves_nothing(name: str) -> None:
 def test_centered_rmsprop_stays_finite_on_a_constant_gradient(dtype: Any, inside: bool) -> None:
     """Mean of squares minus squared mean goes below 0 by rounding (PyTorch 2.13 with 1.7: NaN at step 1284).
 
-    Which constants do so, and when, depends on the order of operations: here a third of them in float32, between
-    steps 1,100 and 1,300, and a quarter in float64, between 3,100 and 3,300.
+    Which constants do so, and when, depends on the order of operations: here a third of them in float32,
+    between steps 1,100 and 1,300, and a quarter in float64, between 3,100 and 3,300.
     """
     constants = np.concatenate([[1.7], np.random.default_rng(0).uniform(0.1, 3.0, size=63)])
     theta, gradient = np.zeros(64, dtype), constants.astype(dtype)

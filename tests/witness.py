@@ -30,11 +30,14 @@ NAMES = (
 def require_torch() -> Any:
     """The torch module; without it the test module skips, or fails where FASTOPT_REQUIRE_TORCH=1."""
     try:
-        return importlib.import_module("torch")
+        torch = importlib.import_module("torch")
     except ImportError:
         if os.environ.get("FASTOPT_REQUIRE_TORCH") == "1":
             raise
         pytest.skip("no second witness: pip install torch==2.13.0", allow_module_level=True)
+    # Its threads wait for each other: on a busy machine far longer than tensors of these sizes take to compute.
+    torch.set_num_threads(1)
+    return torch
 
 
 def _own(value: Any) -> bool:
