@@ -35,7 +35,7 @@ def require_torch() -> Any:
         if os.environ.get("FASTOPT_REQUIRE_TORCH") == "1":
             raise
         pytest.skip("no second witness: pip install torch==2.13.0", allow_module_level=True)
-    # Its threads wait for each other: on a busy machine far longer than tensors of these sizes take to compute.
+    # Its threads wait for each other: on a busy machine far longer than these sizes take to compute.
     torch.set_num_threads(1)
     return torch
 
