@@ -6,12 +6,18 @@ from typing import Any
 
 from fastopt.cli.progress import duration
 from fastopt.mlp import Session
+from fastopt.mlp.building import FULL_BATCH
 from fastopt.mlp.report import describe
 
 
 def heading(session: Session) -> str:
-    """Two lines: the data and the model."""
-    return f"data   {describe.data(session)}\nmodel  {describe.model(session)}"
+    """The data, the model, and what the user may have overlooked."""
+    lines = [f"data   {describe.data(session)}", f"model  {describe.model(session)}"]
+    rows = len(session.problem.rows.train)
+    for spec in session.settings.optimizer_specs():
+        if spec.name in FULL_BATCH and session.settings.batch_size < rows:
+            lines.append(f"note   {spec.name} is made for whole batches: consider --batch-size {rows}")
+    return "\n".join(lines)
 
 
 def table(session: Session) -> str:

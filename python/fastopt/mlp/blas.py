@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
-# Multiplications per product from which all threads are worth it: about a millisecond of one core.
-LARGE_PRODUCT = 1 << 24
+# Multiplications per product from which all threads are worth it: one or two milliseconds of one core.
+LARGE_PRODUCT = 1 << 26
 
 # The extension module of NumPy that calls the BLAS, in NumPy 2 and 1.
 EXTENSIONS = ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath")

@@ -19,7 +19,27 @@ Array = NDArray[Any]
 
 # Learning rates for this model, its inputs being standardised and its gradients means over a batch; each the
 # best or nearly so of a coarse search on the digits. Any other optimizer starts from its own default.
-DEFAULT_LR = {"adamw": 5e-3, "sgd": 0.1, "rmsprop": 1e-3}
+DEFAULT_LR = {
+    "adabelief": 5e-3,
+    "adagrad": 0.1,
+    "adam": 5e-3,
+    "adamax": 1e-2,
+    "adamw": 5e-3,
+    "adan": 1e-2,
+    "asgd": 0.3,
+    "lamb": 1e-2,
+    "lars": 5.0,
+    "lion": 1e-3,
+    "nadam": 5e-3,
+    "radam": 5e-3,
+    "rmsprop": 3e-3,
+    "rprop": 1e-3,
+    "sgd": 0.3,
+    "signsgd": 1e-3,
+}
+
+# Optimizers that compare the signs of successive gradients: those of mini-batches differ by chance.
+FULL_BATCH = ("rprop",)
 
 # Keywords that act on the weights only: biases, scales and shifts are left alone, as is usual.
 PENALTIES = ("weight_decay", "l1", "l1_proximal")
@@ -47,13 +67,24 @@ def optimizer_options(spec: Spec, settings: Settings) -> dict[str, Any]:
 
 def base_lr(spec: Spec, settings: Settings) -> float:
     """The learning rate before the schedule: the spec's `lr`, --lr, or the default for this optimizer."""
-    cls = optimizer_class(spec.name)
-    own_default = inspect.signature(cls).parameters["lr"].default
-    general = DEFAULT_LR.get(spec.name, own_default) if settings.lr is None else settings.lr
-    lr = spec.options.get("lr", general)
+    options = optimizer_options(spec, settings)
+    lr = options.get("lr", settings.lr)
+    if lr is None:
+        return _default_lr(spec.name, options)
     if isinstance(lr, bool) or not isinstance(lr, (int, float)):
         raise SpecError(f"optimizer {spec.name}: lr: expected a number, got {lr!r}")
     return float(lr)
+
+
+def _default_lr(name: str, options: dict[str, Any]) -> float:
+    parameters = inspect.signature(optimizer_class(name)).parameters
+    lr = float(DEFAULT_LR.get(name, parameters["lr"].default))
+    momentum = options.get("momentum")
+    sums = "momentum" in parameters and options.get("momentum_form") != "average"
+    if sums and isinstance(momentum, float) and 0 <= momentum < 1:
+        # Gradients that are summed up make steps longer by 1 / (1 - momentum).
+        lr *= (1 - momentum) / (1 - parameters["momentum"].default)
+    return float(f"{lr:.3g}")
 
 
 def order(model: MLP) -> tuple[list[int], list[int]]:
