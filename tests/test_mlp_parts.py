@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastopt.mlp import SpecError, blas, metrics, specs, tree
+from fastopt.mlp import Problem, Settings, SpecError, Trainer, blas, digits, metrics, specs, tree
+from fastopt.mlp.building import DEFAULT_LR, base_lr
 from fastopt.mlp.history import STEP_POINTS, History
 from fastopt.mlp.report.scales import Scale, nice_step, span
 
@@ -126,3 +127,34 @@ def test_blas_threads_are_limited_within_the_block_and_restored() -> None:
 
 def test_blas_is_left_alone_for_large_products() -> None:
     assert blas.suitable(blas.LARGE_PRODUCT) is None
+
+
+def lr_of(text: str, **settings: Any) -> float:
+    return base_lr(specs.parse(text, "optimizer"), Settings(**settings))
+
+
+def test_the_learning_rate_is_the_spec_s_then_the_option_s_then_the_general_then_the_default() -> None:
+    assert lr_of("sgd:lr=3", lr=1.0, options=("lr=2",)) == 3
+    assert lr_of("sgd", lr=1.0, options=("lr=2",)) == 2
+    assert lr_of("sgd", lr=1.0) == 1
+    assert lr_of("sgd") == DEFAULT_LR["sgd"]
+    assert lr_of("adadelta") == 1.0  # not in the table: the class's own
+    with pytest.raises(SpecError, match="lr: expected a number, got 'fast'"):
+        lr_of("sgd:lr=fast")
+
+
+def test_the_default_learning_rate_allows_for_the_sum_that_momentum_makes() -> None:
+    assert lr_of("sgd:momentum=0.9") == pytest.approx(0.1 * DEFAULT_LR["sgd"])
+    assert lr_of("sgd:momentum=0.9,momentum_form=average") == DEFAULT_LR["sgd"]
+    assert lr_of("sgd:momentum=0.9,lr=0.3") == 0.3
+
+
+def test_penalties_reach_the_weights_alone() -> None:
+    settings = Settings(hidden=(4,), optimizers=("adamw",), weight_decay=0.3, l1=0.1)
+    problem = Problem(digits(), settings)
+    trainer = Trainer(settings.optimizer_specs()[0], settings, problem)
+    weights, others = trainer.optimizer.param_groups
+    assert all(p.ndim == 2 for p in weights["params"])
+    assert all(p.ndim == 1 for p in others["params"])
+    assert (weights["weight_decay"], weights["l1"]) == (0.3, 0.1)
+    assert (others["weight_decay"], others["l1"]) == (0.0, 0.0)
