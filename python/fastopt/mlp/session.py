@@ -8,6 +8,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
+import numpy as np
+
 import fastopt
 from fastopt import checkpoint as checkpoint_file
 from fastopt.mlp import blas, tree
@@ -64,6 +66,7 @@ class Session:
     def __init__(self, settings: Settings, problem: Problem | None = None) -> None:
         self.settings = settings
         self.problem = Problem.of(settings) if problem is None else problem
+        self.fingerprint = self.problem.dataset.fingerprint()
         self.results: list[dict[str, Any]] = []
         self.trainer: Trainer | None = None
         if settings.threads is not None:
@@ -80,7 +83,8 @@ class Session:
 
         With `checkpoint` the state is saved there every few seconds, when stopped and at the end.
         """
-        with blas.limited(self.blas_threads):
+        # Overflow is what diverging looks like; it is found in the losses and reported as such.
+        with blas.limited(self.blas_threads), np.errstate(over="ignore", invalid="ignore"):
             self._run(watcher, checkpoint)
         if checkpoint is not None:
             self.save(checkpoint)
@@ -152,7 +156,7 @@ class Session:
                 "settings": self.settings.as_dict(),
                 "data": {
                     "name": self.problem.dataset.name,
-                    "fingerprint": self.problem.dataset.fingerprint(),
+                    "fingerprint": self.fingerprint,
                 },
                 "standardisation": {
                     name: {"mean": scale.mean, "scale": scale.scale}
@@ -181,7 +185,7 @@ class Session:
         state = tree.put_together(arrays, meta["tree"])
         session = cls(change(Settings.from_dict(state["settings"])))
         dataset = session.problem.dataset
-        if dataset.fingerprint() != state["data"]["fingerprint"]:
+        if session.fingerprint != state["data"]["fingerprint"]:
             raise CheckpointError(f"{path}: {dataset.name} does not hold the data of this checkpoint")
         session.results = state["results"]
         if state["trainer"] is not None:

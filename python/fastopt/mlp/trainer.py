@@ -71,22 +71,21 @@ class Trainer:
 
     def run(self) -> Iterator[None]:
         """Train to the end, yielding after every step in a state that can be saved."""
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported as such
+        before = perf_counter()
+        for x, t in self.batches:
+            before = self._clock("batches", before)
+            self._train_step(x, t)
+            if self.status == "running" and self.step % self.steps_per_epoch == 0:
+                self._end_epoch()
+            if self.status != "running":
+                break
+            if self.step < self.total_steps:
+                yield
             before = perf_counter()
-            for x, t in self.batches:
-                before = self._clock("batches", before)
-                self._train_step(x, t)
-                if self.status == "running" and self.step % self.steps_per_epoch == 0:
-                    self._end_epoch()
-                if self.status != "running":
-                    break
-                if self.step < self.total_steps:
-                    yield
-                before = perf_counter()
-            if self.status == "running":
-                self.status = "finished"
-            if self.best is not None and self.status != "diverged":
-                self._restore(self.best["model"])
+        if self.status == "running":
+            self.status = "finished"
+        if self.best is not None and self.status != "diverged":
+            self._restore(self.best["model"])
         yield
 
     def _clock(self, what: str, since: float) -> float:
@@ -104,7 +103,13 @@ class Trainer:
             self.status = "diverged"
             return
         before = perf_counter()
-        self.optimizer.step()
+        try:
+            self.optimizer.step()
+        except ValueError:
+            if self.options.get("nonfinite") != "raise":
+                raise
+            self.status = "diverged"
+            return
         self._clock("optimizer", before)
         self.last["grad_norm"] = gradient_norm(self.optimizer, self.model)
         self.sums["loss"] += loss
@@ -133,16 +138,21 @@ class Trainer:
                 measured = self.problem.measure(self.model, part, limit)
                 row |= {f"{part}_{key}": value for key, value in measured.items()}
             self._keep_best(row["validation_loss"])
+        if not np.isfinite(row["train_loss"]):
+            self.status = "diverged"
         self.history.add_epoch(epoch=self.epoch, step=self.step, lr=self.last["lr"], **row)
         self._clock("evaluation", before)
 
     def _keep_best(self, loss: float) -> None:
         """Remember the model: the last one, or with early stopping the one of least validation loss."""
         patience = self.settings.early_stopping
-        if patience is None or self.best is None or loss < self.best["loss"]:
-            if patience is not None or self.epoch == self.settings.epochs:
-                self.best = {"loss": loss, "epoch": self.epoch, "model": self._snapshot()}
-        elif self.epoch - self.best["epoch"] >= patience:
+        if patience is None:
+            better = self.epoch == self.settings.epochs
+        else:
+            better = self.best is None or loss < self.best["loss"]
+        if better:
+            self.best = {"loss": loss, "epoch": self.epoch, "model": self._snapshot()}
+        elif patience is not None and self.best is not None and self.epoch - self.best["epoch"] >= patience:
             self.status = "stopped early"
 
     def _snapshot(self) -> dict[str, Any]:
