@@ -158,3 +158,32 @@ def test_penalties_reach_the_weights_alone() -> None:
     assert all(p.ndim == 1 for p in others["params"])
     assert (weights["weight_decay"], weights["l1"]) == (0.3, 0.1)
     assert (others["weight_decay"], others["l1"]) == (0.0, 0.0)
+
+
+def run_one(optimizer: str, **settings: Any) -> Trainer:
+    chosen = Settings(hidden=(4,), epochs=1, batch_size=270, optimizers=(optimizer,), **settings)
+    trainer = Trainer(chosen.optimizer_specs()[0], chosen, Problem(digits(), chosen))
+    for _ in trainer.run():
+        pass
+    return trainer
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")
+def test_a_run_that_blows_up_in_its_last_step_has_diverged() -> None:
+    # The rates of the four steps are 1e-30, 1e-13, 1e4 and 1e21: no batch is left to show what the last one did.
+    trainer = run_one("sgd:lr=1e-30", schedule="exponential:gamma=1e17", batch_norm=False)
+    assert trainer.step == trainer.total_steps == 4
+    assert math.isfinite(trainer.last["loss"])
+    assert trainer.status == "diverged"
+
+
+def test_a_non_finite_gradient_that_the_optimizer_raises_for_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(self: Any) -> None:
+        raise ValueError("grads: expected finite numbers")
+
+    monkeypatch.setattr("fastopt.SGD.step", refuse)
+    assert run_one("sgd", options=("nonfinite=raise",)).status == "diverged"
+    with pytest.raises(ValueError, match="finite numbers"):
+        run_one("sgd")
