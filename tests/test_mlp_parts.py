@@ -170,7 +170,7 @@ def run_one(optimizer: str, **settings: Any) -> Trainer:
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")
 def test_a_run_that_blows_up_in_its_last_step_has_diverged() -> None:
-    # The rates of the four steps are 1e-30, 1e-13, 1e4 and 1e21: no batch is left to show what the last one did.
+    # The rates of the four steps are 1e-30, 1e-13, 1e4 and 1e21: no batch is left to show the last one.
     trainer = run_one("sgd:lr=1e-30", schedule="exponential:gamma=1e17", batch_norm=False)
     assert trainer.step == trainer.total_steps == 4
     assert math.isfinite(trainer.last["loss"])
