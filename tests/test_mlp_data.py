@@ -205,6 +205,12 @@ def test_two_classes_need_one_sigmoid_output_but_two_of_softmax(tmp_path: Path) 
         assert problem.predictions(z).tolist() == expected
 
 
+def test_three_classes_need_three_outputs_of_any_kind(tmp_path: Path) -> None:
+    data = load(save(tmp_path / "a.npz", X=RNG.standard_normal((30, 2)), y=np.array([0, 1, 2] * 10)))
+    for output in ("sigmoid", "sigmoid-mse", "softmax", "linear"):
+        assert Problem(data, Settings(output=output)).t["train"].shape == (18, 3)
+
+
 def test_regression_takes_only_the_linear_output(tmp_path: Path) -> None:
     data = load(save(tmp_path / "a.npz", X=RNG.standard_normal((20, 2)), y=RNG.standard_normal(20)))
     with pytest.raises(ValueError, match="output: 'softmax' is for classes, not regression"):
