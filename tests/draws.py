@@ -103,8 +103,9 @@ VARIANTS: dict[str, list[Draw]] = {
     ],
     "Lion": [{"lr": _uniform(0.01, 0.1), "betas": _BETAS}],
     "SignSGD": [
-        {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM, "decoupled_weight_decay": True},
-        {"lr": _uniform(0.01, 0.1)},
+        {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM},
+        # coupled decay would decide the sign alone where g = 0, and jump where theta is 0 to rounding
+        {"lr": _uniform(0.01, 0.1), "decoupled_weight_decay": True},
     ],
     "AdaBelief": [
         {**_ADAM, "eps": _uniform(1e-4, 1e-2), "decoupled_weight_decay": False},

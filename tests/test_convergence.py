@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fastopt
-
-CLASSES = {cls.__name__: cls for cls in fastopt.optimizers().values()}
+from pairs import CLASSES
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import pytest
 import fastopt
 from battery import Meter
 from draws import GROUP, VARIANTS, draw
+from pairs import CLASSES
 
-CLASSES = {cls.__name__: cls for cls in fastopt.optimizers().values()}
 SHAPES = ((), (7,), (5, 3), (1003,))
 BOUND = 1e-12
 Grads = list[list[Any]]

@@ -13,12 +13,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-import fastopt
 from battery import problem
 from draws import VARIANTS, draw
 from oracle import Oracle
+from pairs import CLASSES
 
-CLASSES = {cls.__name__: cls for cls in fastopt.optimizers().values()}
 HALF = ml_dtypes.bfloat16
 PAIRS = [
     (np.float64, np.float32),

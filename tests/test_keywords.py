@@ -1,0 +1,71 @@
+"""Every keyword of every optimizer has its documented default, and changes the result.
+
+A keyword that no draw names fails here, and so does one that is accepted and ignored.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+from battery import problem
+from draws import GROUP, VARIANTS, WHOLE, draw
+from fastopt.optim._common import Common
+from pairs import CLASSES, KNOWN, pair, results
+from reference import COMMON, ORACLES
+
+# These do not choose numbers but storage and policy: the tests of the engine hold them.
+ELSEWHERE = {"params", "dtype", "state_dtype", "nonfinite"}
+
+
+def keywords(name: str) -> dict[str, Any]:
+    """The keywords of a class and their defaults, without those held elsewhere."""
+    signature = inspect.signature(CLASSES[name]).parameters.values()
+    own = {p.name: p.default for p in signature if p.kind != p.VAR_KEYWORD and p.name not in ELSEWHERE}
+    return {**COMMON, **dict.fromkeys(WHOLE), **own}
+
+
+KEYWORDS = [(name, key) for name in KNOWN for key in keywords(name)]
+
+
+def distance(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> float:
+    """The largest difference of what both have; infinite where only one has an average of the weights."""
+    if ("ema" in a[0]) != ("ema" in b[0]):
+        return float("inf")
+    return max(
+        float(np.max(np.abs(np.asarray(x[key]) - np.asarray(y[key])), initial=0.0))
+        for x, y in zip(a, b, strict=True)
+        for key in x.keys() & y.keys()
+    )
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_defaults(name: str) -> None:
+    assert keywords(name) == {**COMMON, **dict.fromkeys(WHOLE), **ORACLES[name].defaults}
+
+
+def test_every_common_keyword_is_known_here() -> None:
+    assert set(Common.__annotations__) == (COMMON.keys() - {"weight_decay"}) | WHOLE.keys() | (
+        ELSEWHERE - {"params"}
+    )
+
+
+@pytest.mark.parametrize(("name", "key"), KEYWORDS)
+def test_the_keyword_is_live(name: str, key: str) -> None:
+    """With and without it, all else equal, the run ends elsewhere: an ignored keyword cannot pass."""
+    setting, whole = next(({**v, **GROUP}, WHOLE) for v in VARIANTS[name] if key in {**v, **GROUP, **WHOLE})
+    given = problem(np.float64, seed=7)
+    opt, _ = pair(name, setting, whole, given, seed=2000)
+    rng = np.random.default_rng(2000)
+    options, first, second = draw(whole, rng), draw(setting, rng), draw(setting, rng)
+    without = [{k: v for k, v in d.items() if k != key} for d in (options, first, second)]
+    twin = CLASSES[name](given.groups(*without[1:]), **without[0])
+    for k, grads in enumerate(given.grads):
+        for side in (opt, twin):
+            if k == 11:  # the "step" form of momentum differs only once lr changes
+                side.param_groups[0]["lr"] *= 0.3
+            side.step(grads)
+    assert distance(results(opt), results(twin)) > 1e-4
