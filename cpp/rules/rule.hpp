@@ -64,7 +64,7 @@ inline T ema(T average, T x, T beta, T rest) {
 
 template <class T>
 inline T sign(T x) {  // sign(0) = 0, and NaN stays NaN: with 0 for it, a rule of signs would stop moving in silence
-  return x > T(0) ? T(1) : x < T(0) ? T(-1) : x;
+  return std::abs(x) > T(0) ? std::copysign(T(1), x) : x;  // one select; two take twice as long
 }
 
 template <class T>
