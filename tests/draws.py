@@ -1,8 +1,9 @@
 """Random hyper-parameters, every keyword away from its default.
 
 ``VARIANTS[class name]`` is a list of settings, since some keywords exclude each other (SGD's ``nesterov``
-wants no dampening); together they name every keyword that reaches the class's rule. A value is drawn by
-calling it with a ``numpy.random.Generator``; anything not callable stands for itself.
+wants no dampening); together they name every keyword that reaches the rule. A value is drawn by calling
+it with a ``numpy.random.Generator``; anything not callable stands for itself. A class that is not listed gets
+one setting, guessed from the names and defaults of its keywords in ``reference.ORACLES``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from reference import ORACLES
 
 Draw = dict[str, Any]
 
@@ -82,7 +85,6 @@ VARIANTS: dict[str, list[Draw]] = {
         _MOMENTS,
     ],
     "AdamW": [{**_ADAM, "eps_inside_root": True}, _ADAM, _MOMENTS],
-    "Adamax": [_MOMENTS],
     "NAdam": [
         {
             **_MOMENTS,
@@ -101,7 +103,6 @@ VARIANTS: dict[str, list[Draw]] = {
         },
         _MOMENTS,
     ],
-    "Lion": [{"lr": _uniform(0.01, 0.1), "betas": _BETAS}],
     "SignSGD": [
         {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM},
         # coupled decay would decide the sign alone where g = 0, and jump where theta is 0 to rounding
@@ -127,8 +128,27 @@ VARIANTS: dict[str, list[Draw]] = {
             "eps": _uniform(0.5, 2),
         }
     ],
-    "LAMB": [_MOMENTS],
 }
+
+
+def _guess(key: str, default: Any) -> Any:
+    """A draw for a keyword from its name, or else from its default."""
+    if key in _MOMENTS:
+        return _MOMENTS[key]
+    if key == "momentum":
+        return _MOMENTUM
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, float):
+        return _uniform(0.1, 0.9) if 0 <= default < 1 else _uniform(0.5 * default, 0.8 * default)
+    raise TypeError(f"{key}={default!r}: name a draw for it in VARIANTS")
+
+
+for _name, _spec in ORACLES.items():
+    if _name not in VARIANTS:
+        _own = {key: value for key, value in _spec.defaults.items() if key != "weight_decay"}
+        VARIANTS[_name] = [{key: _guess(key, value) for key, value in _own.items()}]
+
 GROUP: Draw = {
     "weight_decay": _uniform(0.02, 0.3),
     "l1": _uniform(0.02, 0.1),

@@ -63,11 +63,12 @@ class Plan:
     options: tuple[tuple[str, Any], ...] = ()
 
 
+# A class that is not listed takes these.
+USUAL = Plan(0.1, 0.03, 0.03)
 PLANS = {
     "SGD": Plan(0.01, 0.01, 0.001, decades=0.0, options=(("momentum", 0.9),)),
     "Adagrad": Plan(1.0, 1.0, 1.0, decades=0.0),  # its own sum is the decay
     "Adadelta": Plan(10.0, 10.0, 10.0),
-    "RMSprop": Plan(0.1, 0.03, 0.03),
     "Rprop": Plan(0.01, 0.01, 0.01, options=(("step_sizes", (1e-9, 50.0)),)),
     "ASGD": Plan(0.5, 0.018, 0.0015, decades=0.0, options=(("lambd", 1e-9),)),  # plain descent: below 2 / 100
     "Adam": Plan(0.3, 1.0, 0.3),
@@ -78,7 +79,6 @@ PLANS = {
     "Lion": Plan(0.03, 0.01, 0.01),
     "SignSGD": Plan(0.03, 0.01, 0.01, options=(("momentum", 0.9),)),
     "AdaBelief": Plan(0.3, 1.0, 0.3),
-    "Adan": Plan(0.1, 0.03, 0.03),
     "LARS": Plan(1.0, 0.1, 0.3, options=(("trust_coefficient", 0.01), ("weight_decay", 0.0))),
     "LAMB": Plan(0.1, 0.02, 0.03, options=(("weight_decay", 0.0),)),
 }
@@ -88,7 +88,7 @@ PLANS = {
 @pytest.mark.parametrize("name", CLASSES)
 def test_it_arrives(name: str, where: str) -> None:
     """A hundred steps of warm-up (RAdam's first five are plain momentum), then the rate falls by decades."""
-    land, plan = LANDSCAPES[where], PLANS[name]
+    land, plan = LANDSCAPES[where], PLANS.get(name, USUAL)
     peak = getattr(plan, where)
 
     def rate(k: int) -> float:
