@@ -24,7 +24,7 @@ struct Reduced {
   Reduced(Source<T> source, std::int64_t n, const Team<T>& team, Interrupt interrupt)
       : shape(n), a(shape.size()), t(3 * n), d(t.get()), e(d + n), tau(e + n) {
     exponent = load_scaled(source, shape, a.get());
-    tridiagonalise(a.get(), shape, d, e, tau, team.packs(), interrupt);
+    tridiagonalise(a.get(), shape, d, e, tau, team, interrupt);
     e[n - 1] = T(0);
   }
 };

@@ -79,10 +79,12 @@ inline void fused_columns_pass(T* a, std::int64_t ld, std::int64_t begin, std::i
   }
 }
 
+// The same for the columns [begin, end) of the stored triangle (multiples of tile).
 template <class T>
-inline void fused_update(T* a, std::int64_t ld, std::int64_t begin, std::int64_t rows, const T* v, const T* w, const T* x, T* y) {
+inline void fused_update(T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, std::int64_t rows, const T* v, const T* w,
+                         const T* x, T* y) {
   constexpr int G = fused_columns;
-  for (std::int64_t j = begin; j < rows; j += tile<T>)
+  for (std::int64_t j = begin; j < end; j += tile<T>)
 #pragma GCC unroll 8
     for (int g = 0; g < tile<T>; g += G) {
       fused_columns_pass<G, false>(a + (j + g) * ld, ld, j, j + tile<T>, v, w, x, y, j + g);

@@ -15,6 +15,10 @@ template <class T>
 constexpr std::int64_t fused_below = sizeof(T) == 8 ? 600 : 840;
 constexpr std::int64_t panel = 32;
 
+// One column's pass over the matrix is shared out above this cost, among at most this many: memory feeds no more.
+constexpr double worthwhile_ns = 4000;
+constexpr std::int64_t most_parts = 4;
+
 // The reflection that maps x[0..m) to beta e_0: x becomes v (v[0] = 1). A tail too small to matter next to the scaled
 // matrix (largest entry near 1) is dropped before its square underflows.
 template <class T>
@@ -45,10 +49,31 @@ struct Reduction {
   T* a;
   Shape<T> shape;
   T *d, *e, *tau;
-  Packs<T>& packs;
+  const Team<T>& team;
   Interrupt interrupt;
+  T* private_sums;  // one padded vector for each further participant
 
   T* column(std::int64_t k) const { return a + k * shape.ld; }
+
+  // f(first, last, y) on column ranges of equal area that cover [begin, padded), each with its own y; y is their sum.
+  template <class F>
+  void over_columns(std::int64_t begin, double serial_ns, T* y, F&& f) const {
+    const std::int64_t p = shape.padded, parts = serial_ns < worthwhile_ns ? 1 : std::min(team.size(), most_parts);
+    std::fill(y + begin, y + p, T(0));
+    if (parts == 1) return f(begin, p, y);
+    const auto cut = [&](std::int64_t i) {
+      const double left = std::sqrt(double(parts - i) / double(parts));
+      return p - std::int64_t(left * double(p - begin)) / tile<T> * tile<T>;
+    };
+    team.each(parts, serial_ns, [&](std::int64_t i, Packs<T>&) {
+      const std::int64_t first = i == 0 ? begin : cut(i);
+      T* mine = i == 0 ? y : private_sums + (i - 1) * p;
+      if (i > 0) std::fill(mine + first, mine + p, T(0));
+      f(first, cut(i + 1), mine);
+    });
+    for (std::int64_t i = 1; i < parts; ++i)
+      for (std::int64_t r = cut(i); r < p; ++r) y[r] += private_sums[(i - 1) * p + r];
+  }
 
   // From y = A x: w = tau (y - tau/2 (y'x) x), so that H A H = A - x w' - w x'.
   void finish(T tau_k, const T* x, T* y, std::int64_t begin) const {
@@ -83,8 +108,10 @@ struct Reduction {
       eliminate(k, x);
       v[k] = w[k] = T(0);
       const std::int64_t next = (k + 1) / tile<T> * tile<T>;
-      std::fill(y + next, y + p, T(0));
-      fused_update(a, shape.ld, next, p, v, w, x, y);
+      over_columns(next, 0.045 * double(p - next) * double(p - next) * sizeof(T) / 8, y,
+                   [&](std::int64_t from, std::int64_t to, T* sums_of_part) {
+                     fused_update(a, shape.ld, from, to, p, v, w, x, sums_of_part);
+                   });
       std::fill(y + next, y + k + 1, T(0));
       finish(tau[k], x, y, next);
       std::swap(v, x);
@@ -106,8 +133,9 @@ struct Reduction {
       T *v = u + 2 * i * ld, *y = v + ld;
       std::fill(v + first, v + next, T(0));
       std::copy(x + next, x + p, v + next);
-      std::fill(y + first, y + p, T(0));
-      symv(a, ld, next, p, p, x, y);
+      std::fill(y + first, y + next, T(0));
+      over_columns(next, 0.1 * double(p - next) * double(p - next) * sizeof(T) / 8, y,
+                   [&](std::int64_t from, std::int64_t to, T* sums_of_part) { symv(a, ld, from, to, p, x, sums_of_part); });
       dots(u, ld, 2 * i, next, p, x, dot);
       for (std::int64_t j = 0; j < i; ++j) std::swap(dot[2 * j], dot[2 * j + 1]);
       subtract(u, ld, 2 * i, next, p, dot, y);
@@ -123,8 +151,11 @@ struct Reduction {
       std::copy(u + 2 * j * ld + first, u + 2 * j * ld + shape.padded, swapped + (2 * j + 1) * ld + first);
       std::copy(u + (2 * j + 1) * ld + first, u + (2 * j + 1) * ld + shape.padded, swapped + 2 * j * ld + first);
     }
-    product<T>(m, m, 2 * panel, T(-1), View<T>{u + first, 1, ld}, View<T>{swapped + first, ld, 1},
-               column(first) + first, ld, false, Part::lower, packs);
+    team.split(m, 16, 0.05 * double(m) * double(m) * double(2 * panel), [&](std::int64_t from, std::int64_t to, Packs<T>& packs) {
+      const std::int64_t k = first + from;
+      product<T>(m - from, to - from, 2 * panel, T(-1), View<T>{u + k, 1, ld}, View<T>{swapped + k, ld, 1}, column(k) + k, ld,
+                 false, Part::lower, packs);
+    });
   }
 
   void run() const {
@@ -153,13 +184,15 @@ Shape<T>::Shape(std::int64_t order) : n(order), padded(round_up(order, tile<T>))
 }
 
 template <class T>
-void tridiagonalise(T* a, Shape<T> shape, T* d, T* e, T* tau, Packs<T>& packs, Interrupt interrupt) {
-  if (shape.n > 0) Reduction<T>{a, shape, d, e, tau, packs, interrupt}.run();
+void tridiagonalise(T* a, Shape<T> shape, T* d, T* e, T* tau, const Team<T>& team, Interrupt interrupt) {
+  if (shape.n == 0) return;
+  Buffer<T> private_sums((most_parts - 1) * shape.padded);
+  Reduction<T>{a, shape, d, e, tau, team, interrupt, private_sums.get()}.run();
 }
 
 template struct Shape<double>;
 template struct Shape<float>;
-template void tridiagonalise(double*, Shape<double>, double*, double*, double*, Packs<double>&, Interrupt);
-template void tridiagonalise(float*, Shape<float>, float*, float*, float*, Packs<float>&, Interrupt);
+template void tridiagonalise(double*, Shape<double>, double*, double*, double*, const Team<double>&, Interrupt);
+template void tridiagonalise(float*, Shape<float>, float*, float*, float*, const Team<float>&, Interrupt);
 
 }  // namespace fastopt::linalg

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 
-#include "linalg/product.hpp"
+#include "linalg/team.hpp"
 #include "linalg/workspace.hpp"
 
 namespace fastopt::linalg {
@@ -17,6 +17,6 @@ struct Shape {
 
 // Overwrites a: column k keeps v_k in rows k + 1 .. n - 1, its leading 1 included. d has n entries, e and tau n - 1.
 template <class T>
-void tridiagonalise(T* a, Shape<T> shape, T* d, T* e, T* tau, Packs<T>& packs, Interrupt interrupt);
+void tridiagonalise(T* a, Shape<T> shape, T* d, T* e, T* tau, const Team<T>& team, Interrupt interrupt);
 
 }  // namespace fastopt::linalg

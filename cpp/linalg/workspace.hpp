@@ -6,22 +6,40 @@
 #include <memory>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace fastopt::linalg {
 
-inline constexpr std::size_t alignment = 64;
+inline constexpr std::size_t cache_line = 64, huge_page = std::size_t(1) << 21;
+
+// Fresh memory costs a page fault per page, about 2 us on a virtual machine: 30 of 244 ms of divide and conquer at
+// n = 2048. Large buffers ask for huge pages.
+inline std::size_t alignment(std::size_t bytes) { return bytes >= 2 * huge_page ? huge_page : cache_line; }
+
+inline void* allocate(std::size_t bytes) {
+  const std::size_t align = alignment(bytes);
+  void* p = ::operator new(bytes, std::align_val_t{align});
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  if (align == huge_page) madvise(p, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // advice: whether it was taken does not matter
+#endif
+  return p;
+}
 
 template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::int64_t count)
-      : data_(static_cast<T*>(::operator new(sizeof(T) * static_cast<std::size_t>(count), std::align_val_t{alignment}))) {}
+  explicit Buffer(std::int64_t count) : Buffer(sizeof(T) * static_cast<std::size_t>(count)) {}
   T* get() const { return data_.get(); }
   T& operator[](std::int64_t i) const { return data_.get()[i]; }
 
  private:
+  explicit Buffer(std::size_t bytes) : data_(static_cast<T*>(allocate(bytes)), Free{alignment(bytes)}) {}
   struct Free {
-    void operator()(T* p) const { ::operator delete(p, std::align_val_t{alignment}); }
+    std::size_t align = cache_line;
+    void operator()(T* p) const { ::operator delete(p, std::align_val_t{align}); }
   };
   std::unique_ptr<T, Free> data_;
 };
