@@ -11,7 +11,9 @@ PYBIND11_MODULE(FASTOPT_MODULE, m, pybind11::mod_gil_not_used()) {
   m.attr("level") = FASTOPT_TEXT(FASTOPT_LEVEL);
   m.attr("compiler") = FASTOPT_COMPILER;
   m.attr("flags") = FASTOPT_FLAGS;
+  m.attr("eigen") = FASTOPT_EIGEN;
   fastopt::bindings::register_plan(m);
   fastopt::bindings::register_threads(m);
   fastopt::bindings::register_floor(m);
+  fastopt::bindings::register_linalg(m);
 }

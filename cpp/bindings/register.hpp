@@ -9,5 +9,6 @@ FASTOPT_BINDINGS_BEGIN
 void register_plan(pybind11::module_& m);
 void register_threads(pybind11::module_& m);
 void register_floor(pybind11::module_& m);
+void register_linalg(pybind11::module_& m);
 
 FASTOPT_BINDINGS_END
