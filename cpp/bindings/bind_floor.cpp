@@ -1,5 +1,6 @@
 #include "bindings/arrays.hpp"
 #include "bindings/register.hpp"
+#include "bindings/unlocked.hpp"
 #include "engine/floor.hpp"
 
 FASTOPT_BINDINGS_BEGIN
@@ -28,7 +29,7 @@ void register_floor(py::module_& m) {
         std::vector<float*> pointers;
         for (const auto& array : changed) pointers.push_back(floats(array, n));
         const float* const source = floats(read, n);
-        const py::gil_scoped_release unlocked;
+        const Unlocked unlocked;
         engine::floor_step(pointers, source, n);
       },
       py::arg("changed"), py::arg("read"), "Moves the bytes of a step and does one addition per element (bench/).");

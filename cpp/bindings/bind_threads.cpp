@@ -1,4 +1,5 @@
 #include "bindings/register.hpp"
+#include "bindings/unlocked.hpp"
 #include "threads/pool.hpp"
 
 #if defined(_WIN32)
@@ -18,7 +19,7 @@ namespace py = pybind11;
 void register_threads(py::module_& m) {
   m.def("get_num_threads", &threads::size);
   // Waits for a running step, which must not need the GIL to end.
-  m.def("set_num_threads", &threads::set_size, py::arg("threads"), py::call_guard<py::gil_scoped_release>());
+  m.def("set_num_threads", &threads::set_size, py::arg("threads"), py::call_guard<Unlocked>());
   m.def("pool_statistics", [] {
     const threads::Statistics s = threads::statistics();
     py::dict d;

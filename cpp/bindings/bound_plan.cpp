@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
+#include "bindings/unlocked.hpp"
 #include "threads/pool.hpp"
 
 FASTOPT_BINDINGS_BEGIN
@@ -298,6 +300,16 @@ void BoundPlan::check_disjoint() {
   disjoint_ = true;
 }
 
+// Neither the plan nor the pool is held while waiting for the GIL, also after an exception.
+struct BoundPlan::Leave {
+  Lock& lock;
+  std::optional<threads::Running>& running;
+  ~Leave() {
+    lock.release();
+    running.reset();
+  }
+};
+
 void BoundPlan::step(const py::object& given, const py::object& scale, const py::object& zero) {
   Lock lock(busy_);
   const double grad_scale = read_grad_scale(scale);
@@ -314,12 +326,11 @@ void BoundPlan::step(const py::object& given, const py::object& scale, const py:
     std::vector<py::object> held;
     for (std::size_t i = 0; i < parameters_.size(); ++i)
       held.push_back(py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(gradients.ptr(), static_cast<Py_ssize_t>(i))));
-    {
-      const py::gil_scoped_release unlocked;
-      const threads::Running running;
-      outcome = plan_.step(gradients_, grad_scale, zero_gradients);
-      lock.release();  // not held while waiting for the GIL
-    }
+    // The step counts as running before the GIL is gone: whoever takes it may fork, and must not copy a plan in use.
+    std::optional<threads::Running> running(std::in_place);
+    const Unlocked unlocked;
+    const Leave leave{lock, running};
+    outcome = plan_.step(gradients_, grad_scale, zero_gradients);
   }
   if (outcome.status == engine::Outcome::nonfinite) raise_nonfinite(outcome.tensor);
 }

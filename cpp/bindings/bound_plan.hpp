@@ -49,6 +49,7 @@ class BoundPlan {
   Lock lock() { return Lock(busy_); }
 
  private:
+  struct Leave;
   struct Parameter {
     py::object owner, states, ema;
     std::string label;
