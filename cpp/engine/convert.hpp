@@ -52,12 +52,24 @@ inline T load_one(S x) {
     return static_cast<T>(x);
 }
 
+// Rounded to odd, so that a second rounding, to a half type, gives what one rounding of the double would (Boldo &
+// Melquiond 2008, "Emulation of FMA and correctly rounded sums": two more bits suffice).
+inline float to_odd(double x) {
+  const auto nearest = static_cast<float>(x);
+  const auto bits = std::bit_cast<std::uint32_t>(nearest);
+  const auto back = static_cast<double>(nearest);
+  const bool exact = back == x || x != x || bits & 1;
+  const std::uint32_t step = (back > x) == (x > 0) ? ~0u : 1u;  // towards zero if it was rounded away from it
+  return std::bit_cast<float>(exact ? bits : bits + step);
+}
+inline float to_odd(float x) { return x; }
+
 template <class S, class T>
 inline S store_one(T x) {
   if constexpr (std::is_same_v<S, Bf16>)
-    return to_bf16(static_cast<float>(x));
+    return to_bf16(to_odd(x));
   else if constexpr (std::is_same_v<S, F16>)
-    return to_f16(static_cast<float>(x));
+    return to_f16(to_odd(x));
   else
     return static_cast<S>(x);
 }
