@@ -35,7 +35,8 @@ void unscale(T* w, std::int64_t n, int exponent) {
     for (std::int64_t i = 0; i < n; ++i) w[i] = std::ldexp(w[i], exponent);
 }
 
-inline std::int64_t threads_for(std::int64_t n) { return n < 256 ? 1 : threads::size(); }
+// Below this order waking somebody costs more than it gives, and on a busy machine much more.
+inline std::int64_t threads_for(std::int64_t n) { return n < 512 ? 1 : threads::size(); }
 
 // T = Z diag(d) Z'. Divide and conquer on T scaled to norm about 1; should a leaf fail, one QL iteration on the whole.
 template <class T>
@@ -58,7 +59,7 @@ void eigvalsh(Source<T> a, std::int64_t n, T* w, Interrupt interrupt) {
   if (n == 0) return;
   const Team<T> team(threads_for(n));
   const Reduced<T> r(a, n, team, interrupt);
-  sturm_values(r.d, r.e, n, w, interrupt);
+  sturm_values(r.d, r.e, n, w, team, interrupt);
   unscale(w, n, r.exponent);
 }
 

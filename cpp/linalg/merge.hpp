@@ -8,7 +8,7 @@ namespace fastopt::linalg {
 
 // d (n) holds both halves' values, `order` lists their columns ascending within [0, top) and within [top, n), and is
 // replaced by the ascending order of the result. q points at the diagonal block (n x n). beta is the torn off-diagonal
-// entry. scratch and vectors: 2 n^2 / 2 + n^2 entries of working memory, see merge_workspace.
+// entry.
 template <class T>
 struct Merge {
   std::int64_t n, top;
@@ -17,7 +17,7 @@ struct Merge {
   T* q;
   std::int64_t ld;
   T beta;
-  T* workspace;  // merge_workspace<T>(n) entries
+  T* workspace;  // merge_workspace<T>(n) entries, about 1.5 n^2
 };
 
 template <class T>

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 namespace fastopt::linalg {
 
@@ -79,14 +80,73 @@ template <class T>
 inline Vec<T> splat(T x) {
   return x - Vec<T>{};  // not 0 + x: that would cost an addition, for the sake of -0
 }
+// Horizontal sums fold a vector in halves inside registers; through memory they dominated the reduction of small matrices.
+#if defined(__GNUC__)
+template <class T>
+struct Quarter;  // 16 bytes
+template <>
+struct Quarter<double> {
+  using V = double __attribute__((vector_size(16)));
+};
+template <>
+struct Quarter<float> {
+  using V = float __attribute__((vector_size(16)));
+};
+template <class V, std::size_t... I>
+inline auto fold(const V& v, std::index_sequence<I...>) {
+  return __builtin_shufflevector(v, v, I...) + __builtin_shufflevector(v, v, (I + sizeof...(I))...);
+}
+template <class T, class V>
+inline typename Quarter<T>::V folded(const V& v) {
+  if constexpr (sizeof(V) == 16)
+    return v;
+  else
+    return folded<T>(fold(v, std::make_index_sequence<sizeof(V) / sizeof(T) / 2>()));
+}
 template <class T>
 inline T sum(const Vec<T>& v) {
-  T x[lanes<T>];
-  std::memcpy(x, &v, sizeof v);
-  for (int half = lanes<T> / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) x[i] += x[i + half];
-  return x[0];
+  const auto q = folded<T>(v);
+  if constexpr (sizeof(T) == 8)
+    return q[0] + q[1];
+  else
+    return (q[0] + q[2]) + (q[1] + q[3]);
 }
+// out[g] += sum(v[g]) for G vectors at once, G a multiple of 4 (or 2 in double).
+template <int G, class T>
+inline void add_sums(const Vec<T> (&v)[G], T* out) {
+  constexpr int step = 16 / int(sizeof(T));
+  if constexpr (G % step != 0) {
+    for (int g = 0; g < G; ++g) out[g] += sum<T>(v[g]);
+  } else {
+#pragma GCC unroll 4
+    for (int g = 0; g < G; g += step) {
+      typename Quarter<T>::V total;
+      const auto a = folded<T>(v[g]), b = folded<T>(v[g + 1]);
+      if constexpr (step == 2) {
+        total = __builtin_shufflevector(a, b, 0, 2) + __builtin_shufflevector(a, b, 1, 3);
+      } else {
+        const auto c = folded<T>(v[g + 2]), d = folded<T>(v[g + 3]);
+        const auto ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+        const auto cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
+        total = __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+      }
+      typename Quarter<T>::V before;
+      std::memcpy(&before, out + g, sizeof before);
+      before += total;
+      std::memcpy(out + g, &before, sizeof before);
+    }
+  }
+}
+#else
+template <class T>
+inline T sum(const Vec<T>& v) {
+  return v;
+}
+template <int G, class T>
+inline void add_sums(const Vec<T> (&v)[G], T* out) {
+  for (int g = 0; g < G; ++g) out[g] += v[g];
+}
+#endif
 
 inline constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
 

@@ -32,8 +32,7 @@ inline void symv_below(const T* a, std::int64_t ld, std::int64_t begin, std::int
     }
     store(y + r, yr);
   }
-#pragma GCC unroll 8
-  for (int g = 0; g < G; ++g) yj[g] += sum<T>(dot[g]);
+  add_sums<G, T>(dot, yj);
 }
 
 // y += A x for the columns [begin, end) of the stored triangle (multiples of tile); rows up to `rows`.
@@ -73,10 +72,7 @@ inline void fused_columns_pass(T* a, std::int64_t ld, std::int64_t begin, std::i
     }
     store(y + r, yr);
   }
-  if constexpr (Dots) {
-#pragma GCC unroll 8
-    for (int g = 0; g < G; ++g) y[j + g] += sum<T>(dot[g]);
-  }
+  if constexpr (Dots) add_sums<G, T>(dot, y + j);
 }
 
 // The same for the columns [begin, end) of the stored triangle (multiples of tile).
