@@ -9,7 +9,7 @@ from pathlib import Path
 from fastopt._checks import integer
 from fastopt._dispatch import core
 
-__all__ = ["get_num_threads", "set_num_threads", "thread_reason"]
+__all__ = ["get_num_threads", "register_with_threadpoolctl", "set_num_threads", "thread_reason"]
 
 _reason = ""
 
@@ -87,10 +87,44 @@ def thread_reason() -> str:
     return _reason
 
 
+def register_with_threadpoolctl() -> None:
+    """Let threadpoolctl see and limit the pool: as user API "fastopt", by the two functions each level exports.
+
+    Happens at import where threadpoolctl has been imported before; it is never imported for its own sake.
+    """
+    import threadpoolctl
+
+    class FastoptController(threadpoolctl.LibController):  # type: ignore[misc]  # it has no types
+        user_api = "fastopt"
+        internal_api = "fastopt"
+        filename_prefixes = ("_core_v", "_core.")
+        check_symbols = ("fastopt_get_num_threads", "fastopt_set_num_threads")
+
+        def get_num_threads(self) -> int:
+            return int(self.dynlib.fastopt_get_num_threads())
+
+        def set_num_threads(self, num_threads: int) -> None:
+            self.dynlib.fastopt_set_num_threads(num_threads)
+
+        def get_version(self) -> str:
+            from fastopt import __version__
+
+            return __version__
+
+        def set_additional_attributes(self) -> None:
+            self.level = (
+                Path(self.filepath).name.partition(".")[0].removeprefix("_core").lstrip("_") or "base"
+            )
+
+    threadpoolctl.register(FastoptController)
+
+
 def _start() -> None:
     global _reason
     threads, _reason = _initial()
     core.set_num_threads(min(threads, 256))
+    if "threadpoolctl" in sys.modules:
+        register_with_threadpoolctl()
 
 
 _start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -111,7 +112,9 @@ class Optimizer:
         self._ema: list[Array] = []
         self._schedules: dict[int, Callable[[int], float]] = {}
         self._rates: dict[int, float] = {}  # what the schedules said last
-        self._scheduled = threading.Lock()  # never waited for: who finds it taken gets RuntimeError
+        # Never waited for: who finds it taken gets RuntimeError. One for each process: a fork copies it as it is, but
+        # not the thread that would give it back.
+        self._scheduled: dict[int, threading.Lock] = {}
         self._aside: str | None = None  # the context manager that has the parameters elsewhere
         self._adapt = self._single or self._names is not None
         self._add_groups(groups)
@@ -290,7 +293,8 @@ class Optimizer:
         The rates hold for the step inside: another thread that wants to step meanwhile, or a schedule that does, gets
         RuntimeError, as it would within the plan's own step.
         """
-        if not self._scheduled.acquire(blocking=False):
+        lock = self._scheduled.setdefault(os.getpid(), threading.Lock())
+        if not lock.acquire(blocking=False):
             raise RuntimeError(
                 "this optimizer is in use: a learning-rate schedule of its step is being asked (in another thread, or "
                 "around this call)"
@@ -303,7 +307,7 @@ class Optimizer:
             self._rates = rates
             yield
         finally:
-            self._scheduled.release()
+            lock.release()
 
     # --- the step ---
 
