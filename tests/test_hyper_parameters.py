@@ -1,0 +1,157 @@
+"""Hyper-parameters out of range are refused at construction, in group dicts and by assignment, by name."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from draws import GROUP, VARIANTS
+from engine import CLASSES, everything, make, setting
+from test_bad_input import Twins
+
+NOT_NUMBERS: tuple[Any, ...] = ("0.1", None, 1j, True, np.ones(2), [0.1])
+OUT_OF_RANGE = (np.nan, np.inf, -np.inf, -1e-9, -1.0, 10**400)
+#: Besides: what must lie in [0, 1), or in [0, 1].
+BELOW_ONE = {"momentum": (1.0, 1.5), "dampening": (1.5,), "ema_decay": (1.5,)}
+WHOLE = {"clip_value": (0.0,), "clip_norm": (0.0,), "ema_decay": (1.5,)}
+
+
+def bad_values(key: str, good: Any) -> list[tuple[Any, type[Exception] | tuple[type[Exception], ...]]]:
+    if isinstance(good, bool):
+        return [(value, TypeError) for value in (1, 0.0, "yes", None)]
+    if isinstance(good, str):
+        return [("nonsense", ValueError), (5, (TypeError, ValueError))]
+    if isinstance(good, tuple):
+        spoiled = [(*good[:-1], bad) for bad in OUT_OF_RANGE]
+        wrong = [(*good[:-1], bad) for bad in ("0.1", None, 1j)]
+        lengths = [good[:-1], (*good, 0.5), (), 0.9, None, "ab", set(good), dict.fromkeys(good)]
+        return [(v, ValueError) for v in spoiled] + [(v, (TypeError, ValueError)) for v in (*wrong, *lengths)]
+    numbers = [(value, ValueError) for value in (*OUT_OF_RANGE, *BELOW_ONE.get(key, ()))]
+    return numbers + [(value, (TypeError, ValueError)) for value in NOT_NUMBERS]
+
+
+def numbers_of(name: str) -> dict[str, Any]:
+    """Every keyword of the class's groups, with a good value."""
+    found: dict[str, Any] = {}
+    for variant in range(len(VARIANTS[name])):
+        found = {**setting(name, variant), **found}
+    return found | {key: True if value is True else 0.1 for key, value in GROUP.items()}
+
+
+CASES = [(name, key) for name in CLASSES for key in numbers_of(name)]
+
+
+@pytest.mark.parametrize(("name", "key"), CASES)
+def test_out_of_range(name: str, key: str) -> None:
+    twins = Twins(name)
+    for bad, error in bad_values(key, numbers_of(name)[key]):
+        named = re.escape(key)
+        with pytest.raises(error, match=named):
+            make(name, [np.ones(3)], **{key: bad})
+        with pytest.raises(error, match=rf"params\[1\]: {named}"):
+            make(name, [{"params": [np.ones(3)]}, {"params": [np.ones(3)], key: bad}])
+        before = everything(twins.bad)
+        with pytest.raises(error, match=named):
+            twins.bad.param_groups[1][key] = bad
+        with pytest.raises(error, match=rf"params\[2\]: {named}"):
+            twins.bad.add_param_group({"params": [np.ones(3)], key: bad})
+        assert everything(twins.bad) == before
+    twins.step(5)
+    assert everything(twins.bad) == everything(twins.good)
+
+
+@pytest.mark.parametrize("key", WHOLE)
+def test_of_the_whole_optimizer(key: str) -> None:
+    for bad in (*OUT_OF_RANGE, *WHOLE[key]):
+        with pytest.raises(ValueError, match=rf"{key}: expected .*, got"):
+            make("Adam", [np.ones(3)], **{key: bad})
+    for bad in ("0.1", 1j, True, [0.1]):
+        with pytest.raises(TypeError, match=rf"{key}: expected .*, got"):
+            make("Adam", [np.ones(3)], **{key: bad})
+    with pytest.raises(TypeError, match=rf"params\[0\]: {key}: "):
+        make("Adam", [{"params": [np.ones(3)], key: 0.5}])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nonfinite": "ignore"}, "nonfinite: expected 'propagate', 'skip' or 'raise', got 'ignore'"),
+        ({"nonfinite": None}, "nonfinite: expected"),
+        ({"dtype": "float16"}, 'dtype: expected "bfloat16" or None'),
+        ({"state_dtype": "int8"}, "state_dtype: expected float64, float32, float16 or bfloat16, got int8"),
+        ({"state_dtype": ">f4"}, "state_dtype: expected float64, float32"),
+        ({"state_dtype": "nonsense"}, "state_dtype: expected a floating-point dtype, got 'nonsense'"),
+        ({"state_dtype": 5}, "state_dtype: expected a floating-point dtype, got 5"),
+    ],
+    ids=str,
+)
+def test_words(options: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        make("Adam", [np.ones(3)], **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("SGD", {"nesterov": True}, "nesterov: expected momentum > 0 and dampening 0"),
+        ("SGD", {"nesterov": True, "momentum": 0.9, "dampening": 0.5}, "nesterov: expected momentum > 0"),
+        ("Rprop", {"etas": (1.1, 1.2)}, "etas"),
+        ("Rprop", {"etas": (0.5, 0.9)}, "etas"),
+        ("Rprop", {"step_sizes": (50.0, 1e-6)}, "step_sizes"),
+        ("Rprop", {"step_sizes": (0.0, 1.0)}, "step_sizes"),
+        ("Adadelta", {"rho": 1.5}, "rho"),
+        ("RMSprop", {"alpha": 1.5}, "alpha"),
+    ],
+    ids=str,
+)
+def test_what_pytorch_lets_through(name: str, options: dict[str, Any], message: str) -> None:
+    if name not in CLASSES:
+        pytest.fail(f"{name} is missing")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make(name, [np.ones(3)], **options)
+
+
+def test_assignment_takes_effect_at_the_next_step() -> None:
+    a, b = np.ones(3), np.ones(3)
+    opt = make("Adam", [a], lr=0.1, weight_decay=0.3, betas=(0.5, 0.6))
+    new = {
+        "lr": 0.2,
+        "weight_decay": 0.7,
+        "l1": 0.1,
+        "l1_proximal": 0.05,
+        "maximize": True,
+        "eps": 0.1,
+        "betas": (0.8, 0.9),
+    }
+    for key, value in new.items():
+        opt.param_groups[0][key] = value
+        assert opt.param_groups[0][key] == value
+    opt.step([np.ones(3)])
+    make("Adam", [b], **new).step([np.ones(3)])
+    np.testing.assert_array_equal(a, b)
+
+
+def test_what_chooses_the_formula_is_fixed() -> None:
+    for name, key, value in (
+        ("Adam", "amsgrad", False),
+        ("SGD", "momentum", 0.0),
+        ("SGD", "momentum_form", "step"),
+    ):
+        twins = Twins(name, **({"momentum": 0.5} if name == "SGD" else {}))
+        good = twins.bad.param_groups[0][key]
+        if good != value:
+            twins.refuses(
+                ValueError,
+                key + ".*fixed once the group is made",
+                lambda opt, k=key, v=value: opt.param_groups[0].__setitem__(k, v),
+            )
+        twins.bad.param_groups[0][key] = good
+
+
+def test_hyper_parameters_are_not_removed_and_params_not_replaced() -> None:
+    twins = Twins()
+    twins.refuses(TypeError, "lr: .*not removed", lambda opt: opt.param_groups[0].__delitem__("lr"))
+    twins.refuses(TypeError, "params", lambda opt: opt.param_groups[0].__setitem__("params", [np.ones(3)]))
