@@ -5,14 +5,17 @@
 
 FASTOPT_BINDINGS_BEGIN
 
-void Fingerprint::take(const View& view) {
+void Fingerprint::take(PyObject* array) {
+  const View view(array);
+  type_ = Py_TYPE(array);
   data_ = view.data();
   descr_ = py::reinterpret_borrow<py::object>(view.descr());
   axes_ = view.axes();
-  extents_.clear();
+  far_.resize(axes_ > near_axes ? 2 * static_cast<std::size_t>(axes_) : 0);
+  std::int64_t* extents = axes_ <= near_axes ? near_ : far_.data();
   for (int axis = 0; axis < axes_; ++axis) {
-    extents_.push_back(view.shape(axis));
-    extents_.push_back(view.stride(axis));
+    extents[2 * axis] = view.shape(axis);
+    extents[2 * axis + 1] = view.stride(axis);
   }
 }
 

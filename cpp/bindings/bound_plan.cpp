@@ -160,7 +160,6 @@ int BoundPlan::add_parameter(int group, const py::object& array, const py::list&
   parameter->states = states;
   parameter->ema = ema;
   parameter->label = label;
-  parameter->fingerprint.take(view);
   dense_axes(view, item, parameter->axes);
   engine::Tensor tensor;
   tensor.theta = lowest(view, item);
@@ -174,18 +173,26 @@ int BoundPlan::add_parameter(int group, const py::object& array, const py::list&
     tensor.states[s] = lowest(state, engine::item_size(tensor.state_dtype));
   }
   if (!ema.is_none()) tensor.ema = lowest(View(ema.ptr()), engine::computes_in_double(dtype) ? 8 : 4);
-  for (const auto& other : parameters_) other->gradient_seen.forget();  // what was disjoint may overlap the new one
+  for (Watch& watch : watched_) watch.gradient.forget();  // what was disjoint may overlap the new one
   parameters_.push_back(std::move(parameter));
+  watched_.emplace_back();
+  watched_.back().owner = array.ptr();
+  watched_.back().parameter.take(array.ptr());
   gradients_.emplace_back();
   return plan_.add_tensor(tensor, group);
 }
 
-void BoundPlan::recheck_parameter(const Parameter& parameter) const {
-  const View view(parameter.owner.ptr());
-  if (!parameter.fingerprint.matches(view))
-    throw py::value_error(parameter.label + ": was resized, reshaped or given another dtype after the optimizer was made (now " +
-                          describe(parameter.owner.ptr()) + "); make a new optimizer");
-  if (!view.writeable()) throw py::value_error(parameter.label + ": expected a writeable array, it has become read-only");
+void BoundPlan::recheck_parameter(std::size_t i) const {
+  PyObject* const owner = watched_[i].owner;
+  if (!watched_[i].parameter.matches(owner))
+    throw py::value_error(parameters_[i]->label + ": was resized, reshaped or given another dtype after the optimizer was made (now " +
+                          describe(owner) + "); make a new optimizer");
+  if (!View(owner).writeable())
+    throw py::value_error(parameters_[i]->label + ": expected a writeable array, it has become read-only");
+}
+
+void BoundPlan::recheck_parameters() const {
+  for (std::size_t i = 0; i < watched_.size(); ++i) recheck_parameter(i);
 }
 
 void BoundPlan::bind_gradients(const py::object& gradients) {
@@ -205,20 +212,19 @@ void BoundPlan::take_gradients(const py::object& given, bool zero_gradients) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     // looking at a dtype may run Python, and so another thread that changes the list
     if (PySequence_Fast_GET_SIZE(list) != n) throw py::value_error("grads: the list was changed while it was read");
-    recheck_parameter(*parameters_[i]);
+    recheck_parameter(i);
     take_gradient(i, PySequence_Fast_GET_ITEM(list, static_cast<Py_ssize_t>(i)), zero_gradients);
   }
   if (zero_gradients && !disjoint_) check_disjoint();
 }
 
 void BoundPlan::take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients) {
-  Parameter& parameter = *parameters_[i];
   if (gradient == Py_None) {
     gradients_[i].data = nullptr;
-    parameter.gradient_seen.forget();
+    watched_[i].gradient.forget();
     return;
   }
-  if (!is_plain_array(gradient) || !parameter.gradient_seen.matches(View(gradient))) inspect_gradient(i, gradient);
+  if (!watched_[i].gradient.matches(gradient)) inspect_gradient(i, gradient);
   if (zero_gradients && !View(gradient).writeable())
     throw py::value_error(gradient_label(i) + ": expected a writeable array (zero_grads=True), got a read-only one");
 }
@@ -231,7 +237,7 @@ std::string BoundPlan::gradient_label(std::size_t i) const {
 void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
   const auto held = py::reinterpret_borrow<py::object>(array);
   Parameter& parameter = *parameters_[i];
-  parameter.gradient_seen.forget();
+  watched_[i].gradient.forget();
   disjoint_ = false;
   const View theta(parameter.owner.ptr());
   const engine::Dtype dtype = plan_.tensor(static_cast<int>(i)).dtype;
@@ -281,7 +287,7 @@ void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
     throw py::value_error(gradient_label(i) + ": shares memory with " + parameters_[static_cast<std::size_t>(other)]->label +
                           "; a gradient must not overlap a parameter");
   gradients_[i] = gradient;
-  parameter.gradient_seen.take(view);
+  watched_[i].gradient.take(array);
 }
 
 // Zeroing writes to the gradients, so they must be disjoint: from the parameters (checked above) and from each other.
@@ -337,13 +343,13 @@ void BoundPlan::step(const py::object& given, const py::object& scale, const py:
 
 void BoundPlan::write_ema() {
   const Lock lock(busy_);
-  for (const auto& parameter : parameters_) recheck_parameter(*parameter);
+  recheck_parameters();
   plan_.write_ema();
 }
 
 void BoundPlan::look_ahead() {
   const Lock lock(busy_);
-  for (const auto& parameter : parameters_) recheck_parameter(*parameter);
+  recheck_parameters();
   plan_.look_ahead();
 }
 

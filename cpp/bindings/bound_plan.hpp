@@ -53,15 +53,20 @@ class BoundPlan {
   struct Parameter {
     py::object owner, states, ema;
     std::string label;
-    Fingerprint fingerprint;
     std::vector<Axis> axes;
-    // the gradient of the last step, and what was found out about it
-    Fingerprint gradient_seen;
+    // of the gradient that was inspected last
     std::vector<std::int64_t> gradient_shape, gradient_strides;
   };
 
+  // What every step looks at, side by side in memory.
+  struct Watch {
+    PyObject* owner;  // held by the Parameter
+    Fingerprint parameter, gradient;
+  };
+
   engine::Dtype check_parameter(PyObject* array, const std::string& label) const;
-  void recheck_parameter(const Parameter& parameter) const;
+  void recheck_parameter(std::size_t i) const;
+  void recheck_parameters() const;
   void take_gradients(const py::object& gradients, bool zero_gradients);
   void take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients);
   void inspect_gradient(std::size_t i, PyObject* gradient);
@@ -72,6 +77,7 @@ class BoundPlan {
   engine::Plan plan_;
   bool uint16_is_bf16_;
   std::vector<std::unique_ptr<Parameter>> parameters_;
+  std::vector<Watch> watched_;
   MemoryMap memory_;
   py::object bound_;
   std::vector<engine::Gradient> gradients_;

@@ -9,8 +9,6 @@
 namespace fastopt::engine {
 namespace {
 
-// What one thread claims at a time: four streams of it fit the second-level cache, and 2^17 elements still make eight.
-constexpr std::int64_t chunk_elements = 2 * sum_block;
 constexpr double bytes_per_ns = 64;  // of one thread, between the second-level cache (80) and memory (35), Zen 4
 
 template <class F>
@@ -68,8 +66,14 @@ Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool 
 void Plan::collect(std::span<const Gradient> gradients) {
   n_prepared_ = 0;
   items_.clear();
-  for (int i = 0; i < size(); ++i)
-    if (gradients[static_cast<std::size_t>(i)].data != nullptr) items_.push_back({i, prepare(i)});
+  int prepared = -1;  // of the tensor before: mostly this one's as well
+  for (int i = 0; i < size(); ++i) {
+    const auto tensor = static_cast<std::size_t>(i);
+    if (gradients[tensor].data == nullptr) continue;
+    const bool same = prepared >= 0 && prepared_[static_cast<std::size_t>(prepared)].fits(group_of_[tensor], counts_[tensor] + 1, scalars_[tensor]);
+    if (!same) prepared = prepare(i);
+    items_.push_back({i, prepared});
+  }
 }
 
 // Neighbours mostly share their numbers; a tensor that does not match one of the last few gets its own.
@@ -79,7 +83,7 @@ int Plan::prepare(int tensor) {
   const std::int64_t t = counts_[i] + 1;
   for (std::size_t back = 1; back <= std::min<std::size_t>(n_prepared_, 8); ++back) {
     const Prepared& p = prepared_[n_prepared_ - back];
-    if (p.group == group && p.t == t && p.before == scalars_[i]) return static_cast<int>(n_prepared_ - back);
+    if (p.fits(group, t, scalars_[i])) return static_cast<int>(n_prepared_ - back);
   }
   if (n_prepared_ == prepared_.size()) prepared_.emplace_back();
   Prepared& p = prepared_[n_prepared_];
@@ -128,36 +132,39 @@ void Plan::fill_pass(Pass<T>& pass, const Prepared& prepared, const Group& group
   }
 }
 
-// Cuts all items into pieces of at most `length` elements and the pieces into chunks of about chunk_elements.
-void Plan::cut(std::int64_t length) {
-  pieces_.clear();
-  chunks_.assign(1, 0);
+void Plan::make_cut(Cut& cut) const {
+  const bool all = items_.size() == tensors_.size();
+  if (all && cut.whole == size()) return;
+  cut.whole = all ? size() : -1;
+  cut.pieces.clear();
+  cut.chunks.assign(1, 0);
+  cut.elements = 0;
   std::int64_t filled = 0;
   for (int i = 0; i < static_cast<int>(items_.size()); ++i) {
     const std::int64_t n = tensors_[static_cast<std::size_t>(items_[static_cast<std::size_t>(i)].tensor)].size;
-    for (std::int64_t begin = 0; begin < n; begin += length) {
-      pieces_.push_back({i, begin, std::min(begin + length, n)});
-      filled += pieces_.back().end - begin;
+    cut.elements += n;
+    for (std::int64_t begin = 0; begin < n; begin += cut.length) {
+      cut.pieces.push_back({i, begin, std::min(begin + cut.length, n)});
+      filled += cut.pieces.back().end - begin;
       if (filled >= chunk_elements) {
-        chunks_.push_back(static_cast<int>(pieces_.size()));
+        cut.chunks.push_back(static_cast<int>(cut.pieces.size()));
         filled = 0;
       }
     }
   }
-  if (filled > 0) chunks_.push_back(static_cast<int>(pieces_.size()));
+  if (filled > 0) cut.chunks.push_back(static_cast<int>(cut.pieces.size()));
 }
 
 // Calls f(index of the piece, piece), from several threads where that pays.
 template <class F>
-void Plan::for_each_piece(std::int64_t length, double bytes_per_element, F&& f) {
-  cut(length);
-  std::int64_t elements = 0;
-  for (const Item& item : items_) elements += tensors_[static_cast<std::size_t>(item.tensor)].size;
-  const double serial_ns = static_cast<double>(elements) * bytes_per_element / bytes_per_ns;
-  threads::for_each(static_cast<std::int64_t>(chunks_.size()) - 1, serial_ns, [&](std::int64_t chunk, int) {
+void Plan::for_each_piece(Cut& cut, double bytes_per_element, F&& f) {
+  make_cut(cut);
+  const double serial_ns = static_cast<double>(cut.elements) * bytes_per_element / bytes_per_ns;
+  threads::for_each(static_cast<std::int64_t>(cut.chunks.size()) - 1, serial_ns, [&](std::int64_t chunk, int) {
     const DefaultEnvironment environment;
     const auto c = static_cast<std::size_t>(chunk);
-    for (int p = chunks_[c]; p < chunks_[c + 1]; ++p) f(static_cast<std::size_t>(p), pieces_[static_cast<std::size_t>(p)]);
+    for (int p = cut.chunks[c]; p < cut.chunks[c + 1]; ++p)
+      f(static_cast<std::size_t>(p), cut.pieces[static_cast<std::size_t>(p)]);
   });
 }
 
@@ -172,7 +179,7 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
   for (const Item& item : items_)
     blocks += static_cast<std::size_t>((tensors_[static_cast<std::size_t>(item.tensor)].size + sum_block - 1) / sum_block);
   square_sums_.resize(blocks);
-  for_each_piece(sum_block, 4, [&](std::size_t index, const Piece& piece) {
+  for_each_piece(blocks_, 4, [&](std::size_t index, const Piece& piece) {
     const auto tensor = static_cast<std::size_t>(items_[static_cast<std::size_t>(piece.item)].tensor);
     square_sums_[index] = computes_in_double(tensors_[tensor].dtype)
                               ? square_sum(gradients[tensor], f64, piece.begin, piece.end)
@@ -185,7 +192,7 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
   if (refused) {
     std::size_t bad = 0;
     while (square_sums_[bad].finite) ++bad;
-    const int tensor = items_[static_cast<std::size_t>(pieces_[bad].item)].tensor;
+    const int tensor = items_[static_cast<std::size_t>(blocks_.pieces[bad].item)].tensor;
     return {options_.nonfinite == Nonfinite::skip ? Outcome::skipped : Outcome::nonfinite, tensor};
   }
   if (options_.clip_norm > 0) {
@@ -205,7 +212,7 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
   for (const Item& item : items_)
     blocks += static_cast<std::size_t>((tensors_[static_cast<std::size_t>(item.tensor)].size + sum_block - 1) / sum_block);
   rule_sums_.resize(blocks);
-  for_each_piece(sum_block, 24, [&](std::size_t index, const Piece& piece) {
+  for_each_piece(blocks_, 24, [&](std::size_t index, const Piece& piece) {
     const Item& item = items_[static_cast<std::size_t>(piece.item)];
     const auto tensor = static_cast<std::size_t>(item.tensor);
     computed_in(tensors_[tensor].dtype, [&](auto tag) {
@@ -218,9 +225,9 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
   });
   // each tensor has its own sums, hence its own coefficients
   std::vector<std::array<double, max_sums>> sums(items_.size(), std::array<double, max_sums>{});
-  for (std::size_t p = 0; p < pieces_.size(); ++p)
+  for (std::size_t p = 0; p < blocks_.pieces.size(); ++p)
     for (int k = 0; k < max_sums; ++k)
-      sums[static_cast<std::size_t>(pieces_[p].item)][static_cast<std::size_t>(k)] += rule_sums_[p][static_cast<std::size_t>(k)];
+      sums[static_cast<std::size_t>(blocks_.pieces[p].item)][static_cast<std::size_t>(k)] += rule_sums_[p][static_cast<std::size_t>(k)];
   std::size_t next = 0;
   items_ = all;
   for (Item& item : items_) {
@@ -240,12 +247,11 @@ void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients
     const auto tensor = static_cast<std::size_t>(item.tensor);
     computed_in(tensors_[tensor].dtype, [&](auto tag) {
       using T = decltype(tag);
-      Walk<T>(tensors_[tensor], gradients[tensor], prepared_[static_cast<std::size_t>(item.prepared)].template pass<T>(),
-              zero_gradients)
-          .update(begin, end);
+      const Pass<T>& pass = prepared_[static_cast<std::size_t>(item.prepared)].template pass<T>();
+      update<T>(tensors_[tensor], gradients[tensor], pass, begin, end, zero_gradients);
     });
   };
-  for_each_piece(chunk_elements, 28,
+  for_each_piece(parts_, 28,
                  [&](std::size_t, const Piece& piece) { walk(items_[static_cast<std::size_t>(piece.item)], piece.begin, piece.end); });
 }
 

@@ -11,6 +11,9 @@
 
 namespace fastopt::engine {
 
+// What one thread claims at a time: four streams of it fit the second-level cache, and 2^17 elements still make sixteen.
+inline constexpr std::int64_t chunk_elements = 2 * sum_block;
+
 enum class WeightDecay : std::uint8_t { coupled, decoupled, in_rule };
 enum class Nonfinite : std::uint8_t { propagate, skip, raise };
 
@@ -82,6 +85,9 @@ class Plan {
     double coefs[max_coefs] = {};
     Pass<float> f32;
     Pass<double> f64;
+    bool fits(int g, std::int64_t count, const Scalars& scalars) const {
+      return group == g && t == count && before == scalars;
+    }
     template <class T>
     Pass<T>& pass() {
       if constexpr (sizeof(T) == 4) return f32; else return f64;
@@ -94,6 +100,16 @@ class Plan {
     int item;
     std::int64_t begin, end;
   };
+  // The items as pieces of at most `length` elements, and those as chunks for threads to claim. Where every tensor has a
+  // gradient, as mostly, the cut of the last step is used again.
+  struct Cut {
+    explicit Cut(std::int64_t piece) : length(piece) {}
+    std::int64_t length;
+    std::vector<Piece> pieces;
+    std::vector<int> chunks;  // first piece of each chunk, and the end
+    std::int64_t elements = 0;
+    int whole = -1;  // number of tensors, if it is the cut of all of them
+  };
 
   bool needs_norm() const { return options_.clip_norm > 0 || options_.nonfinite != Nonfinite::propagate; }
   void collect(std::span<const Gradient> gradients);
@@ -101,9 +117,9 @@ class Plan {
   void fill(Prepared& prepared, const Group& group) const;
   template <class T>
   void fill_pass(Pass<T>& pass, const Prepared& prepared, const Group& group) const;
-  void cut(std::int64_t length);
+  void make_cut(Cut& cut) const;
   template <class F>
-  void for_each_piece(std::int64_t length, double bytes_per_element, F&& f);
+  void for_each_piece(Cut& cut, double bytes_per_element, F&& f);
   Outcome read_pass(std::span<const Gradient> gradients);
   void reduce_phase(std::span<const Gradient> gradients);
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
@@ -124,8 +140,7 @@ class Plan {
   std::vector<Prepared> prepared_;
   std::size_t n_prepared_ = 0;
   std::vector<Item> items_;
-  std::vector<Piece> pieces_;
-  std::vector<int> chunks_;  // first piece of each chunk, and the end
+  Cut blocks_{sum_block}, parts_{chunk_elements};  // for sums, for updates
   std::vector<SquareSum> square_sums_;
   std::vector<std::array<double, max_sums>> rule_sums_;
 };

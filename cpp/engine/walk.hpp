@@ -21,6 +21,7 @@ struct Pass {
   T unscale_by = 1, limit = 0, clip_by = 1, coupled_by = 0, l1_by = 0, decay_by = 1, shrink_by = 0, ema_keep = 0, ema_take = 0;
   rules::Start start[max_states] = {};
 
+  bool only_decay() const { return !changes_gradient() && !shrink && !first; }
   bool changes_gradient() const { return unscale || clip_value || clip_norm || negate || coupled || l1; }
 };
 
@@ -85,17 +86,9 @@ class Walk {
     own_theta_ = tensor.dtype != dtype_of<T>;
     own_gradient_ = !gradient.dense || gradient.dtype != dtype_of<T> || pass.changes_gradient();
     own_states_ = tensor.state_dtype != dtype_of<T>;
-    in_place_ = !own_theta_ && !own_gradient_ && !own_states_ && !pass.decay && !pass.shrink && !pass.first &&
-                tensor.ema == nullptr && !zero_gradients;
   }
 
   void update(std::int64_t begin, std::int64_t end) {
-    if (in_place_) {
-      T* states[max_states];
-      for (int s = 0; s < max_states; ++s) states[s] = state_at(s, begin);
-      kernel_.template update<T>()(theta_at(begin), gradient_at(begin), states, end - begin, pass_.coefs);
-      return;
-    }
     for (std::int64_t at = begin; at < end; at += block_size) update_block(at, std::min(block_size, end - at));
   }
 
@@ -180,11 +173,38 @@ class Walk {
   const Gradient& gradient_;
   const Pass<T>& pass_;
   const Kernel& kernel_;
-  bool zero_, own_theta_, own_gradient_, own_states_, in_place_;
+  bool zero_, own_theta_, own_gradient_, own_states_;
   alignas(64) T theta_[block_size];
   alignas(64) T g_[block_size];
   alignas(64) T states_[max_states][block_size];
 };
+
+// The common case, all of one type and nothing to do but decay and rule: straight through the arrays.
+template <class T>
+inline void update_in_place(const Tensor& tensor, const Gradient& gradient, const Pass<T>& pass, std::int64_t begin,
+                            std::int64_t end) {
+  const std::int64_t length = pass.decay ? Walk<T>::block_size : end - begin;
+  for (std::int64_t at = begin; at < end; at += length) {
+    const std::int64_t n = std::min(length, end - at);
+    T* theta = reinterpret_cast<T*>(tensor.theta) + at;
+    T* states[max_states];
+    for (int s = 0; s < max_states; ++s)
+      states[s] = tensor.states[s] == nullptr ? nullptr : reinterpret_cast<T*>(tensor.states[s]) + at;
+    if (pass.decay) block::scale(theta, n, pass.decay_by);
+    pass.kernel->template update<T>()(theta, reinterpret_cast<const T*>(gradient.data) + at, states, n, pass.coefs);
+  }
+}
+
+template <class T>
+inline void update(const Tensor& tensor, const Gradient& gradient, const Pass<T>& pass, std::int64_t begin, std::int64_t end,
+                   bool zero_gradients) {
+  const bool plain = tensor.dtype == dtype_of<T> && tensor.state_dtype == dtype_of<T> && tensor.ema == nullptr &&
+                     gradient.dense && gradient.dtype == dtype_of<T>;
+  if (plain && !zero_gradients && pass.only_decay())
+    update_in_place(tensor, gradient, pass, begin, end);
+  else
+    Walk<T>(tensor, gradient, pass, zero_gradients).update(begin, end);
+}
 
 template <class T>
 inline void update_ema(const Tensor& tensor, const Pass<T>& pass, const T* theta, std::int64_t at, std::int64_t n) {
