@@ -1,0 +1,50 @@
+# `make train` and `make test` from a clean clone: each makes its own virtual environment, installs and runs.
+# Options: make train ARGS="--optimizer adamw,sgd"; make test ARGS="-k checkpoint"; PYTHON=python3.12; VENV=folder.
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f ! -name '*.pyc' ! -name '*.so')
+
+.PHONY: train test check bench clean help
+
+help:
+	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
+	@echo "make test    all checks and tests, on an installed wheel (ARGS=... for pytest)"
+	@echo "make check   ruff, mypy and clang-format alone"
+	@echo "make bench   the step benchmark against plain NumPy, and PyTorch if it is installed"
+	@echo "make clean   remove the virtual environment and the build"
+
+train: $(VENV)/.installed
+	$(BIN)/fastopt train $(ARGS)
+
+test: $(VENV)/.testable check
+	$(BIN)/python -m pytest tests $(ARGS)
+	$(BIN)/python -m pytest --doctest-modules --pyargs fastopt -p no:cacheprovider
+
+check: $(VENV)/.testable
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/clang-format --dry-run --Werror $$(find cpp -name '*.[ch]pp')
+
+bench: $(VENV)/.testable
+	$(BIN)/python bench/bench_step.py $(ARGS)
+
+$(VENV)/.python:
+	@sh tools/prerequisites.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+# A normal installation of a built wheel, again whenever a source has changed.
+$(VENV)/.installed: $(VENV)/.python $(SOURCES)
+	$(BIN)/python -m pip install --quiet .
+	@touch $@
+
+$(VENV)/.testable: $(VENV)/.installed
+	$(BIN)/python tools/requirements.py test | $(BIN)/python -m pip install --quiet -r /dev/stdin
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build
