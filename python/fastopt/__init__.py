@@ -12,7 +12,10 @@ array([0.899, 0.899, 0.899], dtype=float32)
 
 from __future__ import annotations
 
-from fastopt import schedules
+from fastopt import checkpoint, schedules
+from fastopt._batches import Batches, batches
+from fastopt._ewma import EWMA, ewma
+from fastopt._flatten import flatten
 from fastopt._threads import get_num_threads, set_num_threads
 from fastopt.optim import *
 from fastopt.optim import __all__ as _optimizer_names
@@ -31,4 +34,17 @@ def optimizers() -> dict[str, type[Optimizer]]:
     return {name.lower(): globals()[name] for name in _optimizer_names}
 
 
-__all__ = ["Optimizer", "get_num_threads", "optimizers", "schedules", "set_num_threads", *_optimizer_names]
+__all__ = [
+    "EWMA",
+    "Batches",
+    "Optimizer",
+    "batches",
+    "checkpoint",
+    "ewma",
+    "flatten",
+    "get_num_threads",
+    "optimizers",
+    "schedules",
+    "set_num_threads",
+    *_optimizer_names,
+]
