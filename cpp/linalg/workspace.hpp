@@ -14,8 +14,7 @@ namespace fastopt::linalg {
 
 inline constexpr std::size_t cache_line = 64, huge_page = std::size_t(1) << 21;
 
-// Fresh memory costs a page fault per page, about 2 us on a virtual machine: 30 of 244 ms of divide and conquer at
-// n = 2048. Large buffers ask for huge pages.
+// Large buffers ask for huge pages: fewer page faults and TLB misses, 5 % of eigh at n = 2048 (nothing at 1024).
 inline std::size_t alignment(std::size_t bytes) { return bytes >= 2 * huge_page ? huge_page : cache_line; }
 
 inline void* allocate(std::size_t bytes) {
