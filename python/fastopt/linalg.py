@@ -31,9 +31,7 @@ def _matrices(a: ArrayLike) -> Array:
         return array.astype(np.float64)
     if kind != "f" or array.dtype.itemsize not in (4, 8):
         raise TypeError(f"a: expected float64, float32 or integers, got {array.dtype}")
-    item = array.dtype.itemsize
-    in_place = array.flags.aligned and array.dtype.isnative
-    if in_place and array.strides[-1] % item == 0 and array.strides[-2] % item == 0:
+    if array.flags.aligned and array.dtype.isnative:
         return array
     return array.astype(array.dtype.newbyteorder("="))
 
