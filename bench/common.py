@@ -1,7 +1,7 @@
 """Timing side by side: what every benchmark here shares.
 
-Machines that are shared change their speed from second to second, so nothing is timed alone: ours, the peer and the
-floor take turns, and what is kept is the median of the ratios within each turn.
+Machines that are shared change their speed from second to second, so nothing is timed alone: ours, the peer
+and the floor take turns, and what is kept is the median of the ratios within each turn.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def timed(call: Call, repeats: int) -> float:
 
 
 def side_by_side(calls: Mapping[str, Call], *, turns: int = 15, budget: float = 0.02) -> dict[str, Any]:
-    """Seconds of each call (median over the turns) and, for each but the first, the median ratio to the first.
+    """Seconds of each call (median over the turns) and, for each but the first, the median ratio to the
+    first.
 
     `budget` is the time in seconds that a call gets within one turn.
     """
@@ -44,7 +45,9 @@ def side_by_side(calls: Mapping[str, Call], *, turns: int = 15, budget: float = 
     return {
         "seconds": {name: statistics.median(row[name] for row in rows) for name in calls},
         "ratio": {name: statistics.median(r) for name, r in ratios.items()},
-        "spread": {name: (float(np.quantile(r, 0.1)), float(np.quantile(r, 0.9))) for name, r in ratios.items()},
+        "spread": {
+            name: (float(np.quantile(r, 0.1)), float(np.quantile(r, 0.9))) for name, r in ratios.items()
+        },
     }
 
 
@@ -56,8 +59,10 @@ def staggered(n: int, count: int, seed: int = 0) -> list[Any]:
         buffer = np.empty(n + 4096, dtype=np.float32)
         start = (-(buffer.ctypes.data // 4) + 176 * (i + 1)) % 1024  # 704 bytes further in the page each time
         array = buffer[start : start + n]
-        array[:] = rng.standard_normal(min(n, 1 << 20), dtype=np.float32)[np.arange(n) % (1 << 20)] if n > 1 << 20 else (
-            rng.standard_normal(n, dtype=np.float32)
+        array[:] = (
+            rng.standard_normal(min(n, 1 << 20), dtype=np.float32)[np.arange(n) % (1 << 20)]
+            if n > 1 << 20
+            else (rng.standard_normal(n, dtype=np.float32))
         )
         arrays.append(array)
     return arrays
@@ -68,7 +73,9 @@ def machine() -> dict[str, Any]:
     from fastopt.cli.info import collect
 
     info = collect()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": info["processor"],

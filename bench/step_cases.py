@@ -1,4 +1,6 @@
-"""The cases of the step benchmark. Each returns rows: {"case", "ours", "peer", "ratio", "floor", "target", ...}."""
+"""The cases of the step benchmark. Each returns rows: {"case", "ours", "peer", "ratio", "floor", "target",
+...}.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def adam_sizes(threads: int, exponents: tuple[int, ...], targets: dict[int, floa
         if torch is not None:
             calls["torch"] = torchs("Adam", theta, grad, fused=True).step
         result = side_by_side(calls, turns=15 if e < 22 else 9)
-        yield row(f"Adam 2^{e}, {threads} thread{'s' * (threads > 1)}", result, targets.get(e), bytes_moved=28 << e)
+        yield row(
+            f"Adam 2^{e}, {threads} thread{'s' * (threads > 1)}", result, targets.get(e), bytes_moved=28 << e
+        )
 
 
 def row(case: str, result: dict[str, Any], target: float | None = None, bytes_moved: int = 0) -> Row:
@@ -192,7 +196,9 @@ def whole_tail() -> Iterator[Row]:
         }
         result = side_by_side(calls, turns=9, budget=0.05)
         label = "zeroing" if zero else "set_to_none"
-        yield row(f"clip + AdamW + EMA + {label}, 20 M", result, target, bytes_moved=LARGE * (44 if zero else 40))
+        yield row(
+            f"clip + AdamW + EMA + {label}, 20 M", result, target, bytes_moved=LARGE * (44 if zero else 40)
+        )
 
 
 # --- threads ---
@@ -234,7 +240,8 @@ def threads_against_one(
     """Two threads against one: ratio of medians and of 95th percentiles, medians over the turns."""
     for e in exponents:
         pairs = [
-            (step_samples(1 << e, 1, work_ms, count), step_samples(1 << e, 2, work_ms, count)) for _ in range(turns)
+            (step_samples(1 << e, 1, work_ms, count), step_samples(1 << e, 2, work_ms, count))
+            for _ in range(turns)
         ]
         medians = [float(np.median(a) / np.median(b)) for a, b in pairs]
         tails = [float(np.quantile(b, 0.95) / np.quantile(a, 0.95)) for a, b in pairs]
@@ -251,10 +258,16 @@ def threads_against_one(
 
 def thread_cases() -> Iterator[Row]:
     """Back to back; with 1 and 5 ms of work between; with two busy neighbours."""
-    yield from threads_against_one("2 threads, back to back", 0, (17, 18, 19, 20), 120, 9, dict.fromkeys(range(17, 21), 1.7))
-    floor_targets = {e: 0.95 for e in range(14, 21)} | {21: 1.3, 22: 1.3, 23: 1.3}
-    yield from threads_against_one("2 threads, 1 ms between", 1, (14, 16, 17, 18, 19, 20, 21, 22), 40, 9, floor_targets)
-    yield from threads_against_one("2 threads, 5 ms between", 5, (14, 16, 18, 19, 20, 21, 22), 20, 9, floor_targets)
+    yield from threads_against_one(
+        "2 threads, back to back", 0, (17, 18, 19, 20), 120, 9, dict.fromkeys(range(17, 21), 1.7)
+    )
+    floor_targets = dict.fromkeys(range(14, 21), 0.95) | {21: 1.3, 22: 1.3, 23: 1.3}
+    yield from threads_against_one(
+        "2 threads, 1 ms between", 1, (14, 16, 17, 18, 19, 20, 21, 22), 40, 9, floor_targets
+    )
+    yield from threads_against_one(
+        "2 threads, 5 ms between", 5, (14, 16, 18, 19, 20, 21, 22), 20, 9, floor_targets
+    )
     with busy_neighbours(2):
         yield from threads_against_one("2 threads, 2 busy neighbours", 0, (18,), 400, 9, {18: 1 / 1.2})
 

@@ -17,7 +17,7 @@ from fastopt._batches import Batches, batches
 from fastopt._ewma import EWMA, ewma
 from fastopt._flatten import flatten
 from fastopt._threads import get_num_threads, set_num_threads
-from fastopt.optim import *
+from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
 from fastopt.optim import __all__ as _optimizer_names
 from fastopt.optimizer import Optimizer
 

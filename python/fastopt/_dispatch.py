@@ -1,4 +1,6 @@
-"""The engine of this process: the extension module of the best CPU level, or of the one that FASTOPT_LEVEL names."""
+"""The engine of this process: the extension module of the best CPU level, or of the one that FASTOPT_LEVEL
+names.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def possible() -> tuple[str, ...]:
 
 
 def load(level: str) -> Any:
-    """The extension module of one level; ImportError if it is unknown, not built, or beyond this processor."""
+    """The extension module of one level; ImportError if it is unknown, not built, or beyond this
+    processor.
+    """
     if level not in (*LEVELS, "base"):
         raise ImportError(f"FASTOPT_LEVEL: expected one of {', '.join((*LEVELS, 'base'))}, got {level!r}")
     if level not in possible():
@@ -57,7 +61,8 @@ def choose() -> Any:
         return load(usable[-1])  # if that fails, it says why: no lower level in silence
     if here and not can_run:
         raise ImportError(
-            "fastopt needs a processor of level x86-64-v2 (SSE4.2 and POPCNT, about 2009) or newer; this one has less"
+            "fastopt needs a processor of level x86-64-v2 (SSE4.2 and POPCNT, about 2009) or newer; "
+            "this one has less"
         )
     raise ImportError(
         f"fastopt is installed without an extension module for {', '.join(can_run)}; reinstall it"

@@ -92,7 +92,9 @@ def choice(*options: str) -> Hyper:
 
 
 def start() -> Hyper:
-    """Where an accumulator starts: a finite number >= 0, or "gradient" for the square of the first gradient."""
+    """Where an accumulator starts: a finite number >= 0, or "gradient" for the square of the first
+    gradient.
+    """
 
     def checked(name: str, value: Any) -> float | str:
         if isinstance(value, str):

@@ -16,7 +16,9 @@ _EXPECTED = "params: expected an array, an iterable or dict of arrays, or a sequ
 
 
 def read_params(params: Any) -> tuple[list[dict[str, Any]], list[str] | None, bool]:
-    """Return the groups (dicts whose "params" is a list), the names if `params` is a dict, whether it is one array."""
+    """Return the groups (dicts whose "params" is a list), the names if `params` is a dict, whether it is one
+    array.
+    """
     if isinstance(params, np.ndarray):
         return [{"params": [params]}], None, True
     if isinstance(params, Mapping):

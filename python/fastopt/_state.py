@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import reprlib
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -73,8 +74,8 @@ def _group_values(opt: Optimizer, number: int) -> dict[str, Any]:
     values = {key: value for key, value in opt.param_groups[number].items() if key != "params"}
     lr = values["lr"]
     if callable(lr):
-        # the number is what a reader without schedules needs; the description is what decides on loading. A foreign
-        # callable is not asked here: it may count its calls, or have no answer after the last step.
+        # the number is what a reader without schedules needs; the description is what decides on loading. A
+        # foreign callable is not asked here: it may count its calls, or have no answer after the last step.
         known = isinstance(lr, Schedule)
         values["lr"] = float(lr(opt.step_count)) if known else opt._rates.get(number, 0.0)
         values["lr_schedule"] = lr.describe() if known else "callable"
@@ -145,7 +146,8 @@ def _check_own(opt: Optimizer, own: Any) -> None:
         raise TypeError(f'state_dict["fastopt"]: expected a dict, got {shown(own)}')
     if own.get("version") != VERSION:
         raise ValueError(
-            f'state_dict["fastopt"]["version"]: this fastopt reads version {VERSION}, got {shown(own.get("version"))}'
+            'state_dict["fastopt"]["version"]: this fastopt reads version '
+            f"{VERSION}, got {shown(own.get('version'))}"
         )
     if own.get("optimizer") != type(opt).__name__:
         raise ValueError(
@@ -226,13 +228,15 @@ def _read_lr(label: str, mine: Any, saved: Mapping[str, Any], own: bool) -> Any:
             )
         if callable(mine):
             _warn(
-                f"{label}: the saved lr {saved.get('lr')} is not used, this optimizer has the schedule {mine!r}"
+                f"{label}: the saved lr {saved.get('lr')} is not used, "
+                f"this optimizer has the schedule {mine!r}"
             )
             return mine
         return None
     if schedule == "callable":
         _warn(
-            f"{label}: the saved lr was a callable, which cannot be saved; this optimizer's own ({mine!r}) is kept"
+            f"{label}: the saved lr was a callable, which cannot be saved; "
+            f"this optimizer's own ({mine!r}) is kept"
         )
         return mine
     wanted = from_description(schedule)
@@ -242,7 +246,11 @@ def _read_lr(label: str, mine: Any, saved: Mapping[str, Any], own: bool) -> Any:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=7)  # the caller of load_state_dict
+    """Warn in the name of the first caller outside of this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == "fastopt":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def _brief(value: Any) -> str:
@@ -269,7 +277,8 @@ def _read_tensor(
     unknown = set(present) - set(mine) - set(scalar_names)
     if unknown:
         raise ValueError(
-            f"{label}: {type(opt).__name__} has no state {sorted(unknown)[0]!r}; its states are {sorted(mine)}"
+            f"{label}: {type(opt).__name__} has no state {sorted(unknown)[0]!r}; "
+            f"its states are {sorted(mine)}"
         )
     if count == 0:
         return 0, {}, rule["first_scalars"]

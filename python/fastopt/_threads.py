@@ -55,7 +55,8 @@ def _initial() -> tuple[int, str]:
 def set_num_threads(threads: int) -> None:
     """Set how many threads a step, or an eigensolver, may use: the calling one and ``threads - 1`` workers.
 
-    The result of a step has the same bits for every number. Small steps stay on one thread whatever this says.
+    The result of a step has the same bits for every number. Small steps stay on one thread whatever this
+    says.
 
     Parameters
     ----------
@@ -88,7 +89,8 @@ def thread_reason() -> str:
 
 
 def register_with_threadpoolctl() -> None:
-    """Let threadpoolctl see and limit the pool: as user API "fastopt", by the two functions each level exports.
+    """Let threadpoolctl see and limit the pool: as user API "fastopt", by the two functions each level
+    exports.
 
     Happens at import where threadpoolctl has been imported before; it is never imported for its own sake.
     """

@@ -47,8 +47,9 @@ class Optimizer:
     Parameters
     ----------
     params : ndarray, iterable of ndarray, dict of ndarray, or sequence of group dicts
-        The arrays that `step` updates in place: float32, float64, float16 or bfloat16, writeable, dense in memory in
-        any order of axes, overlapping nothing. A group dict holds ``"params"`` and any hyper-parameters of its own.
+        The arrays that `step` updates in place: float32, float64, float16 or bfloat16, writeable, dense in
+        memory in any order of axes, overlapping nothing. A group dict holds ``"params"`` and any
+        hyper-parameters of its own.
     lr : float or callable
         Learning rate, >= 0, or a callable of the number of completed steps (`fastopt.schedules`).
     weight_decay : float
@@ -56,7 +57,8 @@ class Optimizer:
     l1 : float, default 0
         Adds ``l1 * sign(theta)`` to the gradient, with sign(0) = 0.
     l1_proximal : float, default 0
-        After the update every element moves by ``lr * l1_proximal`` towards zero and stops there: exact zeros.
+        After the update every element moves by ``lr * l1_proximal`` towards zero and stops there: exact
+        zeros.
     maximize : bool, default False
         Ascend instead of descend.
     clip_value : float, optional
@@ -64,12 +66,14 @@ class Optimizer:
     clip_norm : float, optional
         Gradients are scaled by ``min(1, clip_norm / (norm + 1e-6))``, with the norm over all groups.
     nonfinite : {"propagate", "skip", "raise"}
-        What happens when a gradient holds NaN or infinity: the arithmetic takes its course, the step is skipped and
-        counted in `skipped`, or ValueError is raised. Skipped and raised steps change nothing.
+        What happens when a gradient holds NaN or infinity: the arithmetic takes its course, the step is
+        skipped and counted in `skipped`, or ValueError is raised. Skipped and raised steps change nothing.
     state_dtype : dtype, optional
-        How states are stored: by default float32 for half-precision parameters, else the parameter's own dtype.
+        How states are stored: by default float32 for half-precision parameters, else the parameter's own
+        dtype.
     ema_decay : float, optional
-        Keep `ema`, an average of the weights: a copy after the first step, then ``d * ema + (1 - d) * theta``.
+        Keep `ema`, an average of the weights: a copy after the first step, then ``d * ema + (1 - d) *
+        theta``.
     dtype : "bfloat16", optional
         Take uint16 arrays as bfloat16 bit patterns.
     """
@@ -112,8 +116,8 @@ class Optimizer:
         self._ema: list[Array] = []
         self._schedules: dict[int, Callable[[int], float]] = {}
         self._rates: dict[int, float] = {}  # what the schedules said last
-        # Never waited for: who finds it taken gets RuntimeError. One for each process: a fork copies it as it is, but
-        # not the thread that would give it back.
+        # Never waited for: who finds it taken gets RuntimeError. One for each process: a fork copies it as it
+        # is, but not the thread that would give it back.
         self._scheduled: dict[int, threading.Lock] = {}
         self._aside: str | None = None  # the context manager that has the parameters elsewhere
         self._adapt = self._single or self._names is not None
@@ -143,16 +147,20 @@ class Optimizer:
         """What must hold between the hyper-parameters of a group; overridden where there is something."""
 
     def _flags(self, values: Mapping[str, Any]) -> set[str]:
-        """Names of the rule's flags that these hyper-parameters set: by default the fixed ones that are true."""
+        """Names of the rule's flags that these hyper-parameters set: by default the fixed ones that are
+        true.
+        """
         return {key for key, hyper in self._hypers.items() if hyper.fixed and values[key] is True}
 
     def _decay_kind(self, values: Mapping[str, Any]) -> str:
         return "decoupled" if values.get("decoupled_weight_decay") else self._decay
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Add a group of parameters: a dict with ``"params"`` and any hyper-parameters that differ from the defaults.
+        """Add a group of parameters: a dict with ``"params"`` and any hyper-parameters that differ from the
+        defaults.
 
-        Gradients of its arrays come after those of the groups there are. Nothing changes if the group is refused.
+        Gradients of its arrays come after those of the groups there are. Nothing changes if the group is
+        refused.
         """
         if self._names is not None:
             raise TypeError(
@@ -271,7 +279,9 @@ class Optimizer:
         return value
 
     def _set_group(self, index: int, values: Mapping[str, Any]) -> None:
-        """Take values that were checked, together, and that choose the formula there is (`load_state_dict`)."""
+        """Take values that were checked, together, and that choose the formula there is
+        (`load_state_dict`).
+        """
         group = self.param_groups[index]
         native = self._native({key: value for key, value in values.items() if key != "lr"})
         self._plan.set_hypers(index, native)
@@ -290,14 +300,14 @@ class Optimizer:
     def _with_rates(self) -> Iterator[None]:
         """Ask the schedules, before the plan is locked: they may do what they like, even raise, but not step.
 
-        The rates hold for the step inside: another thread that wants to step meanwhile, or a schedule that does, gets
-        RuntimeError, as it would within the plan's own step.
+        The rates hold for the step inside: another thread that wants to step meanwhile, or a schedule that
+        does, gets RuntimeError, as it would within the plan's own step.
         """
         lock = self._scheduled.setdefault(os.getpid(), threading.Lock())
         if not lock.acquire(blocking=False):
             raise RuntimeError(
-                "this optimizer is in use: a learning-rate schedule of its step is being asked (in another thread, or "
-                "around this call)"
+                "this optimizer is in use: a learning-rate schedule of its step is being asked "
+                "(in another thread, or around this call)"
             )
         try:
             k = self.step_count
@@ -317,10 +327,11 @@ class Optimizer:
         Parameters
         ----------
         grads : list or tuple of ndarray, optional
-            One gradient per parameter, of its shape, in any strides; None leaves that parameter alone (its step count
-            too). A dict if the parameters were given as one, an array if they were one array. Omitted: the arrays
-            of `bind_grads`. Float32 parameters take float32, bfloat16 and float16 gradients; float64: float64, float32;
-            half types: their own and float32. Gradients are read only, unless `zero_grads`.
+            One gradient per parameter, of its shape, in any strides; None leaves that parameter alone (its
+            step count too). A dict if the parameters were given as one, an array if they were one array.
+            Omitted: the arrays of `bind_grads`. Float32 parameters take float32, bfloat16 and float16
+            gradients; float64: float64, float32; half types: their own and float32. Gradients are read only,
+            unless `zero_grads`.
         grad_scale : float, default 1
             The gradients are divided by this (the loss scale of mixed-precision training).
         zero_grads : bool, default False
@@ -402,10 +413,12 @@ class Optimizer:
 
     @contextmanager
     def lookahead(self) -> Iterator[None]:
-        """Move the parameters to Nesterov's look-ahead point, for ``with opt.lookahead(): grads = f(params)``.
+        """Move the parameters to Nesterov's look-ahead point, for ``with opt.lookahead(): grads =
+        f(params)``.
 
-        The point is ``theta - lr mu v`` (with ``momentum_form="step"``: ``theta - mu v``), with the coming step's lr.
-        The parameters are restored bit for bit, also after an exception. Only for rules with momentum of that kind.
+        The point is ``theta - lr mu v`` (with ``momentum_form="step"``: ``theta - mu v``), with the coming
+        step's lr. The parameters are restored bit for bit, also after an exception. Only for rules with
+        momentum of that kind.
 
         Raises
         ------
@@ -441,7 +454,9 @@ class Optimizer:
 
     @contextmanager
     def ema_weights(self) -> Iterator[None]:
-        """Swap the averages in, for ``with opt.ema_weights(): evaluate()``, and the parameters back, bit for bit."""
+        """Swap the averages in, for ``with opt.ema_weights(): evaluate()``, and the parameters back, bit for
+        bit.
+        """
         _ = self.ema
         if not any(self._plan.averaged):
             raise RuntimeError("ema_weights(): there is no average before the first step")
@@ -451,19 +466,21 @@ class Optimizer:
     # --- state ---
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that influences the next step, in the shape and with the names of PyTorch's `state_dict`.
+        """Everything that influences the next step, in the shape and with the names of PyTorch's
+        `state_dict`.
 
         Returns
         -------
         dict
-            ``"state"``: {index: {"step": int, name: array or float, ...}} of every parameter that was updated at least
-            once; ``"param_groups"``: a list of dicts with the hyper-parameters and the indices of the group; and
-            ``"fastopt"``: class, counters, options, averages. The arrays are copies.
+            ``"state"``: {index: {"step": int, name: array or float, ...}} of every parameter that was updated
+            at least once; ``"param_groups"``: a list of dicts with the hyper-parameters and the indices of
+            the group; and ``"fastopt"``: class, counters, options, averages. The arrays are copies.
         """
         return _state.collect(self, copy=True)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict` of this class, with the same groups and shapes; PyTorch's are taken as well.
+        """Continue from a `state_dict` of this class, with the same groups and shapes; PyTorch's are taken as
+        well.
 
         The arrays are copied into this optimizer's own. Nothing changes if anything does not fit.
 
@@ -476,7 +493,9 @@ class Optimizer:
         _state.restore(self, state_dict)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the state to a checkpoint file: `.npz` without pickle, checksummed, replaced as a whole or not at all."""
+        """Write the state to a checkpoint file: `.npz` without pickle, checksummed, replaced as a whole or
+        not at all.
+        """
         _state.save(self, path)
 
     def load(self, path: str | PathLike[str]) -> None:
@@ -494,7 +513,8 @@ class Optimizer:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} cannot be pickled or copied: make a new one and use state_dict() and load_state_dict()"
+            f"{type(self).__name__} cannot be pickled or copied: "
+            "make a new one and use state_dict() and load_state_dict()"
         )
 
 
@@ -511,7 +531,9 @@ def _optional(name: str, value: Any) -> float | None:
 
 
 def _storage_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """A dtype that states may be stored in; "bfloat16" means uint16 bit patterns where NumPy has no such dtype."""
+    """A dtype that states may be stored in; "bfloat16" means uint16 bit patterns where NumPy has no such
+    dtype.
+    """
     try:
         found = np.dtype(dtype)
     except TypeError:

@@ -11,8 +11,8 @@ __all__ = ["ParamGroup"]
 class ParamGroup(MutableMapping[str, Any]):
     """The hyper-parameters of one group of parameters, as a mapping.
 
-    Assigning to a key validates the value and takes effect at the next step. Keys that choose the formula (such as
-    ``amsgrad``) are fixed when the group is made; ``"params"`` is the tuple of its arrays.
+    Assigning to a key validates the value and takes effect at the next step. Keys that choose the formula
+    (such as ``amsgrad``) are fixed when the group is made; ``"params"`` is the tuple of its arrays.
     """
 
     def __init__(self, values: dict[str, Any], assign: Callable[[str, Any], Any]) -> None:

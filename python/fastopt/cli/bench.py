@@ -1,4 +1,6 @@
-"""`fastopt bench`: how fast the fused kernels are here, beside the same rule in NumPy and beside the memory's own speed."""
+"""`fastopt bench`: how fast the fused kernels are here, beside the same rule in NumPy and beside the memory's
+own speed.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this sub-command."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument(
-        "--sizes", default="1024,65536,1048576,16777216", help="elements of the tensor, comma-separated (default %(default)s)"
+        "--sizes",
+        default="1024,65536,1048576,16777216",
+        help="elements of the tensor, comma-separated (default %(default)s)",
     )
-    parser.add_argument("--threads", type=int, help="threads of a step; by default as many as `fastopt info` says")
+    parser.add_argument(
+        "--threads", type=int, help="threads of a step; by default as many as `fastopt info` says"
+    )
 
 
 def _seconds(call: Callable[[], object], budget: float = 0.05) -> float:
@@ -58,7 +64,9 @@ def measure(size: int) -> dict[str, Any]:
     opt.step()
     changed = [theta, *opt._states[0].values()]
     plain = _numpy_adam(theta.copy(), g)
-    turns = [(_seconds(opt.step), _seconds(lambda: core.floor_step(changed, g)), _seconds(plain)) for _ in range(5)]
+    turns = [
+        (_seconds(opt.step), _seconds(lambda: core.floor_step(changed, g)), _seconds(plain)) for _ in range(5)
+    ]
     ours = statistics.median(t[0] for t in turns)
     return {
         "elements": size,
@@ -100,5 +108,10 @@ def run(args: argparse.Namespace) -> int:
                 flush=True,
             )
     if args.json:
-        print(json.dumps({"level": core.level, "threads": threads, "rule": "adam", "dtype": "float32", "rows": rows}, indent=2))
+        print(
+            json.dumps(
+                {"level": core.level, "threads": threads, "rule": "adam", "dtype": "float32", "rows": rows},
+                indent=2,
+            )
+        )
     return 0

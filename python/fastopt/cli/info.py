@@ -10,7 +10,17 @@ import platform
 import sys
 from typing import Any
 
-OPTIONAL = ("torch", "jax", "scipy", "matplotlib", "rich", "ml_dtypes", "safetensors", "mpi4py", "threadpoolctl")
+OPTIONAL = (
+    "torch",
+    "jax",
+    "scipy",
+    "matplotlib",
+    "rich",
+    "ml_dtypes",
+    "safetensors",
+    "mpi4py",
+    "threadpoolctl",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +48,9 @@ def collect() -> dict[str, Any]:
             "built": list(_dispatch.built()),
             "possible": list(_dispatch.possible()),
             "in_use": core.level,
-            "reason": "FASTOPT_LEVEL" if os.environ.get("FASTOPT_LEVEL") else "the best that this processor can run",
+            "reason": "FASTOPT_LEVEL"
+            if os.environ.get("FASTOPT_LEVEL")
+            else "the best that this processor can run",
         },
         "threads": {"count": fastopt.get_num_threads(), "reason": _threads.thread_reason()},
         "optimizers": sorted(cls.__name__ for cls in fastopt.optimizers().values()),

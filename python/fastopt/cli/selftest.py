@@ -1,4 +1,6 @@
-"""`fastopt selftest`: is this installation sound? A few seconds, NumPy only; the full suite is in the repository."""
+"""`fastopt selftest`: is this installation sound? A few seconds, NumPy only; the full suite is in the
+repository.
+"""
 
 from __future__ import annotations
 
@@ -110,9 +112,13 @@ def run(args: argparse.Namespace) -> int:
             check()
             message = None
         except Exception as error:  # whatever it is, it is what the user wants to see
-            message = f"{type(error).__name__}: {error}" if not isinstance(error, AssertionError) else str(error)
+            message = (
+                f"{type(error).__name__}: {error}" if not isinstance(error, AssertionError) else str(error)
+            )
         name = check.__name__.replace("_", " ")
-        results.append({"check": name, "ok": message is None, "message": message, "seconds": time.perf_counter() - start})
+        results.append(
+            {"check": name, "ok": message is None, "message": message, "seconds": time.perf_counter() - start}
+        )
         if not args.json:
             print(f"{'ok    ' if message is None else 'FAILED'} {name}" + (f": {message}" if message else ""))
     ok = all(result["ok"] for result in results)
