@@ -32,6 +32,15 @@ py::list rules() {
   return list;
 }
 
+// Where the loops of each kernel begin, in the order of rules(): what tests/test_disassembly.py looks at.
+std::vector<std::vector<std::uintptr_t>> kernel_addresses() {
+  std::vector<std::vector<std::uintptr_t>> list;
+  for (const engine::Kernel& k : engine::kernels())
+    list.push_back({reinterpret_cast<std::uintptr_t>(k.update_f32), reinterpret_cast<std::uintptr_t>(k.update_f64),
+                    reinterpret_cast<std::uintptr_t>(k.reduce_f32), reinterpret_cast<std::uintptr_t>(k.reduce_f64)});
+  return list;
+}
+
 std::vector<double> scalars(BoundPlan& p, int tensor) {
   const auto lock = p.lock();
   const std::size_t n = p.plan().group(p.plan().group_of(tensor)).kernel->scalars.size();
@@ -60,6 +69,7 @@ void set_averaged(BoundPlan& p, const std::vector<bool>& begun) {
 
 void register_plan(py::module_& m) {
   m.def("rules", &rules, "Every rule with every set of flags.");
+  m.def("kernel_addresses", &kernel_addresses, "Addresses of update and reduce, float and double; 0 for none.");
   py::class_<BoundPlan>(m, "Plan", py::module_local(), "The arrays of one optimizer, and how a step changes them.")
       .def(py::init<double, double, const std::string&, double, bool>(), py::arg("clip_value"), py::arg("clip_norm"),
            py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"))
