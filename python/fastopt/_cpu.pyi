@@ -1,2 +1,1 @@
-def level() -> int:
-    """The psABI level of this x86-64 processor (1 to 4); 0 elsewhere."""
+def level() -> int: ...

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +25,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Hyper:
+class Hyper(NamedTuple):
     """One keyword of an optimizer's groups."""
 
     check: Callable[[str, Any], Any]  # name, value -> the value, normalised; raises TypeError or ValueError

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from fastopt import _dispatch
 from fastopt._checks import integer, real, shown
-from fastopt.schedules import Schedule, from_description
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -76,6 +75,8 @@ def _group_values(opt: Optimizer, number: int) -> dict[str, Any]:
     if callable(lr):
         # the number is what a reader without schedules needs; the description is what decides on loading. A
         # foreign callable is not asked here: it may count its calls, or have no answer after the last step.
+        from fastopt.schedules import Schedule  # a callable lr is mostly one, and then it has been imported
+
         known = isinstance(lr, Schedule)
         values["lr"] = float(lr(opt.step_count)) if known else opt._rates.get(number, 0.0)
         values["lr_schedule"] = lr.describe() if known else "callable"
@@ -239,6 +240,8 @@ def _read_lr(label: str, mine: Any, saved: Mapping[str, Any], own: bool) -> Any:
             f"this optimizer's own ({mine!r}) is kept"
         )
         return mine
+    from fastopt.schedules import from_description
+
     wanted = from_description(schedule)
     if wanted != mine:
         raise ValueError(f"{label}: expected the schedule that this optimizer has, {mine!r}, got {wanted!r}")
