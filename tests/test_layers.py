@@ -1,0 +1,99 @@
+"""Who may include whom: the house of DESIGN section 2, read from the #include lines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+CPP = Path(__file__).parents[1] / "cpp"
+FILES = sorted(p for p in CPP.rglob("*") if p.suffix in (".hpp", ".cpp"))
+#: A folder, and the folders that its files may include from.
+MAY_INCLUDE = {
+    "rules": {"rules"},
+    "threads": {"threads"},
+    "engine": {"engine", "rules", "threads"},
+    "linalg": {"linalg", "threads"},
+    "bindings": {"bindings", "engine", "linalg", "threads"},
+    "cpu": set(),
+}
+INTRINSICS = {"engine/convert.hpp", "engine/environment.hpp", "threads/pool.cpp", "cpu/level.cpp"}
+#: The rules are mathematics; what they may know of the library:
+RULES_MAY = {"array", "bit", "cmath", "cstddef", "cstdint", "string_view", "limits"}
+
+
+def includes(path: Path) -> list[tuple[str, str]]:
+    """(delimiter, name) of every #include of a file, those inside #if among them."""
+    return re.findall(r'^\s*#\s*include\s*([<"])([^">]+)[">]', path.read_text(), re.M)
+
+
+def name(path: Path) -> str:
+    return path.relative_to(CPP).as_posix()
+
+
+def folder(path: Path) -> str:
+    return path.relative_to(CPP).parts[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_includes(path: Path) -> None:
+    here = folder(path)
+    assert here in MAY_INCLUDE, "a folder that DESIGN section 2 does not know"
+    for delimiter, target in includes(path):
+        if delimiter == '"':
+            assert (CPP / target).is_file(), (
+                f'"{target}": from the root of cpp/, and only our own files in quotes'
+            )
+            assert target.split("/")[0] in MAY_INCLUDE[here], f"{here} includes {target}"
+            continue
+        assert not target.startswith("Eigen") or here == "linalg", f"only linalg: {target}"
+        assert not target.startswith("pybind11") or here == "bindings", f"only bindings: {target}"
+        assert target != "Python.h" or here == "cpu", "the C interface of Python, outside of cpu"
+        intrinsics = target.endswith("intrin.h") or target == "cpuid.h"
+        assert not intrinsics or name(path) in INTRINSICS or here == "linalg", f"intrinsics in {name(path)}"
+        assert here != "rules" or target in RULES_MAY, f"a rule that includes <{target}>"
+
+
+def test_linalg_keeps_intrinsics_in_one_file() -> None:
+    using = [name(p) for p in FILES if folder(p) == "linalg" and any("intrin" in t for _, t in includes(p))]
+    assert len(using) <= 1, using
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if folder(p) == "rules" and p.name != "rule.hpp"], ids=name
+)
+def test_a_rule_has_no_loop_pointer_or_forbidden_function(path: Path) -> None:
+    """What differs between CPU levels or libms may appear in `prepare` only."""
+    text = re.sub(r"//.*", "", path.read_text())
+    assert not re.search(r"\b(for|while|goto)\b", text), "a loop"
+    assert not re.search(r"\bfma\b|__m\d|\bvolatile\b|\bstatic\s+(?!constexpr)[\w:<>]+\s+\w+\s*[;=]", text)
+    for body in re.findall(r"static void (?:update|reduce)\(.*?\n  \}\n", text, re.S):
+        called = set(re.findall(r"std::(\w+)\s*\(", body))
+        assert called <= {"sqrt", "abs", "copysign"}, f"{called}: not the same bits on every level"
+
+
+def test_nothing_includes_the_bindings() -> None:
+    for path in FILES:
+        if folder(path) != "bindings":
+            assert not any(target.startswith("bindings/") for _, target in includes(path)), name(path)
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if folder(p) == "bindings"], ids=name)
+def test_bound_classes_are_local_to_their_module(path: Path) -> None:
+    """Otherwise one level's functions accept another level's objects."""
+    text = path.read_text()
+    assert text.count("py::class_<") == text.count("py::module_local()")
+    if path.name not in ("level.hpp", "module.cpp"):
+        assert text.count("FASTOPT_BINDINGS_BEGIN") == text.count("FASTOPT_BINDINGS_END") >= 1
+
+
+def test_nobody_asks_for_fast_math_or_this_machine() -> None:
+    build = (CPP.parent / "CMakeLists.txt").read_text()
+    code = re.sub(r"#.*", "", build)
+    for flag in ("-ffast-math", "-Ofast", "-march=native", "-funsafe-math", "-ffp-contract=on"):
+        assert flag not in code
+    for path in FILES:
+        assert not re.search(r"#\s*pragma\s+omp|fast-math|__attribute__\(\(optimize", path.read_text()), name(
+            path
+        )
