@@ -12,16 +12,51 @@ array([0.899, 0.899, 0.899], dtype=float32)
 
 from __future__ import annotations
 
-from fastopt import checkpoint, schedules
-from fastopt._batches import Batches, batches
-from fastopt._ewma import EWMA, ewma
-from fastopt._flatten import flatten
+from typing import TYPE_CHECKING, Any
+
 from fastopt._threads import get_num_threads, set_num_threads
 from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
 from fastopt.optim import __all__ as _optimizer_names
 from fastopt.optimizer import Optimizer
 
+if TYPE_CHECKING:
+    from fastopt import checkpoint, linalg, schedules
+    from fastopt._batches import Batches, batches
+    from fastopt._ewma import EWMA, ewma
+    from fastopt._flatten import flatten
+    from fastopt.linalg import eigh, eigvalsh
+
 __version__ = "0.1.0"
+
+
+#: Imported at first use, so that `import fastopt` costs a few milliseconds: name -> module.
+_LAZY = {
+    "EWMA": "_ewma",
+    "Batches": "_batches",
+    "batches": "_batches",
+    "checkpoint": "checkpoint",
+    "eigh": "linalg",
+    "eigvalsh": "linalg",
+    "ewma": "_ewma",
+    "flatten": "_flatten",
+    "linalg": "linalg",
+    "schedules": "schedules",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _LAZY:
+        raise AttributeError(f"module 'fastopt' has no attribute {name!r}")
+    module = importlib.import_module(f"fastopt.{_LAZY[name]}")
+    value = module if _LAZY[name] == name else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 def optimizers() -> dict[str, type[Optimizer]]:
@@ -40,9 +75,12 @@ __all__ = [
     "Optimizer",
     "batches",
     "checkpoint",
+    "eigh",
+    "eigvalsh",
     "ewma",
     "flatten",
     "get_num_threads",
+    "linalg",
     "optimizers",
     "schedules",
     "set_num_threads",

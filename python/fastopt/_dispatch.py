@@ -23,7 +23,7 @@ def built() -> tuple[str, ...]:
 
 def possible() -> tuple[str, ...]:
     """Levels that this processor can run, lowest first; "base" where the installation has that."""
-    from fastopt import _cpu
+    import fastopt._cpu as _cpu
 
     here = _cpu.level()
     base = ("base",) if here == 0 or "base" in built() else ()  # one module for all of x86-64 with MSVC
