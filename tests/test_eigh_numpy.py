@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 # A pytest plugin of one module: real matrices go to us, complex ones stay NumPy's.
-PLUGIN = '''
+PLUGIN = """
 import numpy as np
 import fastopt.linalg as ours
 
@@ -27,7 +27,7 @@ for name in called:
 
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"calls of ours: {called['eigh']} {called['eigvalsh']}")
-'''
+"""
 
 
 def test_numpys_own_tests(tmp_path):

@@ -21,7 +21,8 @@ void Fingerprint::take(PyObject* array) {
 
 bool is_plain_array(PyObject* object) {
   static PyObject* const ndarray = reinterpret_cast<PyObject*>(py::detail::npy_api::get().PyArray_Type_);
-  static PyObject* const memmap = py::object(py::module_::import("numpy").attr("memmap")).release().ptr();  // kept for the process
+  static PyObject* const memmap =
+      py::object(py::module_::import("numpy").attr("memmap")).release().ptr();  // kept for the process
   const auto* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
   return type == ndarray || type == memmap;
 }

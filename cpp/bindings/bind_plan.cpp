@@ -75,7 +75,8 @@ void register_plan(py::module_& m) {
            py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"))
       .def("add_group", &BoundPlan::add_group, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("decay_kind"))
       .def("set_hypers", &BoundPlan::set_hypers, py::arg("group"), py::arg("hypers"))
-      .def("set_start", &BoundPlan::set_start, py::arg("group"), py::arg("state"), py::arg("value"), py::arg("gradient_squared"))
+      .def("set_start", &BoundPlan::set_start, py::arg("group"), py::arg("state"), py::arg("value"),
+           py::arg("gradient_squared"))
       .def("set_maximize", &BoundPlan::set_maximize, py::arg("group"), py::arg("maximize"))
       .def("check_parameters", &BoundPlan::check_parameters, py::arg("arrays"), py::arg("labels"))
       .def("add_parameter", &BoundPlan::add_parameter, py::arg("group"), py::arg("array"), py::arg("states"), py::arg("ema"),
@@ -85,15 +86,29 @@ void register_plan(py::module_& m) {
            py::arg("zero_gradients") = false)
       .def("look_ahead", &BoundPlan::look_ahead)
       .def("write_ema", &BoundPlan::write_ema)
-      .def("count", [](BoundPlan& p, int tensor) { return p.plan().count(tensor); }, py::arg("tensor"))
-      .def("set_count", [](BoundPlan& p, int tensor, std::int64_t count) { const auto lock = p.lock(); p.plan().count(tensor) = count; },
-           py::arg("tensor"), py::arg("count"))
+      .def(
+          "count", [](BoundPlan& p, int tensor) { return p.plan().count(tensor); }, py::arg("tensor"))
+      .def(
+          "set_count",
+          [](BoundPlan& p, int tensor, std::int64_t count) {
+            const auto lock = p.lock();
+            p.plan().count(tensor) = count;
+          },
+          py::arg("tensor"), py::arg("count"))
       .def("scalars", &scalars, py::arg("tensor"))
       .def("set_scalars", &set_scalars, py::arg("tensor"), py::arg("values"))
-      .def_property("steps", [](BoundPlan& p) { return p.plan().steps; },
-                    [](BoundPlan& p, std::int64_t n) { const auto lock = p.lock(); p.plan().steps = n; })
-      .def_property("skipped", [](BoundPlan& p) { return p.plan().skipped; },
-                    [](BoundPlan& p, std::int64_t n) { const auto lock = p.lock(); p.plan().skipped = n; })
+      .def_property(
+          "steps", [](BoundPlan& p) { return p.plan().steps; },
+          [](BoundPlan& p, std::int64_t n) {
+            const auto lock = p.lock();
+            p.plan().steps = n;
+          })
+      .def_property(
+          "skipped", [](BoundPlan& p) { return p.plan().skipped; },
+          [](BoundPlan& p, std::int64_t n) {
+            const auto lock = p.lock();
+            p.plan().skipped = n;
+          })
       .def_property("averaged", &averaged, &set_averaged)
       .def_property_readonly("norm", [](BoundPlan& p) { return p.plan().norm; });
 }

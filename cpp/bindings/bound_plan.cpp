@@ -185,7 +185,8 @@ int BoundPlan::add_parameter(int group, const py::object& array, const py::list&
 void BoundPlan::recheck_parameter(std::size_t i) const {
   PyObject* const owner = watched_[i].owner;
   if (!watched_[i].parameter.matches(owner))
-    throw py::value_error(parameters_[i]->label + ": was resized, reshaped or given another dtype after the optimizer was made (now " +
+    throw py::value_error(parameters_[i]->label +
+                          ": was resized, reshaped or given another dtype after the optimizer was made (now " +
                           describe(owner) + "); make a new optimizer");
   if (!View(owner).writeable())
     throw py::value_error(parameters_[i]->label + ": expected a writeable array, it has become read-only");
@@ -244,8 +245,10 @@ void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
   const auto fail = [&](const char* why = "") {
     std::string accepted;
     for (const auto d : {engine::Dtype::f64, engine::Dtype::f32, engine::Dtype::bf16, engine::Dtype::f16})
-      if (engine::accepts_gradient(dtype, d)) accepted += (accepted.empty() ? "" : " or ") + std::string(engine::dtype_name(d));
-    return gradient_label(i) + ": expected " + accepted + " of shape " + shape_text(theta) + ", got " + describe(array) + why;
+      if (engine::accepts_gradient(dtype, d))
+        accepted += (accepted.empty() ? "" : " or ") + std::string(engine::dtype_name(d));
+    return gradient_label(i) + ": expected " + accepted + " of shape " + shape_text(theta) + ", got " + describe(array) +
+           why;
   };
   if (!py::isinstance<py::array>(array)) throw py::type_error(fail());
   if (!is_plain_array(array)) throw py::type_error(fail(" (only numpy.ndarray and numpy.memmap themselves are taken)"));
@@ -320,7 +323,8 @@ void BoundPlan::step(const py::object& given, const py::object& scale, const py:
   Lock lock(busy_);
   const double grad_scale = read_grad_scale(scale);
   const bool zero_gradients = read_zero_grads(zero);
-  if (given.is_none() && !bound_) throw py::type_error("grads: missing; pass a list of gradient arrays or bind them once with bind_grads()");
+  if (given.is_none() && !bound_)
+    throw py::type_error("grads: missing; pass a list of gradient arrays or bind them once with bind_grads()");
   const py::object gradients = given.is_none() ? bound_ : given;
   take_gradients(gradients, zero_gradients);
   engine::Outcome outcome;
@@ -331,7 +335,8 @@ void BoundPlan::step(const py::object& given, const py::object& scale, const py:
     // another thread may change the list meanwhile, so every array is held
     std::vector<py::object> held;
     for (std::size_t i = 0; i < parameters_.size(); ++i)
-      held.push_back(py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(gradients.ptr(), static_cast<Py_ssize_t>(i))));
+      held.push_back(
+          py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(gradients.ptr(), static_cast<Py_ssize_t>(i))));
     // The step counts as running before the GIL is gone: whoever takes it may fork, and must not copy a plan in use.
     std::optional<threads::Running> running(std::in_place);
     const Unlocked unlocked;

@@ -5,5 +5,9 @@
 #ifndef FASTOPT_LEVEL
 #define FASTOPT_LEVEL base
 #endif
-#define FASTOPT_BINDINGS_BEGIN namespace fastopt::bindings { inline namespace FASTOPT_LEVEL {
-#define FASTOPT_BINDINGS_END }}
+#define FASTOPT_BINDINGS_BEGIN  \
+  namespace fastopt::bindings { \
+  inline namespace FASTOPT_LEVEL {
+#define FASTOPT_BINDINGS_END \
+  }                          \
+  }

@@ -70,7 +70,8 @@ bool nested(const engine::Gradient& g) {
 }
 
 std::optional<std::pair<int, int>> overlap(std::vector<Numbered>& pieces) {
-  std::sort(pieces.begin(), pieces.end(), [](const Numbered& a, const Numbered& b) { return a.extent.first < b.extent.first; });
+  std::sort(pieces.begin(), pieces.end(),
+            [](const Numbered& a, const Numbered& b) { return a.extent.first < b.extent.first; });
   for (std::size_t i = 1; i < pieces.size(); ++i)
     if (pieces[i].extent.first < pieces[i - 1].extent.last) return std::minmax(pieces[i].number, pieces[i - 1].number);
   return {};

@@ -26,7 +26,8 @@ Registers cpuid(unsigned leaf, unsigned sub = 0) {
 #if defined(_MSC_VER)
   int out[4];
   __cpuidex(out, static_cast<int>(leaf), static_cast<int>(sub));
-  r = {static_cast<unsigned>(out[0]), static_cast<unsigned>(out[1]), static_cast<unsigned>(out[2]), static_cast<unsigned>(out[3])};
+  r = {static_cast<unsigned>(out[0]), static_cast<unsigned>(out[1]), static_cast<unsigned>(out[2]),
+       static_cast<unsigned>(out[3])};
 #else
   __cpuid_count(leaf, sub, r.eax, r.ebx, r.ecx, r.edx);
 #endif
@@ -88,7 +89,8 @@ PyModuleDef_Slot slots[] = {
 #endif
     {0, nullptr}};
 
-PyModuleDef module = {PyModuleDef_HEAD_INIT, "_cpu", "What this processor can do.", 0, methods, slots, nullptr, nullptr, nullptr};
+PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_cpu", "What this processor can do.", 0, methods, slots, nullptr, nullptr, nullptr};
 
 }  // namespace
 

@@ -8,9 +8,7 @@ namespace fastopt::engine {
 
 enum class Dtype : std::uint8_t { f32, f64, bf16, f16 };
 
-constexpr std::size_t item_size(Dtype dtype) {
-  return dtype == Dtype::f64 ? 8 : dtype == Dtype::f32 ? 4 : 2;
-}
+constexpr std::size_t item_size(Dtype dtype) { return dtype == Dtype::f64 ? 8 : dtype == Dtype::f32 ? 4 : 2; }
 constexpr const char* dtype_name(Dtype dtype) {
   constexpr const char* names[] = {"float32", "float64", "bfloat16", "float16"};
   return names[static_cast<int>(dtype)];

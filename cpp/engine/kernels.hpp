@@ -39,11 +39,17 @@ struct Kernel {
 
   template <class T>
   auto update() const {
-    if constexpr (sizeof(T) == 4) return update_f32; else return update_f64;
+    if constexpr (sizeof(T) == 4)
+      return update_f32;
+    else
+      return update_f64;
   }
   template <class T>
   auto reduce() const {
-    if constexpr (sizeof(T) == 4) return reduce_f32; else return reduce_f64;
+    if constexpr (sizeof(T) == 4)
+      return reduce_f32;
+    else
+      return reduce_f64;
   }
 };
 

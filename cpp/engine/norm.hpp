@@ -28,8 +28,7 @@ struct SquareSum {
   double norm() const {
     constexpr double scale_small = 0x1p-537, scale_big = 0x1p538;
     if (big > 0 || std::isnan(big)) return std::sqrt(big + (medium / scale_big) / scale_big) * scale_big;
-    if (small > 0 && medium < 0x1p-900)
-      return std::sqrt(small + (medium / scale_small) / scale_small) * scale_small;
+    if (small > 0 && medium < 0x1p-900) return std::sqrt(small + (medium / scale_small) / scale_small) * scale_small;
     return std::sqrt(medium);
   }
 };

@@ -70,7 +70,8 @@ void Plan::collect(std::span<const Gradient> gradients) {
   for (int i = 0; i < size(); ++i) {
     const auto tensor = static_cast<std::size_t>(i);
     if (gradients[tensor].data == nullptr) continue;
-    const bool same = prepared >= 0 && prepared_[static_cast<std::size_t>(prepared)].fits(group_of_[tensor], counts_[tensor] + 1, scalars_[tensor]);
+    const bool same = prepared >= 0 && prepared_[static_cast<std::size_t>(prepared)].fits(
+                                           group_of_[tensor], counts_[tensor] + 1, scalars_[tensor]);
     if (!same) prepared = prepare(i);
     items_.push_back({i, prepared});
   }
@@ -218,7 +219,8 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
     computed_in(tensors_[tensor].dtype, [&](auto tag) {
       using T = decltype(tag);
       Lanes lanes[max_sums];
-      Walk<T>(tensors_[tensor], gradients[tensor], prepared_[static_cast<std::size_t>(item.prepared)].template pass<T>(), false)
+      Walk<T>(tensors_[tensor], gradients[tensor], prepared_[static_cast<std::size_t>(item.prepared)].template pass<T>(),
+              false)
           .reduce(piece.begin, piece.end, lanes);
       for (int k = 0; k < max_sums; ++k) rule_sums_[index][static_cast<std::size_t>(k)] = lanes[k].total();
     });
@@ -227,7 +229,8 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
   std::vector<std::array<double, max_sums>> sums(items_.size(), std::array<double, max_sums>{});
   for (std::size_t p = 0; p < blocks_.pieces.size(); ++p)
     for (int k = 0; k < max_sums; ++k)
-      sums[static_cast<std::size_t>(blocks_.pieces[p].item)][static_cast<std::size_t>(k)] += rule_sums_[p][static_cast<std::size_t>(k)];
+      sums[static_cast<std::size_t>(blocks_.pieces[p].item)][static_cast<std::size_t>(k)] +=
+          rule_sums_[p][static_cast<std::size_t>(k)];
   std::size_t next = 0;
   items_ = all;
   for (Item& item : items_) {
@@ -251,8 +254,9 @@ void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients
       update<T>(tensors_[tensor], gradients[tensor], pass, begin, end, zero_gradients);
     });
   };
-  for_each_piece(parts_, 28,
-                 [&](std::size_t, const Piece& piece) { walk(items_[static_cast<std::size_t>(piece.item)], piece.begin, piece.end); });
+  for_each_piece(parts_, 28, [&](std::size_t, const Piece& piece) {
+    walk(items_[static_cast<std::size_t>(piece.item)], piece.begin, piece.end);
+  });
 }
 
 // Tensors that had no gradient: their average moves all the same.
@@ -274,7 +278,8 @@ void Plan::look_ahead() {
   for (int i = 0; i < size(); ++i) {
     const Tensor& tensor = tensors_[static_cast<std::size_t>(i)];
     const Group& group = groups_[static_cast<std::size_t>(group_of_[static_cast<std::size_t>(i)])];
-    if (group.kernel->look_ahead == nullptr || counts_[static_cast<std::size_t>(i)] == 0 || tensor.states[0] == nullptr) continue;
+    if (group.kernel->look_ahead == nullptr || counts_[static_cast<std::size_t>(i)] == 0 || tensor.states[0] == nullptr)
+      continue;
     const double distance = group.kernel->look_ahead(group.hypers);
     computed_in(tensor.dtype, [&](auto tag) { walk_along<decltype(tag)>(tensor, -distance); });
   }
@@ -287,7 +292,8 @@ void Plan::write_ema() {
     if (!groups_[static_cast<std::size_t>(group_of(i))].averaged) continue;
     computed_in(tensor.dtype, [&](auto tag) {
       const auto* mean = reinterpret_cast<const decltype(tag)*>(tensor.ema);
-      dispatch(tensor.dtype, [&](auto stored) { store(mean, reinterpret_cast<decltype(stored)*>(tensor.theta), tensor.size); });
+      dispatch(tensor.dtype,
+               [&](auto stored) { store(mean, reinterpret_cast<decltype(stored)*>(tensor.theta), tensor.size); });
     });
   }
 }

@@ -24,9 +24,9 @@ struct Group {
   double weight_decay = 0, l1 = 0, l1_proximal = 0;
   WeightDecay decay_kind = WeightDecay::coupled;
   bool maximize = false;
-  bool averaged = false;  // the EMA of its tensors has begun: the first applied step copies
-  int lr = 0;                                    // index of "lr" in hypers
-  double starts[max_states] = {};                // constant first values that the rule leaves to the user
+  bool averaged = false;           // the EMA of its tensors has begun: the first applied step copies
+  int lr = 0;                      // index of "lr" in hypers
+  double starts[max_states] = {};  // constant first values that the rule leaves to the user
   bool starts_set[max_states] = {};
   bool start_gradient_squared[max_states] = {};  // ... or the square of the first gradient
 };
@@ -90,7 +90,10 @@ class Plan {
     }
     template <class T>
     Pass<T>& pass() {
-      if constexpr (sizeof(T) == 4) return f32; else return f64;
+      if constexpr (sizeof(T) == 4)
+        return f32;
+      else
+        return f64;
     }
   };
   struct Item {  // a tensor that this step touches

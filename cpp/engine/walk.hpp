@@ -18,7 +18,8 @@ struct Pass {
   T coefs[max_coefs] = {};
   bool unscale = false, clip_value = false, clip_norm = false, negate = false, coupled = false, l1 = false, decay = false,
        shrink = false, first = false, ema_copy = false;
-  T unscale_by = 1, limit = 0, clip_by = 1, coupled_by = 0, l1_by = 0, decay_by = 1, shrink_by = 0, ema_keep = 0, ema_take = 0;
+  T unscale_by = 1, limit = 0, clip_by = 1, coupled_by = 0, l1_by = 0, decay_by = 1, shrink_by = 0, ema_keep = 0,
+    ema_take = 0;
   rules::Start start[max_states] = {};
 
   bool only_decay() const { return !changes_gradient() && !shrink && !first; }

@@ -5,7 +5,8 @@
 namespace fastopt::linalg {
 namespace {
 
-// Wider groups waste flops in the triangles of V and in T, narrower ones pass over Z more often (measured at n = 128 .. 2048).
+// Wider groups waste flops in the triangles of V and in T, narrower ones pass over Z more often (measured at n = 128 ..
+// 2048).
 std::int64_t group_width(std::int64_t n) { return n <= 600 ? 32 : n <= 1500 ? 48 : 72; }
 
 // T of H_0 .. H_{w-1} = I - V T V', upper triangular, from the Gram matrix V'V (w x w).
@@ -24,8 +25,10 @@ void triangle(const T* gram, const T* tau, std::int64_t w, T* t) {
 }  // namespace
 
 template <class T>
-void back_transform(const T* a, Shape<T> shape, const T* tau, T* z, std::int64_t ldz, const Team<T>& team, Interrupt interrupt) {
-  const std::int64_t n = shape.n, ld = shape.ld, reflections = n - 1, width = std::min(group_width(n), std::max<std::int64_t>(reflections, 1));
+void back_transform(const T* a, Shape<T> shape, const T* tau, T* z, std::int64_t ldz, const Team<T>& team,
+                    Interrupt interrupt) {
+  const std::int64_t n = shape.n, ld = shape.ld, reflections = n - 1,
+                     width = std::min(group_width(n), std::max<std::int64_t>(reflections, 1));
   Buffer<T> memory(n * width + 2 * width * width), inner(2 * width * n);
   T *v = memory.get(), *gram = v + n * width, *t = gram + width * width;
   for (std::int64_t last = reflections; last > 0;) {
@@ -47,7 +50,8 @@ void back_transform(const T* a, Shape<T> shape, const T* tau, T* z, std::int64_t
   }
 }
 
-template void back_transform(const double*, Shape<double>, const double*, double*, std::int64_t, const Team<double>&, Interrupt);
+template void back_transform(const double*, Shape<double>, const double*, double*, std::int64_t, const Team<double>&,
+                             Interrupt);
 template void back_transform(const float*, Shape<float>, const float*, float*, std::int64_t, const Team<float>&, Interrupt);
 
 }  // namespace fastopt::linalg

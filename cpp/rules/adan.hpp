@@ -1,6 +1,6 @@
 // Adan. Xie et al. 2022 (arXiv:2208.06677), Algorithm 1: Nesterov's momentum in a form that needs no look-ahead, from the
-// average m of gradients and v of their differences. The betas here are decays, 1 - beta of the paper, as in the authors' code;
-// so is the start: all averages begin at 0 and are corrected for it (paper: m and n begin at g and g^2), and the first
+// average m of gradients and v of their differences. The betas here are decays, 1 - beta of the paper, as in the authors'
+// code; so is the start: all averages begin at 0 and are corrected for it (paper: m and n begin at g and g^2), and the first
 // difference is 0. Decay is proximal, theta / (1 + lr weight_decay), after the step.
 #pragma once
 #include "rules/rule.hpp"
@@ -23,8 +23,16 @@ struct Adan {
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
     const double decay = h.lr * h.weight_decay;
-    return {h.lr / bias_correction(h.beta1, t), h.lr * h.beta2 / bias_correction(h.beta2, t), h.beta1, 1 - h.beta1,
-            h.beta2, 1 - h.beta2, h.beta3, 1 - h.beta3, 1 / std::sqrt(bias_correction(h.beta3, t)), h.eps,
+    return {h.lr / bias_correction(h.beta1, t),
+            h.lr * h.beta2 / bias_correction(h.beta2, t),
+            h.beta1,
+            1 - h.beta1,
+            h.beta2,
+            1 - h.beta2,
+            h.beta3,
+            1 - h.beta3,
+            1 / std::sqrt(bias_correction(h.beta3, t)),
+            h.eps,
             decay / (1 + decay)};
   }
 

@@ -22,6 +22,7 @@ namespace fastopt::rules {
 template <template <unsigned> class...>
 struct List {};
 
-using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan, Lars, Lamb>;
+using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
+                 Lars, Lamb>;
 
 }  // namespace fastopt::rules

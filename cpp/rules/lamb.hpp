@@ -22,8 +22,15 @@ struct Lamb {
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
-    return {h.lr, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, 1 / bias_correction(h.beta1, t),
-            1 / std::sqrt(bias_correction(h.beta2, t)), h.eps, h.weight_decay};
+    return {h.lr,
+            h.beta1,
+            1 - h.beta1,
+            h.beta2,
+            1 - h.beta2,
+            1 / bias_correction(h.beta1, t),
+            1 / std::sqrt(bias_correction(h.beta2, t)),
+            h.eps,
+            h.weight_decay};
   }
 
   template <class T>

@@ -1,6 +1,6 @@
-// LARS. You, Gitman & Ginsburg 2017 (arXiv:1708.03888), Algorithm 1: momentum SGD in which each tensor has a rate of its own,
-// trust_coefficient |theta| / (|g| + weight_decay |theta| + eps), with the Euclidean norms of the whole tensor.
-// Where one of the two norms is 0 that rate is 1 (the paper would never move a tensor that starts at 0). lr is inside the
+// LARS. You, Gitman & Ginsburg 2017 (arXiv:1708.03888), Algorithm 1: momentum SGD in which each tensor has a rate of its
+// own, trust_coefficient |theta| / (|g| + weight_decay |theta| + eps), with the Euclidean norms of the whole tensor. Where
+// one of the two norms is 0 that rate is 1 (the paper would never move a tensor that starts at 0). lr is inside the
 // velocity, as in the paper.
 #pragma once
 #include "rules/rule.hpp"

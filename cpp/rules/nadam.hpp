@@ -33,8 +33,14 @@ struct NAdam {
   static Coefs<double> prepare(const Hypers& h, std::int64_t t, Scalars& s) {
     const double mu = momentum(h, t), next = momentum(h, t + 1), c2 = bias_correction(h.beta2, t);
     s.mu_product *= mu;
-    return {h.lr * (1 - mu) / (1 - s.mu_product), h.lr * next / (1 - s.mu_product * next), h.beta1, 1 - h.beta1, h.beta2,
-            1 - h.beta2, eps_inside_root ? 1 / c2 : 1 / std::sqrt(c2), h.eps};
+    return {h.lr * (1 - mu) / (1 - s.mu_product),
+            h.lr * next / (1 - s.mu_product * next),
+            h.beta1,
+            1 - h.beta1,
+            h.beta2,
+            1 - h.beta2,
+            eps_inside_root ? 1 / c2 : 1 / std::sqrt(c2),
+            h.eps};
   }
 
   template <class T>

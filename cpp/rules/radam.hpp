@@ -26,9 +26,9 @@ struct RAdam {
     const double c2 = bias_correction(h.beta2, t), limit = 2 / (1 - h.beta2) - 1;
     const double rho = limit - 2 * static_cast<double>(t) * (1 - c2) / c2;
     const bool adaptive = rho > h.rectify_threshold;  // >= 4, so the root below is of a positive number
-    const double rectify =
-        adaptive ? std::sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho) * c2) : 1;
-    return {h.lr * rectify / bias_correction(h.beta1, t), h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, h.eps, adaptive ? 1. : 0.};
+    const double rectify = adaptive ? std::sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho) * c2) : 1;
+    return {
+        h.lr * rectify / bias_correction(h.beta1, t), h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, h.eps, adaptive ? 1. : 0.};
   }
 
   template <class T>

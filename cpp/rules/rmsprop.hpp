@@ -11,7 +11,8 @@ struct RmsProp {
   static constexpr std::string_view name = "rmsprop";
   static constexpr Names<3> flags = {"centered", "momentum", "eps_inside_root"};
   static constexpr bool centered = Flags & 1, momentum = Flags & 2, eps_inside_root = Flags & 4;
-  static constexpr std::array states = {State{"square_avg"}, State{"grad_avg", centered}, State{"momentum_buffer", momentum}};
+  static constexpr std::array states = {State{"square_avg"}, State{"grad_avg", centered},
+                                        State{"momentum_buffer", momentum}};
   struct Hypers {
     double lr, alpha, eps, momentum;
   };

@@ -25,8 +25,8 @@ struct Rprop {
 
   static Start start(std::size_t state, const Hypers& h) { return {states[state].name == "step_size" ? h.lr : 0, 0, 0}; }
 
-  // The factor is a sum of 0 or 1 times each choice: where selects choose between coefficients, GCC 12 leaves the loop scalar
-  // for double at v4 (it takes them out of a vector inside the loop).
+  // The factor is a sum of 0 or 1 times each choice: where selects choose between coefficients, GCC 12 leaves the loop
+  // scalar for double at v4 (it takes them out of a vector inside the loop).
   template <class T>
   static void update(T& theta, T g, T& previous, T& step_size, const Coefs<T>& c) {
     const T way = sign(g), agreement = way * previous;

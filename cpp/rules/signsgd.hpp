@@ -1,5 +1,5 @@
-// SignSGD and, with momentum, Signum. Bernstein et al. 2018 (arXiv:1802.04434), Algorithms 1 and 2 (2: `Signum`): the sign of
-// the gradient, or of its moving average, times lr. The sign of 0 is 0.
+// SignSGD and, with momentum, Signum. Bernstein et al. 2018 (arXiv:1802.04434), Algorithms 1 and 2 (2: `Signum`): the sign
+// of the gradient, or of its moving average, times lr. The sign of 0 is 0.
 #pragma once
 #include "rules/rule.hpp"
 

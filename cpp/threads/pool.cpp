@@ -24,12 +24,12 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int max_threads = 256;
 constexpr auto spin_time = std::chrono::nanoseconds(50'000);  // a worker after work: longer than the gap in a loop of steps
-constexpr double hot_threshold_ns = 8e3;  // handing a region to workers that spin costs about 2 us
-constexpr int hot_streak = 4;             // regions in close succession before sleeping workers are woken for small ones
-constexpr double cold_factor = 4;         // how much longer than waking a lone region must last
-constexpr double straggler_ns = 100e3;    // a claimed chunk that outlasts the caller's own work by more was descheduled
-constexpr int patient_regions = 4;        // in which no worker came to claim anything
-constexpr int longest_pause = 4096;       // regions run alone after repeated disappointments
+constexpr double hot_threshold_ns = 8e3;                      // handing a region to workers that spin costs about 2 us
+constexpr int hot_streak = 4;           // regions in close succession before sleeping workers are woken for small ones
+constexpr double cold_factor = 4;       // how much longer than waking a lone region must last
+constexpr double straggler_ns = 100e3;  // a claimed chunk that outlasts the caller's own work by more was descheduled
+constexpr int patient_regions = 4;      // in which no worker came to claim anything
+constexpr int longest_pause = 4096;     // regions run alone after repeated disappointments
 
 inline void relax() noexcept {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -104,9 +104,7 @@ class Pool {
     closed_ = false;
   }
 
-  Statistics statistics() const noexcept {
-    return {parallel_.load(), serial_.load(), stragglers_.load(), wake_ns_.load()};
-  }
+  Statistics statistics() const noexcept { return {parallel_.load(), serial_.load(), stragglers_.load(), wake_ns_.load()}; }
 
  private:
   // Workers that still spin cost next to nothing. Sleeping ones cost the caller a system call and arrive late by `wake_ns`;
@@ -190,7 +188,9 @@ class Pool {
 
   bool wake() noexcept {
     if (sleeping_.load(std::memory_order_seq_cst) == 0) return false;
-    { std::lock_guard lock(sleep_mutex_); }  // a worker between its last look and its sleep holds this
+    {
+      std::lock_guard lock(sleep_mutex_);
+    }  // a worker between its last look and its sleep holds this
     sleep_.notify_all();
     return true;
   }
