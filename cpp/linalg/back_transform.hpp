@@ -7,9 +7,8 @@
 
 namespace fastopt::linalg {
 
-// a and tau as tridiagonalise left them; z is n x n, columns ldz apart.
+// a and tau as tridiagonalise left them (zeros are written above the vectors); z is n x n, columns ldz apart.
 template <class T>
-void back_transform(const T* a, Shape<T> shape, const T* tau, T* z, std::int64_t ldz, const Team<T>& team,
-                    Interrupt interrupt);
+void back_transform(T* a, Shape<T> shape, const T* tau, T* z, std::int64_t ldz, const Team<T>& team, Interrupt interrupt);
 
 }  // namespace fastopt::linalg
