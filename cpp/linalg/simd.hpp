@@ -1,5 +1,6 @@
 // Vectors of the width this file is compiled for, in the compiler's own vector extension: no intrinsics, so the same
-// source serves every CPU level. Compilers without the extension get vectors of one lane: T itself.
+// source serves every CPU level. Compilers without the extension get vectors of one lane: T itself; FASTOPT_SCALAR asks for
+// them elsewhere, to test that path.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -21,7 +22,7 @@ struct Bits<float> {
   static constexpr int mantissa = 23, bias = 127;
 };
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(FASTOPT_SCALAR)
 #if defined(__AVX512F__)
 inline constexpr int vector_bytes = 64;
 #elif defined(__AVX__)
@@ -81,7 +82,7 @@ inline Vec<T> splat(T x) {
   return x - Vec<T>{};  // not 0 + x: that would cost an addition, for the sake of -0
 }
 // Horizontal sums fold a vector in halves inside registers; through memory they dominated the reduction of small matrices.
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(FASTOPT_SCALAR)
 template <class T>
 struct Quarter;  // 16 bytes
 template <>
