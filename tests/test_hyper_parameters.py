@@ -15,7 +15,7 @@ from test_bad_input import Twins
 NOT_NUMBERS: tuple[Any, ...] = ("0.1", None, 1j, True, np.ones(2), [0.1])
 OUT_OF_RANGE = (np.nan, np.inf, -np.inf, -1e-9, -1.0, 10**400)
 #: Besides: what must lie in [0, 1), or in [0, 1].
-BELOW_ONE = {"momentum": (1.0, 1.5), "dampening": (1.5,), "ema_decay": (1.5,)}
+BELOW_ONE = {"momentum": (1.0, 1.5), "betas": (1.0, 1.5), "dampening": (1.5,), "ema_decay": (1.5,)}
 WHOLE = {"clip_value": (0.0,), "clip_norm": (0.0,), "ema_decay": (1.5,)}
 
 
@@ -25,7 +25,7 @@ def bad_values(key: str, good: Any) -> list[tuple[Any, type[Exception] | tuple[t
     if isinstance(good, str):
         return [("nonsense", ValueError), (5, (TypeError, ValueError))]
     if isinstance(good, tuple):
-        spoiled = [(*good[:-1], bad) for bad in OUT_OF_RANGE]
+        spoiled = [(*good[:-1], bad) for bad in (*OUT_OF_RANGE, *BELOW_ONE.get(key, ()))]
         wrong = [(*good[:-1], bad) for bad in ("0.1", None, 1j)]
         lengths = [good[:-1], (*good, 0.5), (), 0.9, None, "ab", set(good), dict.fromkeys(good)]
         return [(v, ValueError) for v in spoiled] + [(v, (TypeError, ValueError)) for v in (*wrong, *lengths)]

@@ -87,6 +87,13 @@ def test_a_used_optimizer_takes_a_state_of_the_beginning(name: str) -> None:
     assert everything(used) == everything(fresh)
 
 
+def test_the_number_of_skipped_steps_is_kept() -> None:
+    opt, other = (make("SGD", [np.ones(3)], nonfinite="skip") for _ in range(2))
+    opt.step([np.full(3, np.nan)])
+    other.load_state_dict(opt.state_dict())
+    assert (other.skipped, other.step_count) == (1, 0)
+
+
 def test_shape_and_names() -> None:
     opt = optimizer("Adam", amsgrad=False)
     walk(opt, 0, 1)
