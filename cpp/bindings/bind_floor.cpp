@@ -22,17 +22,19 @@ float* floats(const py::handle& array, std::int64_t size) {
 
 void register_floor(py::module_& m) {
   m.def(
-      "floor_step",
-      [](const py::list& changed, const py::object& read) {
-        if (changed.empty() || changed.size() > 5) throw py::value_error("expected 1 to 5 arrays to change");
-        const std::int64_t n = py::cast<std::int64_t>(read.attr("size"));
+      "floor_pass",
+      [](const py::list& changed, const py::list& read) {
+        if (changed.size() > engine::max_floor_changed || read.empty() || read.size() > engine::max_floor_read)
+          throw py::value_error("expected at most 5 arrays to change and 1 to 3 to read");
+        const std::int64_t n = py::cast<std::int64_t>(read[0].attr("size"));
         std::vector<float*> pointers;
+        std::vector<const float*> sources;
         for (const auto& array : changed) pointers.push_back(floats(array, n));
-        const float* const source = floats(read, n);
+        for (const auto& array : read) sources.push_back(floats(array, n));
         const Unlocked unlocked;
-        engine::floor_step(pointers, source, n);
+        return engine::floor_pass(pointers, sources, n);
       },
-      py::arg("changed"), py::arg("read"), "Moves the bytes of a step and does one addition per element (bench/).");
+      py::arg("changed"), py::arg("read"), "Moves the bytes of one pass and does one addition per element (bench/).");
 }
 
 FASTOPT_BINDINGS_END

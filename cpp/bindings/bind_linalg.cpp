@@ -4,6 +4,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/register.hpp"
+#include "bindings/unlocked.hpp"
 #include "linalg/eigh.hpp"
 
 FASTOPT_BINDINGS_BEGIN
@@ -58,7 +59,7 @@ void solve_all(const Stack<T>& stack) {
   std::string failure;
   bool interrupted = false;
   try {
-    const py::gil_scoped_release unlocked;
+    const Unlocked unlocked;
     // about a tenth of a second of small matrices between two looks at the signals
     const std::int64_t often = 1 + 100'000'000 / (10 * stack.n * stack.n * stack.n + 1000);
     for (; done < stack.count; ++done) {

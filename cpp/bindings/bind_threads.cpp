@@ -20,6 +20,7 @@ void register_threads(py::module_& m) {
   m.def("get_num_threads", &threads::size);
   // Waits for a running step, which must not need the GIL to end.
   m.def("set_num_threads", &threads::set_size, py::arg("threads"), py::call_guard<Unlocked>());
+  m.def("set_eager", &threads::set_eager, py::arg("eager"));
   m.def("pool_statistics", [] {
     const threads::Statistics s = threads::statistics();
     py::dict d;

@@ -1,6 +1,7 @@
 // The plan: everything that a step needs and that does not change between steps, validated once. It knows addresses,
 // sizes, dtypes and numbers; who owns the memory and whether it is still what it was is the bindings' concern.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -13,6 +14,12 @@ namespace fastopt::engine {
 
 // What one thread claims at a time: four streams of it fit the second-level cache, and 2^17 elements still make sixteen.
 inline constexpr std::int64_t chunk_elements = 2 * sum_block;
+
+// Tensors, groups and pieces are numbered with int; the containers' own index type is unsigned.
+template <class Container>
+auto& at(Container& container, std::int64_t i) {
+  return container[static_cast<std::size_t>(i)];
+}
 
 enum class WeightDecay : std::uint8_t { coupled, decoupled, in_rule };
 enum class Nonfinite : std::uint8_t { propagate, skip, raise };
@@ -49,10 +56,10 @@ class Plan {
   int add_group(const Group& group);
   int add_tensor(const Tensor& tensor, int group);
 
-  Group& group(int i) { return groups_[static_cast<std::size_t>(i)]; }
-  Tensor& tensor(int i) { return tensors_[static_cast<std::size_t>(i)]; }
+  Group& group(int i) { return at(groups_, i); }
+  Tensor& tensor(int i) { return at(tensors_, i); }
   int groups() const { return static_cast<int>(groups_.size()); }
-  int group_of(int tensor) const { return group_of_[static_cast<std::size_t>(tensor)]; }
+  int group_of(int tensor) const { return at(group_of_, tensor); }
   int size() const { return static_cast<int>(tensors_.size()); }
   std::int64_t elements() const { return elements_; }
   const Options& options() const { return options_; }
@@ -66,8 +73,8 @@ class Plan {
   void write_ema();
 
   // What a tensor carries from step to step besides its states.
-  std::int64_t& count(int tensor) { return counts_[static_cast<std::size_t>(tensor)]; }
-  double* scalars(int tensor) { return scalars_[static_cast<std::size_t>(tensor)].values; }
+  std::int64_t& count(int tensor) { return at(counts_, tensor); }
+  double* scalars(int tensor) { return at(scalars_, tensor).values; }
 
   std::int64_t steps = 0, skipped = 0;
   double norm = -1;  // of the last step's gradients; < 0 if it needed none

@@ -28,6 +28,7 @@ constexpr double hot_threshold_ns = 8e3;                      // handing a regio
 constexpr int hot_streak = 4;           // regions in close succession before sleeping workers are woken for small ones
 constexpr double cold_factor = 4;       // how much longer than waking a lone region must last
 constexpr double straggler_ns = 100e3;  // a claimed chunk that outlasts the caller's own work by more was descheduled
+constexpr double always_ns = 1e6;       // regions so long that a thread that comes late still helps
 constexpr int patient_regions = 4;      // in which no worker came to claim anything
 constexpr int longest_pause = 4096;     // regions run alone after repeated disappointments
 
@@ -104,6 +105,8 @@ class Pool {
     closed_ = false;
   }
 
+  void set_eager(bool eager) noexcept { eager_.store(eager, std::memory_order_relaxed); }
+
   Statistics statistics() const noexcept { return {parallel_.load(), serial_.load(), stragglers_.load(), wake_ns_.load()}; }
 
  private:
@@ -111,7 +114,9 @@ class Pool {
   // in that time a small region would already be done. But where one region follows the other at once, as in a loop of
   // steps, they are woken only once: a streak of such regions is worth it.
   bool worth_sharing(std::int64_t chunks, double serial_ns) noexcept {
-    if (size() < 2 || chunks < 2 || serial_ns < hot_threshold_ns) return false;
+    if (size() < 2 || chunks < 2) return false;
+    if (eager_.load(std::memory_order_relaxed)) return true;
+    if (serial_ns < hot_threshold_ns) return false;
     const auto now = Clock::now().time_since_epoch().count();
     const bool follows = now - last_end_.load(std::memory_order_relaxed) < spin_time.count();
     const int streak = follows ? streak_.load(std::memory_order_relaxed) + 1 : 0;
@@ -119,7 +124,7 @@ class Pool {
     const bool hot = streak >= hot_streak || spinning_.load(std::memory_order_relaxed) > 0;
     if (!hot && serial_ns < cold_factor * wake_ns_.load(std::memory_order_relaxed)) return false;
     int pause = pause_.load(std::memory_order_relaxed);
-    if (pause > 0) {
+    if (pause > 0 && serial_ns < always_ns) {
       pause_.store(pause - 1, std::memory_order_relaxed);
       return false;
     }
@@ -262,7 +267,7 @@ class Pool {
 
   std::atomic<int> size_{1};
   std::vector<std::thread> workers_;
-  std::atomic<bool> busy_{false}, closed_{false}, stop_{false};
+  std::atomic<bool> busy_{false}, closed_{false}, stop_{false}, eager_{false};
   std::atomic<int> running_{0};
 
   alignas(64) std::atomic<std::uint64_t> epoch_{0};
@@ -305,5 +310,6 @@ void run(std::int64_t chunks, double serial_ns, void* context, Body body) { pool
 Running::Running() noexcept { pool().enter(); }
 Running::~Running() { pool().leave(); }
 Statistics statistics() noexcept { return pool().statistics(); }
+void set_eager(bool eager) noexcept { pool().set_eager(eager); }
 
 }  // namespace fastopt::threads

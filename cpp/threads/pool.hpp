@@ -48,4 +48,7 @@ struct Statistics {
 };
 Statistics statistics() noexcept;
 
+// Shares every region that has two chunks, whatever it costs: for tests of what several threads do.
+void set_eager(bool eager) noexcept;
+
 }  // namespace fastopt::threads

@@ -1,0 +1,109 @@
+"""`fastopt info`, `selftest`, `bench`, and what README shows. `train` has files of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fastopt
+from fastopt import _dispatch
+from fastopt.cli import main, selftest
+
+ROOT = Path(__file__).parent.parent
+
+
+def fastopt_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fastopt", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_info_tells_versions_levels_and_threads() -> None:
+    done = fastopt_command("info")
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in (fastopt.__version__, "CPU level", "threads", _dispatch.core.compiler, "possible here"):
+        assert text in done.stdout
+
+
+def test_info_as_json() -> None:
+    info = json.loads(fastopt_command("info", "--json").stdout)
+    assert info["levels"]["in_use"] == _dispatch.possible()[-1]
+    assert info["levels"]["possible"] == list(_dispatch.possible())
+    assert info["threads"]["count"] == fastopt.get_num_threads()
+    assert info["threads"]["reason"]
+    assert len(info["optimizers"]) == len(fastopt.optimizers())
+    assert info["packages"]["mpi4py"] is None or isinstance(info["packages"]["mpi4py"], str)
+
+
+def test_info_says_who_chose_level_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    level = _dispatch.possible()[0]
+    monkeypatch.setenv("FASTOPT_LEVEL", level)
+    monkeypatch.setenv("FASTOPT_NUM_THREADS", "3")
+    info = json.loads(fastopt_command("info", "--json").stdout)
+    assert (info["levels"]["in_use"], info["levels"]["reason"]) == (level, "FASTOPT_LEVEL")
+    assert info["threads"]["count"] == 3
+    assert "FASTOPT_NUM_THREADS" in info["threads"]["reason"]
+
+
+def test_selftest_passes() -> None:
+    done = fastopt_command("selftest", "--json")
+    result = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert result["ok"]
+    assert len(result["checks"]) == len(selftest.CHECKS)
+
+
+def test_selftest_fails_when_a_check_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise AssertionError("differs from NumPy by 1e-3")
+
+    monkeypatch.setattr(selftest, "CHECKS", (broken,))
+    assert main(["selftest"]) == 1
+    assert "FAILED broken: differs from NumPy by 1e-3" in capsys.readouterr().out
+
+
+def test_bench_measures_what_it_is_asked() -> None:
+    done = fastopt_command("bench", "--sizes", "1000,5000", "--threads", "1", "--json")
+    result = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert [row["elements"] for row in result["rows"]] == [1000, 5000]
+    assert result["threads"] == 1
+    assert all(row["microseconds"] > 0 and row["times_numpy"] > 0 for row in result["rows"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("bench", "--sizes", "many"), "--sizes: expected integers"),
+        (("bench", "--sizes", "0"), "--sizes: expected positive integers"),
+        (("bench", "--threads", "0"), "--threads: expected a positive integer"),
+        (("fly",), "fly"),
+        ((), "required"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str) -> None:
+    done = fastopt_command(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_python_blocks_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    assert blocks
+    namespace: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert abs(namespace["w"]).max() < 1.0
