@@ -75,8 +75,9 @@ def threads(count: int) -> Iterator[None]:
 
 
 def rouse(level: str) -> None:
-    """Let the pool of a level share every region, however busy the machine is, and see that it does; it goes on
-    doing so for the rest of the process, which only makes threads likelier to be used.
+    """Let the pool of a level share every region, however busy the machine is, and see that it does.
+
+    It goes on doing so for the rest of the process, which only makes threads likelier to be used.
     """
     core = _dispatch.load(level)
     theta = np.zeros(1 << 17, np.float32)
