@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -348,3 +349,32 @@ def test_ctrl_c_leaves_an_optimizer_that_goes_on() -> None:
         assert bits(opt.ema) == bits([theta])
     opt.step([g])
     assert opt.state_dict()["state"][0]["step"] == opt.step_count
+
+
+def test_the_quota_of_a_cgroup_is_the_tightest_on_the_way_to_the_root(tmp_path: Path) -> None:
+    from fastopt._threads import _quota
+
+    own = tmp_path / "cgroup"
+    inner = tmp_path / "fs" / "a" / "b"
+    inner.mkdir(parents=True)
+    own.write_text("0::/a/b\n")
+    root = str(tmp_path / "fs")
+    assert _quota(root, str(own)) is None
+    (inner / "cpu.max").write_text("max 100000\n")
+    assert _quota(root, str(own)) is None
+    (inner / "cpu.max").write_text("250000 100000\n")
+    assert _quota(root, str(own)) == 3  # two and a half, rounded up
+    (tmp_path / "fs" / "cpu.max").write_text("50000 100000\n")
+    assert _quota(root, str(own)) == 1
+    assert _quota(str(tmp_path / "nowhere"), str(own)) is None
+
+
+def test_the_quota_of_version_1(tmp_path: Path) -> None:
+    from fastopt._threads import _quota
+
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    assert _quota(str(tmp_path), str(tmp_path / "none")) is None
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("400000\n")
+    assert _quota(str(tmp_path), str(tmp_path / "none")) == 4

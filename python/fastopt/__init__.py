@@ -14,10 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastopt import optim
 from fastopt._threads import get_num_threads, set_num_threads
-from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
-from fastopt.optim import __all__ as _optimizer_names
-from fastopt.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from fastopt import checkpoint, linalg, schedules
@@ -25,14 +23,16 @@ if TYPE_CHECKING:
     from fastopt._ewma import EWMA, ewma
     from fastopt._flatten import flatten
     from fastopt.linalg import eigh, eigvalsh
+    from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
+    from fastopt.optimizer import Optimizer
 
 __version__ = "0.1.0"
-
 
 #: Imported at first use, so that `import fastopt` costs a few milliseconds: name -> module.
 _LAZY = {
     "EWMA": "_ewma",
     "Batches": "_batches",
+    "Optimizer": "optimizer",
     "batches": "_batches",
     "checkpoint": "checkpoint",
     "eigh": "linalg",
@@ -41,6 +41,7 @@ _LAZY = {
     "flatten": "_flatten",
     "linalg": "linalg",
     "schedules": "schedules",
+    **dict.fromkeys(optim.__all__, "optim"),
 }
 
 
@@ -66,7 +67,7 @@ def optimizers() -> dict[str, type[Optimizer]]:
     >>> fastopt.optimizers()["adamw"]
     <class 'fastopt.optim.adamw.AdamW'>
     """
-    return {name.lower(): globals()[name] for name in _optimizer_names}
+    return {name.lower(): getattr(optim, name) for name in optim.__all__}
 
 
 __all__ = [
@@ -84,5 +85,5 @@ __all__ = [
     "optimizers",
     "schedules",
     "set_num_threads",
-    *_optimizer_names,
+    *optim.__all__,
 ]
