@@ -28,7 +28,7 @@ constexpr double hot_threshold_ns = 8e3;                      // handing a regio
 constexpr int hot_streak = 4;           // regions in close succession before sleeping workers are woken for small ones
 constexpr double cold_factor = 4;       // how much longer than waking a lone region must last
 constexpr double straggler_ns = 100e3;  // a claimed chunk that outlasts the caller's own work by more was descheduled
-constexpr double always_ns = 1e6;       // regions so long that a thread that comes late still helps
+constexpr double always_ns = 5e5;       // regions so long that a thread that comes late still helps
 constexpr int patient_regions = 4;      // in which no worker came to claim anything
 constexpr int longest_pause = 4096;     // regions run alone after repeated disappointments
 
