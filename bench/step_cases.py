@@ -142,7 +142,7 @@ RULES: tuple[tuple[str, dict[str, Any], float | None], ...] = (
     ("ASGD", {}, 1.5),
     ("Adam", {}, 1.0),
     ("Adam", {"amsgrad": True}, None),
-    ("AdamW", {}, 1.0),
+    ("AdamW", {}, None),
     ("Adamax", {}, 5.0),
     ("NAdam", {}, 9.0),
     ("RAdam", {}, 9.0),
