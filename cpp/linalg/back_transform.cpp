@@ -33,7 +33,11 @@ struct Groups {
   Buffer<T> triangles;
 
   Groups(T* matrix, Shape<T> s, const T* t)
-      : a(matrix), shape(s), tau(t), width(group_width(s.n)), count((s.n - 1 + width - 1) / width),
+      : a(matrix),
+        shape(s),
+        tau(t),
+        width(group_width(s.n)),
+        count((s.n - 1 + width - 1) / width),
         triangles(count * width * width + 1) {}
 
   std::int64_t first(std::int64_t g) const { return g * width; }
@@ -73,7 +77,8 @@ void back_transform(T* a, Shape<T> shape, const T* tau, T* z, std::int64_t ldz, 
   const Groups<T> groups(a, shape, tau);
   const double width = double(groups.width), order = double(n);
   team.each(groups.count, 0.03 * order * order * width, [&](std::int64_t g, Packs<T>& packs) { groups.prepare(g, packs); });
-  const std::int64_t columns = std::min(stripe, round_up(n / (2 * team.size()) + 1, 8)), stripes = (n + columns - 1) / columns;
+  const std::int64_t columns = std::min(stripe, round_up(n / (2 * team.size()) + 1, 8)),
+                     stripes = (n + columns - 1) / columns;
   Buffer<T> memory(2 * groups.width * columns * stripes);
   for (std::int64_t done = 0; done < stripes; done += 2 * team.size()) {
     poll(interrupt);

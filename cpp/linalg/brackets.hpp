@@ -48,7 +48,8 @@ struct Brackets {
 
   // Where each lane looks next: a + t (b - a).
   void propose(std::int64_t i, bool check, T* x, T tolerance) const {
-    const Vec<T> a = load(this->a + i), b = load(this->b + i), c = load(this->c + i), one = splat(T(1)), half = splat(T(0.5));
+    const Vec<T> a = load(this->a + i), b = load(this->b + i), c = load(this->c + i), one = splat(T(1)),
+                 half = splat(T(0.5));
     const IVec<T> ea = load_int<T>(this->ea + i), eb = load_int<T>(this->eb + i), ec = load_int<T>(this->ec + i);
     const IVec<T> ab = ea > eb ? ea : eb, most = ab > ec ? ab : ec;
     const Vec<T> fa = load(this->fa + i) * power<T>(ea - most), fb = load(this->fb + i) * power<T>(eb - most),
@@ -71,7 +72,8 @@ struct Brackets {
   }
 
   void update(std::int64_t i, const T* x, const T* f, const Int* e) {
-    const Vec<T> fx = load(f), fa = load(this->fa + i), fb = load(this->fb + i), a = load(this->a + i), b = load(this->b + i);
+    const Vec<T> fx = load(f), fa = load(this->fa + i), fb = load(this->fb + i), a = load(this->a + i),
+                 b = load(this->b + i);
     const IVec<T> ea = load_int<T>(this->ea + i), eb = load_int<T>(this->eb + i);
     const IVec<T> same = (bits<T>(fx) ^ bits<T>(fa)) >= 0;
     store(this->c + i, same ? a : b), store(this->fc + i, same ? fa : fb), store_int<T>(this->ec + i, same ? ea : eb);

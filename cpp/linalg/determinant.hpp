@@ -4,7 +4,8 @@
 //
 // needs no division (the ratio form p_i / p_{i-1} spends 16 cycles per vector on one); the number of sign changes in
 // p_0, p_1, ... is the number of eigenvalues below x. On a matrix scaled to norm <= 1 whose off-diagonals exceed
-// eps / 8, `stride` steps neither overflow nor underflow; then both p are rescaled by a power of two, whose exponent is kept.
+// eps / 8, `stride` steps neither overflow nor underflow; then both p are rescaled by a power of two, whose exponent is
+// kept.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -41,7 +42,8 @@ inline Vec<T> normaliser(const IVec<T>& biased) {
 
 // U vectors of shifts at once hide the latency of the recurrence. `squares` holds e_i^2.
 template <int U, bool Count, class T>
-void determinants(const T* d, const T* squares, std::int64_t n, const T* shifts, Scaled<T> out, typename Bits<T>::Int* counts) {
+void determinants(const T* d, const T* squares, std::int64_t n, const T* shifts, Scaled<T> out,
+                  typename Bits<T>::Int* counts) {
   using Int = typename Bits<T>::Int;
   constexpr int L = lanes<T>;
   Vec<T> x[U], before[U], now[U];

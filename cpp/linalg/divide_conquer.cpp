@@ -89,10 +89,12 @@ bool divide_conquer(T* d, T* e, std::int64_t n, T* q, std::int64_t ld, const Tea
     poll(interrupt);
     const std::int64_t merges = std::int64_t(at.size() - 1) / 2;
     auto one = [&](std::int64_t i, const Team<T>& workers, T* memory) {
-      const std::int64_t first = at[std::size_t(2 * i)], middle = at[std::size_t(2 * i + 1)], last = at[std::size_t(2 * i + 2)];
+      const std::int64_t first = at[std::size_t(2 * i)], middle = at[std::size_t(2 * i + 1)],
+                         last = at[std::size_t(2 * i + 2)];
       for (std::int64_t j = middle; j < last; ++j) order[std::size_t(j)] += middle - first;
       merge(Merge<T>{last - first, middle - first, d + first, order.data() + first, q + first * ld + first, ld,
-                     torn[std::size_t(middle)], memory}, workers);
+                     torn[std::size_t(middle)], memory},
+            workers);
     };
     if (team.size() > 1 && merges >= 2 * team.size()) {
       std::int64_t most = 0;
@@ -100,9 +102,8 @@ bool divide_conquer(T* d, T* e, std::int64_t n, T* q, std::int64_t ld, const Tea
         most = std::max(most, round_up(merge_workspace<T>(at[std::size_t(2 * i + 2)] - at[std::size_t(2 * i)]), 16));
       Buffer<T> memory(merges * most);
       const double share = double(n) / double(merges);
-      team.each(merges, 0.03 * share * share * double(n), [&](std::int64_t i, Packs<T>& packs) {
-        one(i, Team<T>(packs), memory.get() + i * most);
-      });
+      team.each(merges, 0.03 * share * share * double(n),
+                [&](std::int64_t i, Packs<T>& packs) { one(i, Team<T>(packs), memory.get() + i * most); });
     } else {
       for (std::int64_t i = 0; i < merges; ++i) one(i, team, workspace.get());
     }

@@ -14,8 +14,8 @@ struct Source {
   bool lower;
 };
 
-// Fills `to` (lower triangle, whole diagonal tiles, zeros from n on) with the matrix times 2^-k and returns k, chosen so that
-// squares neither overflow nor underflow. Throws std::domain_error for NaN or infinity.
+// Fills `to` (lower triangle, whole diagonal tiles, zeros from n on) with the matrix times 2^-k and returns k, chosen so
+// that squares neither overflow nor underflow. Throws std::domain_error for NaN or infinity.
 template <class T>
 int load_scaled(Source<T> source, Shape<T> shape, T* to);
 

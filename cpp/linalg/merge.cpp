@@ -104,9 +104,10 @@ class Merger {
     // twice the bound, so that no padding pole ever meets a root
     for (std::int64_t j = k(); j < width; ++j) pole[j] = pole[k() - 1] + 2 * total + std::abs(pole[k() - 1]) + T(1);
     const Secular<T> equation{pole, weight, k(), width, total * (1 + 4 * std::numeric_limits<T>::epsilon())};
-    team.split(k(), 1, 3.0 * double(k()) * double(k()) + 300.0 * double(k()), [&](std::int64_t a, std::int64_t b, Packs<T>&) {
-      for (std::int64_t i = a; i < b; ++i) root[i] = secular_root(equation, i, distance + i * stride);
-    });
+    team.split(k(), 1, 3.0 * double(k()) * double(k()) + 300.0 * double(k()),
+               [&](std::int64_t a, std::int64_t b, Packs<T>&) {
+                 for (std::int64_t i = a; i < b; ++i) root[i] = secular_root(equation, i, distance + i * stride);
+               });
   }
 
   // The z for which the computed roots are exact: z_j^2 = prod_i (root_i - d_j) / prod_{i != j} (d_i - d_j).
@@ -164,10 +165,11 @@ class Merger {
     if (depth == 0)
       for (std::int64_t j = 0; j < k(); ++j) std::fill_n(column(j) + first, rows, T(0));
     else
-      team.split(k(), 8, 0.05 * double(rows) * double(depth) * double(k()), [&](std::int64_t a, std::int64_t b, Packs<T>& packs) {
-        product<T>(rows, b - a, depth, T(1), View<T>{half, 1, rows}, View<T>{distance + a * stride + skip, 1, stride},
-                   column(a) + first, m.ld, true, Part::all, packs);
-      });
+      team.split(
+          k(), 8, 0.05 * double(rows) * double(depth) * double(k()), [&](std::int64_t a, std::int64_t b, Packs<T>& packs) {
+            product<T>(rows, b - a, depth, T(1), View<T>{half, 1, rows}, View<T>{distance + a * stride + skip, 1, stride},
+                       column(a) + first, m.ld, true, Part::all, packs);
+          });
     for (std::int64_t j = 0; j < dropped_count; ++j) std::copy_n(rest + j * rows, rows, column(k() + j) + first);
   }
 
@@ -196,7 +198,7 @@ class Merger {
 template <class T>
 std::int64_t merge_workspace(std::int64_t n) {
   const std::int64_t padded = round_up(n, lanes<T>);
-  return 5 * (padded + lanes<T>) + padded * n + (n + 1) / 2 * n;
+  return 5 * (padded + lanes<T>)+padded * n + (n + 1) / 2 * n;
 }
 
 template <class T>

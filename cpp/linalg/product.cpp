@@ -64,7 +64,8 @@ void pack_b(View<T> b, std::int64_t k, std::int64_t n, T alpha, T* out) {
 
 // One register tile: c (rows x columns) += or = packed a (k deep) times packed b; only `height` x `width` of it exists.
 template <class T>
-void micro(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t height, std::int64_t width, bool set) {
+void micro(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t height, std::int64_t width,
+           bool set) {
   constexpr int M = Tile<T>::vectors, N = Tile<T>::columns, L = lanes<T>;
   Vec<T> sum[N][M] = {};
   for (std::int64_t p = 0; p < k; ++p, a += M * L, b += N) {
@@ -94,8 +95,7 @@ void micro(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::
 #pragma GCC unroll 8
     for (int i = 0; i < M; ++i) store(whole + (j * M + i) * L, sum[j][i]);
   for (std::int64_t j = 0; j < width; ++j)
-    for (std::int64_t i = 0; i < height; ++i)
-      c[j * ldc + i] = whole[j * M * L + i] + (set ? T(0) : c[j * ldc + i]);
+    for (std::int64_t i = 0; i < height; ++i) c[j * ldc + i] = whole[j * M * L + i] + (set ? T(0) : c[j * ldc + i]);
 }
 
 // As Eigen sees a View, if one of its strides is 1.
@@ -114,7 +114,8 @@ void small_product(T alpha, const A& a, const B& b, T* c, std::int64_t ldc, bool
 }
 
 template <class T>
-bool eigen_product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a, View<T> b, T* c, std::int64_t ldc, bool set) {
+bool eigen_product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a, View<T> b, T* c, std::int64_t ldc,
+                   bool set) {
   const bool plain_a = a.row == 1, plain_b = b.row == 1;
   if ((!plain_a && a.col != 1) || (!plain_b && b.col != 1)) return false;
   const Map<T> ma(a.data, plain_a ? m : k, plain_a ? k : m, Eigen::OuterStride<>(plain_a ? a.col : a.row));
@@ -131,8 +132,8 @@ constexpr std::int64_t small_area = vector_bytes == 8 ? INT64_MAX : 300 * 300;
 }  // namespace
 
 template <class T>
-void product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a, View<T> b, T* c, std::int64_t ldc,
-             bool set, Part part, Packs<T>& packs) {
+void product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a, View<T> b, T* c, std::int64_t ldc, bool set,
+             Part part, Packs<T>& packs) {
   if (m == 0 || n == 0) return;
   if (part == Part::all && m * n <= small_area && eigen_product(m, n, k, alpha, a, b, c, ldc, set)) return;
   packs.prepare();
@@ -149,8 +150,8 @@ void product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a,
         for (std::int64_t j = 0; j < nb; j += C)
           for (std::int64_t i = 0; i < mb; i += R) {
             if (part == Part::lower && i0 + i + R <= j0 + j) continue;
-            micro(kb, packs.a.get() + i * kb, packs.b.get() + j * kb, c + (j0 + j) * ldc + i0 + i, ldc,
-                 std::min(R, mb - i), std::min(C, nb - j), set && p0 == 0);
+            micro(kb, packs.a.get() + i * kb, packs.b.get() + j * kb, c + (j0 + j) * ldc + i0 + i, ldc, std::min(R, mb - i),
+                  std::min(C, nb - j), set && p0 == 0);
           }
       }
     }
@@ -159,7 +160,7 @@ void product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a,
 
 template void product(std::int64_t, std::int64_t, std::int64_t, double, View<double>, View<double>, double*, std::int64_t,
                       bool, Part, Packs<double>&);
-template void product(std::int64_t, std::int64_t, std::int64_t, float, View<float>, View<float>, float*, std::int64_t,
-                      bool, Part, Packs<float>&);
+template void product(std::int64_t, std::int64_t, std::int64_t, float, View<float>, View<float>, float*, std::int64_t, bool,
+                      Part, Packs<float>&);
 
 }  // namespace fastopt::linalg

@@ -36,7 +36,7 @@ enum class Part { all, lower };
 // (row >= column) are computed; entries above the diagonal inside such a tile are changed too.
 // `set` writes C = alpha A B instead, without reading C.
 template <class T>
-void product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a, View<T> b, T* c, std::int64_t ldc,
-             bool set, Part part, Packs<T>& packs);
+void product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a, View<T> b, T* c, std::int64_t ldc, bool set,
+             Part part, Packs<T>& packs);
 
 }  // namespace fastopt::linalg

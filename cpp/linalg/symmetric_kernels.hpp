@@ -17,7 +17,8 @@ inline constexpr int fused_columns = vector_bytes == 64 ? 4 : 2;
 
 // y[rows below] += A x and dot[g] += A_g . x for G columns starting at a, over rows [begin, end).
 template <int G, class T>
-inline void symv_below(const T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, const T* x, T* y, const T* xj, T* yj) {
+inline void symv_below(const T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, const T* x, T* y, const T* xj,
+                       T* yj) {
   Vec<T> scale[G], dot[G] = {};
 #pragma GCC unroll 8
   for (int g = 0; g < G; ++g) scale[g] = splat(xj[g]);
@@ -47,15 +48,14 @@ inline void symv(const T* a, std::int64_t ld, std::int64_t begin, std::int64_t e
       store(y + r, yr);
     }
 #pragma GCC unroll 4
-    for (int g = 0; g < tile<T>; g += G)
-      symv_below<G>(a + (j + g) * ld, ld, j + tile<T>, rows, x, y, x + j + g, y + j + g);
+    for (int g = 0; g < tile<T>; g += G) symv_below<G>(a + (j + g) * ld, ld, j + tile<T>, rows, x, y, x + j + g, y + j + g);
   }
 }
 
 // A -= v w' + w v' and y += A x in one pass over G columns, rows [begin, end).
 template <int G, bool Dots, class T>
-inline void fused_columns_pass(T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, const T* v, const T* w, const T* x,
-                               T* y, std::int64_t j) {
+inline void fused_columns_pass(T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, const T* v, const T* w,
+                               const T* x, T* y, std::int64_t j) {
   Vec<T> vj[G], wj[G], xj[G], dot[G] = {};
 #pragma GCC unroll 8
   for (int g = 0; g < G; ++g) vj[g] = splat(v[j + g]), wj[g] = splat(w[j + g]), xj[g] = splat(x[j + g]);
@@ -77,8 +77,8 @@ inline void fused_columns_pass(T* a, std::int64_t ld, std::int64_t begin, std::i
 
 // The same for the columns [begin, end) of the stored triangle (multiples of tile).
 template <class T>
-inline void fused_update(T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, std::int64_t rows, const T* v, const T* w,
-                         const T* x, T* y) {
+inline void fused_update(T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, std::int64_t rows, const T* v,
+                         const T* w, const T* x, T* y) {
   constexpr int G = fused_columns;
   for (std::int64_t j = begin; j < end; j += tile<T>)
 #pragma GCC unroll 8
@@ -111,7 +111,8 @@ inline void dots(const T* u, std::int64_t ld, std::int64_t count, std::int64_t b
 
 // y -= U c for `count` (even) columns.
 template <class T>
-inline void subtract(const T* u, std::int64_t ld, std::int64_t count, std::int64_t begin, std::int64_t end, const T* c, T* y) {
+inline void subtract(const T* u, std::int64_t ld, std::int64_t count, std::int64_t begin, std::int64_t end, const T* c,
+                     T* y) {
   constexpr int G = 8;
   std::int64_t j = 0;
   for (; j + G <= count; j += G, u += G * ld) {

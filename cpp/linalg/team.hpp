@@ -35,9 +35,8 @@ class Team {
   void split(std::int64_t count, std::int64_t grain, double serial_ns, F&& f) const {
     const std::int64_t share = round_up(count / (size() == 1 ? 1 : 4 * size()) + 1, grain);
     const std::int64_t chunks = (count + share - 1) / share;
-    each(chunks, serial_ns, [&](std::int64_t chunk, Packs<T>& packs) {
-      f(chunk * share, std::min(count, (chunk + 1) * share), packs);
-    });
+    each(chunks, serial_ns,
+         [&](std::int64_t chunk, Packs<T>& packs) { f(chunk * share, std::min(count, (chunk + 1) * share), packs); });
   }
 
  private:

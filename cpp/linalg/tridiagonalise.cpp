@@ -151,11 +151,12 @@ struct Reduction {
       std::copy(u + 2 * j * ld + first, u + 2 * j * ld + shape.padded, swapped + (2 * j + 1) * ld + first);
       std::copy(u + (2 * j + 1) * ld + first, u + (2 * j + 1) * ld + shape.padded, swapped + 2 * j * ld + first);
     }
-    team.split(m, 16, 0.05 * double(m) * double(m) * double(2 * panel), [&](std::int64_t from, std::int64_t to, Packs<T>& packs) {
-      const std::int64_t k = first + from;
-      product<T>(m - from, to - from, 2 * panel, T(-1), View<T>{u + k, 1, ld}, View<T>{swapped + k, ld, 1}, column(k) + k, ld,
-                 false, Part::lower, packs);
-    });
+    team.split(m, 16, 0.05 * double(m) * double(m) * double(2 * panel),
+               [&](std::int64_t from, std::int64_t to, Packs<T>& packs) {
+                 const std::int64_t k = first + from;
+                 product<T>(m - from, to - from, 2 * panel, T(-1), View<T>{u + k, 1, ld}, View<T>{swapped + k, ld, 1},
+                            column(k) + k, ld, false, Part::lower, packs);
+               });
   }
 
   void run() const {

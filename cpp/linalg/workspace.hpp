@@ -21,7 +21,8 @@ inline void* allocate(std::size_t bytes) {
   const std::size_t align = alignment(bytes);
   void* p = ::operator new(bytes, std::align_val_t{align});
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  if (align == huge_page) madvise(p, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // advice: whether it was taken does not matter
+  if (align == huge_page)
+    madvise(p, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // advice: whether it was taken does not matter
 #endif
   return p;
 }
