@@ -70,7 +70,7 @@ void start(T* __restrict state, const T* __restrict g, std::int64_t n, const rul
 
 }  // namespace block
 
-// Unscaled, and clipped by value if `pass` says so: what the norm is taken of.
+// Loaded and unscaled: where the read pass and the step begin alike.
 template <class T>
 inline void raw_gradient(const Gradient& g, const Pass<T>& pass, std::int64_t begin, std::int64_t n, T* to) {
   load_gradient(g, begin, n, to);

@@ -39,7 +39,7 @@ class Running {
   Running& operator=(const Running&) = delete;
 };
 
-// What the pool has met so far, for `fastopt info` and the benchmarks.
+// What the pool has met so far, for benchmarks and tests.
 struct Statistics {
   std::int64_t parallel = 0;    // regions run with workers
   std::int64_t serial = 0;      // regions run by their caller alone
