@@ -1,4 +1,4 @@
-"""Dense symmetric eigenproblems, with the semantics of ``numpy.linalg``."""
+"""Eigenvalues and eigenvectors of dense symmetric matrices, with the semantics of ``numpy.linalg``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastopt._dispatch import core
-
-__all__ = ["EighResult", "eigh", "eigvalsh"]
+from fastopt.linalg._matrices import is_lower, matrices
 
 Array = NDArray[Any]
 
@@ -19,27 +18,6 @@ class EighResult(NamedTuple):
 
     eigenvalues: Array
     eigenvectors: Array
-
-
-def _matrices(a: ArrayLike) -> Array:
-    """`a` as float32 or float64 matrices that the engine can read where they lie."""
-    array = np.asarray(a)
-    if array.ndim < 2 or array.shape[-1] != array.shape[-2]:
-        raise np.linalg.LinAlgError(f"a: expected square matrices (..., n, n), got shape {array.shape}")
-    kind = array.dtype.kind
-    if kind in "biu":
-        return array.astype(np.float64)
-    if kind != "f" or array.dtype.itemsize not in (4, 8):
-        raise TypeError(f"a: expected float64, float32 or integers, got {array.dtype}")
-    if array.flags.aligned and array.dtype.isnative:
-        return array
-    return array.astype(array.dtype.newbyteorder("="))
-
-
-def _is_lower(uplo: str) -> bool:
-    if not isinstance(uplo, str) or uplo.upper() not in ("L", "U"):
-        raise ValueError(f"UPLO: expected 'L' or 'U', got {uplo!r}")
-    return uplo.upper() == "L"
 
 
 def eigh(a: ArrayLike, UPLO: str = "L") -> EighResult:
@@ -93,11 +71,11 @@ def eigh(a: ArrayLike, UPLO: str = "L") -> EighResult:
     array([[2., 1.],
            [1., 2.]])
     """
-    lower = _is_lower(UPLO)
-    matrices = _matrices(a)
-    w = np.empty(matrices.shape[:-1], matrices.dtype)
-    rows = np.empty(matrices.shape, matrices.dtype)
-    core.eigh(matrices, lower, w, rows)
+    lower = is_lower(UPLO)
+    stack = matrices(a)
+    w = np.empty(stack.shape[:-1], stack.dtype)
+    rows = np.empty(stack.shape, stack.dtype)
+    core.eigh(stack, lower, w, rows)
     return EighResult(w, rows.swapaxes(-1, -2))
 
 
@@ -132,8 +110,8 @@ def eigvalsh(a: ArrayLike, UPLO: str = "L") -> Array:
     >>> eigvalsh(np.array([[2.0, 1.0], [1.0, 2.0]])).round(12)
     array([1., 3.])
     """
-    lower = _is_lower(UPLO)
-    matrices = _matrices(a)
-    w = np.empty(matrices.shape[:-1], matrices.dtype)
-    core.eigh(matrices, lower, w, None)
+    lower = is_lower(UPLO)
+    stack = matrices(a)
+    w = np.empty(stack.shape[:-1], stack.dtype)
+    core.eigh(stack, lower, w, None)
     return w

@@ -1,0 +1,31 @@
+"""The checks that every function of dense matrices makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+
+def matrices(a: ArrayLike) -> Array:
+    """`a` as float32 or float64 matrices that the engine can read where they lie."""
+    array = np.asarray(a)
+    if array.ndim < 2 or array.shape[-1] != array.shape[-2]:
+        raise np.linalg.LinAlgError(f"a: expected square matrices (..., n, n), got shape {array.shape}")
+    kind = array.dtype.kind
+    if kind in "biu":
+        return array.astype(np.float64)
+    if kind != "f" or array.dtype.itemsize not in (4, 8):
+        raise TypeError(f"a: expected float64, float32 or integers, got {array.dtype}")
+    if array.flags.aligned and array.dtype.isnative:
+        return array
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def is_lower(uplo: str) -> bool:
+    if not isinstance(uplo, str) or uplo.upper() not in ("L", "U"):
+        raise ValueError(f"UPLO: expected 'L' or 'U', got {uplo!r}")
+    return uplo.upper() == "L"
