@@ -1,0 +1,27 @@
+"""What kind of point is this? Gradient checks, Hessians, critical points, escape from saddles, spectra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+
+#: Imported at first use: name -> module of this package.
+_LAZY: dict[str, str] = {}
+
+__all__ = sorted(_LAZY)
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _LAZY:
+        raise AttributeError(f"module 'fastopt.curvature' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"fastopt.curvature.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
