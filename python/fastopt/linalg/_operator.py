@@ -1,4 +1,4 @@
-"""What may stand for a symmetric matrix: an array, a function, an object with ``matvec``; one rule for all."""
+"""What may stand for a symmetric matrix: an array, a function, an object with ``matvec``.."""
 
 from __future__ import annotations
 
