@@ -18,11 +18,12 @@ from fastopt import optim
 from fastopt._threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from fastopt import checkpoint, linalg, schedules
+    from fastopt import checkpoint, linalg, methods, schedules
     from fastopt._batches import Batches, batches
     from fastopt._ewma import EWMA, ewma
     from fastopt._flatten import flatten
     from fastopt.linalg import eigh, eigvalsh
+    from fastopt.methods import minimize
     from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
     from fastopt.optimizer import Optimizer
 
@@ -40,6 +41,8 @@ _LAZY = {
     "ewma": "_ewma",
     "flatten": "_flatten",
     "linalg": "linalg",
+    "methods": "methods",
+    "minimize": "methods",
     "schedules": "schedules",
     **dict.fromkeys(optim.__all__, "optim"),
 }
@@ -82,6 +85,8 @@ __all__ = [
     "flatten",
     "get_num_threads",
     "linalg",
+    "methods",
+    "minimize",
     "optimizers",
     "schedules",
     "set_num_threads",

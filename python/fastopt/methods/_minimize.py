@@ -1,0 +1,123 @@
+"""`fastopt.minimize`: checks its arguments, runs a method, and returns what it found."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from fastopt._checks import integer, real
+from fastopt.methods._problem import Limits, Problem
+from fastopt.methods._registry import Method, find
+from fastopt.methods._result import Result, Stop
+
+__all__ = ["minimize"]
+
+
+def minimize(
+    f: Callable[..., Any],
+    grad: Callable[..., Any] | bool,
+    x: Any,
+    method: str = "l-bfgs",
+    *,
+    hess: Callable[..., Any] | None = None,
+    hvp: Callable[..., Any] | None = None,
+    tol: float | None = None,
+    gtol: float | None = None,
+    ftol: float | None = None,
+    xtol: float | None = None,
+    maxiter: int | None = None,
+    maxfev: int | None = None,
+    callback: Callable[..., Any] | None = None,
+    **options: Any,
+) -> Result:
+    r"""Minimise a function of one array, or of a collection of arrays, from a starting point.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(x) -> float``, x in the structure of the argument `x`.
+    grad : callable or True
+        ``grad(x)``: the gradient in the structure of x. True: f returns the pair (value, gradient).
+    x : ndarray, list, tuple or dict of ndarray
+        Where to start, float32 or float64; it is not changed. The functions get copies.
+    method : str, default "l-bfgs"
+        A name in ``fastopt.methods.names()``: ``"l-bfgs"``, ``"cg"``, those with curvature, or any optimizer
+        class in lower case, such as ``"adam"``, as a full-batch method.
+    hess : callable, optional
+        ``hess(x)``: the Hessian, of shape (n, n) over all elements of x in order. For methods that use it.
+    hvp : callable, optional
+        ``hvp(x, v)``: the product of the Hessian at x with v, which has the structure of x.
+    tol : float, optional
+        Short for `gtol`.
+    gtol : float, default 1e-5
+        Converged when :math:`\max_i |g_i| \le` gtol.
+    ftol : float
+        Converged when :math:`0 \le f_k - f_{k+1} \le` ftol :math:`\max(|f_k|, |f_{k+1}|, 1)`. Default 2.2e-9
+        for ``"l-bfgs"`` as in SciPy's L-BFGS-B, else 0, which turns the test off.
+    xtol : float, default 0
+        Converged when :math:`\|x_{k+1} - x_k\| \le` xtol (xtol + :math:`\|x_{k+1}\|`).
+    maxiter : int, optional
+        Iterations at most: by default 200 n, for ``"l-bfgs"`` 15000, for first-order rules 10000.
+    maxfev : int, optional
+        Evaluations of f at most, the one at the start included; never exceeded.
+    callback : callable, optional
+        Called after every iteration: ``callback(intermediate_result=...)`` with `x` and `fun` if its parameter
+        has this name, else ``callback(x)``. It may raise StopIteration.
+    **options
+        The method's own: see ``fastopt.methods.cg`` and so on.
+
+    Returns
+    -------
+    Result
+        With `x`, `fun`, `jac`, `nit`, `nfev`, `njev`, `nhev`, `status`, `success`, `message`; it can be
+        printed. If the run did not succeed, `x` is the best point that was met.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument that cannot be used, named, before the first evaluation; for a function that returns
+        something else than it should. What the user's functions raise passes through.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> A = np.diag([1.0, 10.0, 100.0])
+    >>> result = fastopt.minimize(lambda x: 0.5 * x @ A @ x, lambda x: A @ x, np.ones(3),
+    ...                            "sgd", lr=0.018)
+    >>> result.success, bool(np.abs(result.jac).max() <= 1e-5)
+    (True, True)
+    """
+    if tol is not None and gtol is not None:
+        raise TypeError("tol: expected only one of tol and gtol, which mean the same")
+    chosen = find(method)
+    limits = read_limits(chosen, tol if gtol is None else gtol, ftol, xtol, maxiter, maxfev)
+    problem = Problem(f, grad, x, limits, hess=hess, hvp=hvp, callback=callback)
+    return run(chosen, problem, options)
+
+
+def read_limits(method: Method, gtol: Any, ftol: Any, xtol: Any, maxiter: Any, maxfev: Any) -> Limits:
+    """The limits of a run, each checked, each None replaced by the method's default."""
+    return Limits(
+        method.gtol if gtol is None else real("gtol", gtol, minimum=0.0),
+        method.ftol if ftol is None else real("ftol", ftol, minimum=0.0),
+        0.0 if xtol is None else real("xtol", xtol, minimum=0.0),
+        method.maxiter if maxiter is None else integer("maxiter", maxiter, minimum=0),
+        None if maxfev is None else integer("maxfev", maxfev, minimum=1),
+    )
+
+
+def run(method: Method, problem: Problem, options: dict[str, Any]) -> Result:
+    """The result of a method on a problem; options it does not have are refused before it begins."""
+    function = method.load()
+    parameters = inspect.signature(function).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for key in options:
+            if key not in list(parameters)[1:]:
+                known = ", ".join(list(parameters)[1:]) or "none"
+                raise TypeError(f"{key}: no such option of method {method.name!r}; it has {known}")
+    try:
+        function(problem, **options)
+    except Stop as stop:
+        return problem.result(stop)
+    raise AssertionError(f"{method.name} returned without a reason")

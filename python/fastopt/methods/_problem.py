@@ -1,0 +1,267 @@
+"""What a method minimises: the user's functions on flat vectors, counted, with everything that can end a run.
+
+A method is a function of a `Problem` and its own options. It evaluates through the problem, reports every
+finished iteration to `iterate`, and is ended by `Stop`, its own or one of the problem's. It works in flat float64
+vectors whatever the structure and precision of the user's `x`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt._checks import shown
+from fastopt._functions import Objective, VectorFunction
+from fastopt._layout import Layout
+from fastopt.methods._callback import read_callback
+from fastopt.methods._result import Result, Stop
+
+__all__ = ["Limits", "Point", "Problem"]
+
+Array = NDArray[Any]
+
+
+class Limits(NamedTuple):
+    """When to stop, as `fastopt.minimize` documents it; a tolerance of 0 asks for the impossible: never."""
+
+    gtol: float
+    ftol: float
+    xtol: float
+    maxiter: int | None  # None: 200 n
+    maxfev: int | None
+
+
+class Point(NamedTuple):
+    """A point with what is known there. Its arrays are never written to again."""
+
+    x: Array
+    fun: float
+    jac: Array
+
+
+class Problem:
+    """f, its derivatives, the start and the limits of one run.
+
+    Attributes
+    ----------
+    n : int
+        The number of variables.
+    start : ndarray of shape (n,), float64
+        Where to begin: a copy of the user's `x`.
+    limits : Limits
+    nit, nfev, njev, nhev : int
+        Counts so far. A method that evaluates anything around the problem adds it here.
+    best : Point or None
+        The lowest f of all points with a finite f and a finite gradient that were recorded.
+    current : Point or None
+        What `iterate` was told last: the result if the run succeeds.
+    extra : dict
+        What a method wants to say besides: more items of the result.
+    """
+
+    def __init__(
+        self,
+        f: Any,
+        grad: Any,
+        x: Any,
+        limits: Limits,
+        *,
+        hess: Any = None,
+        hvp: Any = None,
+        callback: Any = None,
+    ) -> None:
+        self.layout, flat = Layout.of(x)
+        self.n = self.layout.size
+        self.start: Array = flat.astype(np.float64, copy=False)
+        if not np.isfinite(self.start).all():
+            at = int(np.flatnonzero(~np.isfinite(self.start))[0])
+            raise ValueError(
+                f"x: expected finite numbers, got {self.layout.where(at)} = {float(self.start[at])}"
+            )
+        if limits.maxiter is None:
+            limits = limits._replace(maxiter=200 * self.n)
+        self.limits = limits
+        self.maxiter: int = limits.maxiter or 0
+        self.exact = all(dtype == np.float64 for dtype in self.layout.dtypes)
+        self.joint = grad is True
+        self._given: tuple[Array, Any] | None = None  # the gradient that came with f, and where
+        if not callable(f):
+            raise TypeError(f"f: expected a function of x, got {shown(f)}")
+        if not self.joint and not callable(grad):
+            raise TypeError(f"grad: expected a function of x, or True if f returns both, got {shown(grad)}")
+        self._f = Objective(self._split(f) if self.joint else f, self.layout, "f")
+        self._grad = VectorFunction(self._came if self.joint else grad, self.layout, "grad")
+        self._hess = _function(hess, "hess")
+        self._hvp = _function(hvp, "hvp")
+        self._callback = read_callback(callback)
+        self.nit = self.nfev = self.njev = self.nhev = 0
+        self.best: Point | None = None
+        self.current: Point | None = None
+        self.extra: dict[str, Any] = {}
+
+    # --- evaluation ---
+
+    def representable(self, x: Array) -> Array:
+        """`x` rounded to what the user's arrays hold, so that what is kept is what f was evaluated at."""
+        if self.exact:
+            return x
+        rounded = x.copy()
+        for part, dtype in zip(self.layout.slices().values(), self.layout.dtypes, strict=True):
+            rounded[part] = x[part].astype(dtype)
+        return rounded
+
+    def fun(self, x: Array) -> float:
+        """f at a flat vector; may be NaN or infinite. Stops the run instead if `maxfev` is used up."""
+        if self.nfev == self.limits.maxfev:
+            raise Stop("maxfev")
+        self.nfev += 1
+        if self.joint:
+            self.njev += 1
+            self._given = (x.copy(), None)
+        return self._f(x)
+
+    def grad(self, x: Array) -> Array:
+        """The gradient at a flat vector: a fresh float64 vector, maybe with NaN or infinities.
+
+        Free where f was evaluated last, if f returns both.
+        """
+        if not self.joint:
+            self.njev += 1
+        elif self._given is None or not np.array_equal(self._given[0], x):
+            self.fun(x)
+        return self._grad(x).astype(np.float64, copy=False)
+
+    def both(self, x: Array) -> tuple[float, Array]:
+        """f and its gradient at a flat vector, recorded."""
+        fun = self.fun(x)
+        jac = self.grad(x)
+        self.record(x, fun, jac)
+        return fun, jac
+
+    @property
+    def has_hess(self) -> bool:
+        return self._hess is not None
+
+    @property
+    def has_hvp(self) -> bool:
+        return self._hvp is not None
+
+    def hess(self, x: Array) -> Array:
+        """The user's Hessian at a flat vector: float64 of shape (n, n), a copy."""
+        assert self._hess is not None
+        self.nhev += 1
+        h = np.array(self._hess(self.layout.structured(x)), dtype=np.float64)
+        if h.shape != (self.n, self.n):
+            raise ValueError(f"hess: expected shape ({self.n}, {self.n}), got {h.shape}")
+        return h
+
+    def hvp(self, x: Array, v: Array) -> Array:
+        """The user's product of the Hessian at `x` with `v`, both flat: a fresh float64 vector."""
+        assert self._hvp is not None
+        self.nhev += 1
+        came = self._hvp(self.layout.structured(x), self.layout.structured(v))
+        return self.layout.read(came, "hvp").astype(np.float64, copy=False)
+
+    def _split(self, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def value(x: Any) -> Any:
+            came = f(x)
+            if not isinstance(came, tuple) or len(came) != 2:
+                raise TypeError(f"f: expected (value, gradient), as grad=True says, got {shown(came)}")
+            assert self._given is not None
+            self._given = (self._given[0], came[1])
+            return came[0]
+
+        return value
+
+    def _came(self, x: Any) -> Any:
+        assert self._given is not None
+        return self._given[1]
+
+    # --- progress ---
+
+    def record(self, x: Array, fun: float, jac: Array) -> None:
+        """A point that was evaluated, kept if it is the best so far: neither array may be written again."""
+        if (self.best is None or fun < self.best.fun) and math.isfinite(fun) and np.isfinite(jac).all():
+            self.best = Point(x, fun, jac)
+
+    def begin(self) -> tuple[Array, float, Array]:
+        """Start, f and gradient there; stops the run if they are not finite or the gradient is small already."""
+        x = self.start
+        fun, jac = self.both(x)
+        self.current = Point(x, fun, jac)
+        if not math.isfinite(fun):
+            raise Stop("nan", f"f is {fun} at the start.")
+        if not np.isfinite(jac).all():
+            at = int(np.flatnonzero(~np.isfinite(jac))[0])
+            where = self.layout.where(at).replace(self.layout.name, "grad", 1)
+            raise Stop("nan", f"{where} is {float(jac[at])} at the start.")
+        if float(np.abs(jac).max()) <= self.limits.gtol:
+            raise Stop("gtol")
+        if self.maxiter == 0:
+            raise Stop("maxiter")
+        return x, fun, jac
+
+    def iterate(self, x: Array, fun: float, jac: Array) -> None:
+        """An iteration ended at x: the callback is called, and the run stops if it is time to.
+
+        None of the arrays may be written again. Methods that know the numbers of the tests already call
+        `advance` instead.
+        """
+        before = self.current
+        self.record(x, fun, jac)
+        self.current = Point(x, fun, jac)
+        step = math.inf
+        if self.limits.xtol and before is not None:
+            step = float(np.linalg.norm(x - before.x) / (self.limits.xtol + np.linalg.norm(x)))
+        before_fun = math.inf if before is None else before.fun
+        self.advance(before_fun, fun, float(np.abs(jac).max()), step, lambda: x)
+
+    def advance(self, before: float, fun: float, largest: float, step: float, x: Callable[[], Array]) -> None:
+        """Count an iteration and stop if it is time to.
+
+        `before` and `fun` are f before and after it, `largest` is max|g|, `step` is |dx| / (xtol + |x|), and
+        `x` gives the point to a callback.
+        """
+        self.nit += 1
+        if self._callback is not None:
+            self._call_back(x(), fun)
+        if largest <= self.limits.gtol:
+            raise Stop("gtol")
+        ftol = self.limits.ftol
+        if ftol and 0.0 <= before - fun <= ftol * max(abs(before), abs(fun), 1.0):
+            raise Stop("ftol")
+        if step <= self.limits.xtol:
+            raise Stop("xtol")
+        if self.nit >= self.maxiter:
+            raise Stop("maxiter")
+
+    def _call_back(self, x: Array, fun: float) -> None:
+        assert self._callback is not None
+        try:
+            self._callback(Result(x=self.layout.structured(x), fun=fun))
+        except StopIteration:
+            raise Stop("callback") from None
+
+    def result(self, stop: Stop) -> Result:
+        """How the run ended: at the current point if it succeeded, else at the best one."""
+        point = self.current if stop.success else self.best or self.current
+        found: dict[str, Any] = {"x": self.layout.structured(self.start), "fun": math.nan, "jac": None}
+        if point is not None:
+            found = {
+                "x": self.layout.structured(point.x),
+                "fun": point.fun,
+                "jac": self.layout.structured(point.jac),
+            }
+        counts = {"nit": self.nit, "nfev": self.nfev, "njev": self.njev, "nhev": self.nhev}
+        ending = {"status": stop.status, "success": stop.success, "message": stop.message}
+        return Result(**ending, **found, **counts, **self.extra)
+
+
+def _function(function: Any, name: str) -> Callable[..., Any] | None:
+    if function is not None and not callable(function):
+        raise TypeError(f"{name}: expected a function or None, got {shown(function)}")
+    return function  # type: ignore[no-any-return]
