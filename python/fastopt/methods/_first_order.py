@@ -1,4 +1,4 @@
-"""Every rule of the engine as a full-batch method: the optimizer classes, stepped by gradients of all of f."""
+"""Every rule of the engine as a full-batch method: the optimizer classes, stepped by the gradient of f."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ def minimize(
     maxfev : int, optional
         Evaluations of f at most, the one at the start included; never exceeded.
     callback : callable, optional
-        Called after every iteration: ``callback(intermediate_result=...)`` with `x` and `fun` if its parameter
-        has this name, else ``callback(x)``. It may raise StopIteration.
+        Called after every iteration: ``callback(intermediate_result=...)`` with `x` and `fun` if its
+        parameter has this name, else ``callback(x)``. It may raise StopIteration.
     **options
         The method's own: see ``fastopt.methods.cg`` and so on.
 

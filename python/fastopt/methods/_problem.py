@@ -1,8 +1,8 @@
 """What a method minimises: the user's functions on flat vectors, counted, with everything that can end a run.
 
 A method is a function of a `Problem` and its own options. It evaluates through the problem, reports every
-finished iteration to `iterate`, and is ended by `Stop`, its own or one of the problem's. It works in flat float64
-vectors whatever the structure and precision of the user's `x`.
+finished iteration to `iterate`, and is ended by `Stop`, its own or one of the problem's. It works in flat
+float64 vectors whatever the structure and precision of the user's `x`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Problem:
         """`x` rounded to what the user's arrays hold, so that what is kept is what f was evaluated at."""
         if self.exact:
             return x
-        rounded = x.copy()
+        rounded: Array = x.copy()
         for part, dtype in zip(self.layout.slices().values(), self.layout.dtypes, strict=True):
             rounded[part] = x[part].astype(dtype)
         return rounded
@@ -189,7 +189,7 @@ class Problem:
             self.best = Point(x, fun, jac)
 
     def begin(self) -> tuple[Array, float, Array]:
-        """Start, f and gradient there; stops the run if they are not finite or the gradient is small already."""
+        """Start, f and gradient there; stops if they are not finite or the gradient is small already."""
         x = self.start
         fun, jac = self.both(x)
         self.current = Point(x, fun, jac)

@@ -43,7 +43,7 @@ _STATUS = {
 
 
 class Stop(Exception):
-    """Ends a method, from wherever it is: `reason` is a key of `MESSAGES`, `detail` is added to the message."""
+    """Ends a method from inside: `reason` is a key of `MESSAGES`, `detail` is added to the message."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         self.reason = reason

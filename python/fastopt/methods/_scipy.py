@@ -18,8 +18,8 @@ __all__ = ["SciPyMethod"]
 class SciPyMethod:
     """A method that `scipy.optimize.minimize` takes as its `method`, with `options` as keywords.
 
-    The options are those of `fastopt.minimize` (gtol, ftol, xtol, maxiter, maxfev) and the method's own. `jac`
-    must be a function or True. The result is a `scipy.optimize.OptimizeResult`.
+    The options are those of `fastopt.minimize` (gtol, ftol, xtol, maxiter, maxfev) and the method's own.
+    `jac` must be a function or True. The result is a `scipy.optimize.OptimizeResult`.
 
     Raises
     ------
