@@ -16,7 +16,7 @@ from fastopt.mlp.outputs import OUTPUTS
 H = 6e-6
 TOLERANCE = 1e-7
 
-SIZES = [5, 7, 6, 3]
+SIZES = [5, 6, 6, 3]
 ROWS = 9
 
 
@@ -27,7 +27,7 @@ def targets(output: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def model_and_batch(
-    output: str, activation: str, batch_norm: bool, dropout: float
+    output: str, activation: str, batch_norm: bool, dropout: float, residual: bool = False
 ) -> tuple[MLP, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(3)
     model = MLP(
@@ -37,6 +37,7 @@ def model_and_batch(
         activation=activation,
         batch_norm=batch_norm,
         dropout=dropout,
+        residual=residual,
         init="scaled",
         dtype=np.float64,
     )
@@ -52,13 +53,13 @@ def training_loss(model: MLP, x: np.ndarray, t: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    ("output", "activation", "batch_norm", "dropout"),
-    list(itertools.product(OUTPUTS, ACTIVATIONS, (False, True), (0.0, 0.4))),
+    ("output", "activation", "batch_norm", "dropout", "residual"),
+    list(itertools.product(OUTPUTS, ACTIVATIONS, (False, True), (0.0, 0.4), (False, True))),
 )
 def test_gradients_are_the_central_differences(
-    output: str, activation: str, batch_norm: bool, dropout: float
+    output: str, activation: str, batch_norm: bool, dropout: float, residual: bool
 ) -> None:
-    model, x, t = model_and_batch(output, activation, batch_norm, dropout)
+    model, x, t = model_and_batch(output, activation, batch_norm, dropout, residual)
     loss, gradients = model.loss_and_gradients(x, t, np.random.default_rng(7))
     assert loss == training_loss(model, x, t)
     for name, parameter, gradient in zip(model.names, model.parameters, gradients, strict=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fastopt.mlp.datasets import Dataset, digits, load
 from fastopt.mlp.model import MLP
+from fastopt.mlp.objective import Objective
 from fastopt.mlp.problem import Problem
 from fastopt.mlp.readers import DataError
 from fastopt.mlp.session import CheckpointError, Session, Watcher
@@ -19,6 +20,7 @@ __all__ = [
     "CheckpointError",
     "DataError",
     "Dataset",
+    "Objective",
     "Problem",
     "Session",
     "Settings",

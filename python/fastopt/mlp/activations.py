@@ -1,4 +1,4 @@
-"""Hidden-layer activations: the value, and the derivative written in terms of that value."""
+"""Hidden-layer activations: the value, and both derivatives written in terms of that value."""
 
 from __future__ import annotations
 
@@ -43,22 +43,39 @@ def _sigmoid_derivative(a: Array) -> Array:
     return derivative
 
 
+def _relu_second(a: Array) -> Array:
+    return np.zeros_like(a)  # the kink itself, a set of measure zero, counts as flat
+
+
+def _tanh_second(a: Array) -> Array:
+    second: Array = -2 * a * (1 - a * a)
+    return second
+
+
+def _sigmoid_second(a: Array) -> Array:
+    second: Array = a * (1 - a) * (1 - 2 * a)
+    return second
+
+
 @dataclass(frozen=True)
 class Activation:
-    """An element-wise function a = value(z) with its derivative da/dz as a function of a."""
+    """An element-wise function a = value(z) with da/dz and d2a/dz2 as functions of a."""
 
     name: str
     value: Callable[[Array], Array]
     derivative: Callable[[Array], Array]
+    second: Callable[[Array], Array]
     init: str
     """The initialisation that keeps the variance of signals through this function."""
+    curved: bool = True
+    """Whether there is a second derivative to speak of."""
 
 
 ACTIVATIONS: dict[str, Activation] = {
     a.name: a
     for a in (
-        Activation("relu", _relu, _relu_derivative, init="he"),
-        Activation("tanh", np.tanh, _tanh_derivative, init="xavier"),
-        Activation("sigmoid", sigmoid, _sigmoid_derivative, init="xavier"),
+        Activation("relu", _relu, _relu_derivative, _relu_second, init="he", curved=False),
+        Activation("tanh", np.tanh, _tanh_derivative, _tanh_second, init="xavier"),
+        Activation("sigmoid", sigmoid, _sigmoid_derivative, _sigmoid_second, init="xavier"),
     )
 }

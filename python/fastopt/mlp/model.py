@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastopt.mlp import initialise
 from fastopt.mlp.activations import ACTIVATIONS
 from fastopt.mlp.batchnorm import BatchNorm
+from fastopt.mlp.blocks import Block
 from fastopt.mlp.layers import Activate, Dropout, Layer, Linear
 from fastopt.mlp.outputs import OUTPUTS
 
@@ -35,6 +36,8 @@ class MLP:
     batch_norm : bool, default False
     dropout : float in [0, 1), default 0.0
         Probability with which a hidden value is dropped while training.
+    residual : bool, default False
+        Add to the values of a hidden layer those it was computed from, wherever there are as many.
     init : str or None, default None
         A scheme of `fastopt.mlp.initialise`; None takes the one that suits the activation.
     init_options : mapping, optional
@@ -73,6 +76,7 @@ class MLP:
         output: str = "softmax",
         batch_norm: bool = False,
         dropout: float = 0.0,
+        residual: bool = False,
         init: str | None = None,
         init_options: Mapping[str, Any] | None = None,
         dtype: Any = np.float32,
@@ -88,43 +92,61 @@ class MLP:
         self.sizes = tuple(sizes)
         self.dtype = np.dtype(dtype)
         self.output = OUTPUTS[output]
+        self.activation, self.batch_norm, self.residual = activation, batch_norm, residual
         scheme = init or ACTIVATIONS[activation].init
-        self.blocks: list[list[Layer]] = []
+        self.blocks: list[Block] = []
         for i, (inputs, outputs) in enumerate(pairwise(sizes)):
             last = i == len(sizes) - 2
             weight = initialise.weights(scheme, rng, inputs, outputs, init_options).astype(self.dtype)
-            block: list[Layer] = [Linear(weight, bias=last or not batch_norm)]
+            layers: list[Layer] = [Linear(weight, bias=last or not batch_norm)]
             if not last:
-                block += [BatchNorm(outputs, self.dtype)] if batch_norm else []
-                block += [Activate(activation)]
-                block += [Dropout(dropout)] if dropout else []
-            self.blocks.append(block)
+                layers += [BatchNorm(outputs, self.dtype)] if batch_norm else []
+                layers += [Activate(activation)]
+                layers += [Dropout(dropout)] if dropout else []
+            self.blocks.append(Block(layers, residual=residual and not last and inputs == outputs))
         self._collect()
 
     def _collect(self) -> None:
-        self.layers = [layer for block in self.blocks for layer in block]
+        self.layers = [layer for block in self.blocks for layer in block.layers]
         self.parameters: list[Array] = []
         self.gradients: list[Array] = []
         self.names: list[str] = []
         self.statistics: dict[str, Array] = {}
         for i, block in enumerate(self.blocks, start=1):
-            for layer in block:
-                for name, value in layer.parameters.items():
-                    self.names.append(f"layer{i}.{name}")
-                    self.parameters.append(value)
-                    self.gradients.append(layer.gradients[name])
+            for name, layer in block.named():
+                self.names.append(f"layer{i}.{name}")
+                self.parameters.append(layer.parameters[name])
+                self.gradients.append(layer.gradients[name])
+            for layer in block.layers:
                 self.statistics.update({f"layer{i}.{name}": a for name, a in layer.statistics.items()})
+
+    def without_dropout(self, dtype: Any = np.float64) -> MLP:
+        """A copy of its own in another dtype, and without dropout: the function that is tested."""
+        copy = MLP(
+            self.sizes,
+            rng=np.random.default_rng(0),  # the weights drawn are overwritten
+            activation=self.activation,
+            output=self.output.name,
+            batch_norm=self.batch_norm,
+            residual=self.residual,
+            dtype=dtype,
+        )
+        for mine, its in zip(self.parameters, copy.parameters, strict=True):
+            its[...] = mine
+        for name, a in self.statistics.items():
+            copy.statistics[name][...] = a
+        return copy
 
     def forward(self, x: Array, *, training: bool = False, rng: np.random.Generator | None = None) -> Array:
         """The last layer's values z, (rows, outputs); `rng` draws the dropout masks while training."""
-        for layer in self.layers:
-            x = layer.forward(x, training, rng)
+        for block in self.blocks:
+            x = block.forward(x, training, rng)
         return x
 
     def backward(self, dz: Array) -> list[Array]:
         """Gradients of the parameters from dz, that with respect to z; call after a training `forward`."""
-        for layer in reversed(self.layers):
-            dz = layer.backward(dz)
+        for block in reversed(self.blocks):
+            dz = block.backward(dz)
         return self.gradients
 
     def loss_and_gradients(

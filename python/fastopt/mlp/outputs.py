@@ -65,14 +65,44 @@ def _identity(z: Array) -> Array:
     return z
 
 
+# The derivative of each gradient along rz, of shape (rows, k, outputs): k directions at once.
+
+
+def _softmax_curvature(z: Array, t: Array, rz: Array) -> Array:
+    p = softmax(z)
+    product: Array = p[:, None] * (rz - np.einsum("rj,rkj->rk", p, rz)[:, :, None])
+    return product
+
+
+def _sigmoid_curvature(z: Array, t: Array, rz: Array) -> Array:
+    p = sigmoid(z)
+    product: Array = (p * (1 - p))[:, None] * rz
+    return product
+
+
+def _sigmoid_squared_curvature(z: Array, t: Array, rz: Array) -> Array:
+    p = sigmoid(z)
+    slope = p * (1 - p)
+    product: Array = (slope * (slope + (p - t) * (1 - 2 * p)))[:, None] * rz
+    return product
+
+
+def _squared_curvature(z: Array, t: Array, rz: Array) -> Array:
+    return rz
+
+
 @dataclass(frozen=True)
 class Output:
-    """An output by name: `predict(z)` gives probabilities or values, `losses(z, t)` losses and gradient."""
+    """An output by name: `predict(z)` gives probabilities or values, `losses(z, t)` losses and gradient.
+
+    `curvature(z, t, rz)` multiplies the Hessian of each row's loss with rz, of shape (rows, k, outputs).
+    """
 
     name: str
     title: str
     predict: Callable[[Array], Array]
     losses: Callable[[Array, Array], tuple[Array, Array]]
+    curvature: Callable[[Array, Array, Array], Array]
     single_column: bool
     """Whether two classes need only one output."""
     tasks: tuple[str, ...]
@@ -81,9 +111,41 @@ class Output:
 OUTPUTS: dict[str, Output] = {
     o.name: o
     for o in (
-        Output("softmax", "softmax + cross-entropy", softmax, softmax_cross_entropy, False, ("classes",)),
-        Output("sigmoid", "sigmoid + cross-entropy", sigmoid, sigmoid_cross_entropy, True, ("classes",)),
-        Output("sigmoid-mse", "sigmoid + squared error", sigmoid, sigmoid_squared, True, ("classes",)),
-        Output("linear", "linear + squared error", _identity, squared, False, ("regression", "classes")),
+        Output(
+            "softmax",
+            "softmax + cross-entropy",
+            softmax,
+            softmax_cross_entropy,
+            _softmax_curvature,
+            single_column=False,
+            tasks=("classes",),
+        ),
+        Output(
+            "sigmoid",
+            "sigmoid + cross-entropy",
+            sigmoid,
+            sigmoid_cross_entropy,
+            _sigmoid_curvature,
+            single_column=True,
+            tasks=("classes",),
+        ),
+        Output(
+            "sigmoid-mse",
+            "sigmoid + squared error",
+            sigmoid,
+            sigmoid_squared,
+            _sigmoid_squared_curvature,
+            single_column=True,
+            tasks=("classes",),
+        ),
+        Output(
+            "linear",
+            "linear + squared error",
+            _identity,
+            squared,
+            _squared_curvature,
+            single_column=False,
+            tasks=("regression", "classes"),
+        ),
     )
 }
