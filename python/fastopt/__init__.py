@@ -18,10 +18,11 @@ from fastopt import optim
 from fastopt._threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from fastopt import checkpoint, linalg, methods, schedules
+    from fastopt import checkpoint, curvature, linalg, methods, schedules
     from fastopt._batches import Batches, batches
     from fastopt._ewma import EWMA, ewma
     from fastopt._flatten import flatten
+    from fastopt.curvature import hessian, hvp
     from fastopt.linalg import eigh, eigvalsh
     from fastopt.methods import minimize
     from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
@@ -36,10 +37,13 @@ _LAZY = {
     "Optimizer": "optimizer",
     "batches": "_batches",
     "checkpoint": "checkpoint",
+    "curvature": "curvature",
     "eigh": "linalg",
     "eigvalsh": "linalg",
     "ewma": "_ewma",
     "flatten": "_flatten",
+    "hessian": "curvature",
+    "hvp": "curvature",
     "linalg": "linalg",
     "methods": "methods",
     "minimize": "methods",
@@ -79,11 +83,14 @@ __all__ = [
     "Optimizer",
     "batches",
     "checkpoint",
+    "curvature",
     "eigh",
     "eigvalsh",
     "ewma",
     "flatten",
     "get_num_threads",
+    "hessian",
+    "hvp",
     "linalg",
     "methods",
     "minimize",

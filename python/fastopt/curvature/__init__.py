@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    pass
+    from fastopt.curvature._hessian import Hessian, hessian
+    from fastopt.curvature._hvp import HessianVectorProduct, hvp
 
 #: Imported at first use: name -> module of this package.
-_LAZY: dict[str, str] = {}
+_LAZY: dict[str, str] = {
+    "Hessian": "_hessian",
+    "HessianVectorProduct": "_hvp",
+    "hessian": "_hessian",
+    "hvp": "_hvp",
+}
 
-__all__ = sorted(_LAZY)
+__all__ = [
+    "Hessian",
+    "HessianVectorProduct",
+    "hessian",
+    "hvp",
+]
 
 
 def __getattr__(name: str) -> Any:
