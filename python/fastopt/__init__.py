@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastopt._batches import Batches, batches
     from fastopt._ewma import EWMA, ewma
     from fastopt._flatten import flatten
-    from fastopt.curvature import hessian, hvp
+    from fastopt.curvature import critical_point, hessian, hvp
     from fastopt.linalg import eigh, eigvalsh
     from fastopt.methods import minimize
     from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
@@ -37,6 +37,7 @@ _LAZY = {
     "Optimizer": "optimizer",
     "batches": "_batches",
     "checkpoint": "checkpoint",
+    "critical_point": "curvature",
     "curvature": "curvature",
     "eigh": "linalg",
     "eigvalsh": "linalg",
@@ -83,6 +84,7 @@ __all__ = [
     "Optimizer",
     "batches",
     "checkpoint",
+    "critical_point",
     "curvature",
     "eigh",
     "eigvalsh",

@@ -5,20 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastopt.curvature._critical_point import critical_point
     from fastopt.curvature._hessian import Hessian, hessian
     from fastopt.curvature._hvp import HessianVectorProduct, hvp
+    from fastopt.curvature._point import CriticalPoint
 
 #: Imported at first use: name -> module of this package.
 _LAZY: dict[str, str] = {
+    "CriticalPoint": "_point",
     "Hessian": "_hessian",
     "HessianVectorProduct": "_hvp",
+    "critical_point": "_critical_point",
     "hessian": "_hessian",
     "hvp": "_hvp",
 }
 
 __all__ = [
+    "CriticalPoint",
     "Hessian",
     "HessianVectorProduct",
+    "critical_point",
     "hessian",
     "hvp",
 ]

@@ -1,0 +1,155 @@
+"""`critical_point`: what kind of point is this?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt._checks import real
+from fastopt.curvature._dense import Dense
+from fastopt.curvature._place import Place
+from fastopt.curvature._point import CriticalPoint
+from fastopt.curvature._source import matrix_at
+from fastopt.curvature._stationary import Stationarity, stationarity
+from fastopt.curvature._verdict import kind_of
+
+Array = NDArray[Any]
+
+__all__ = ["CriticalPoint", "critical_point"]
+
+
+def critical_point(
+    grad: Callable[..., Any] | None,
+    x: Any,
+    *,
+    hessian: Any = None,
+    hvp: Any = None,
+    f: Callable[..., Any] | None = None,
+    gtol: float | None = None,
+    error: float | None = None,
+) -> CriticalPoint:
+    r"""What kind of point is `x`: minimum, maximum, saddle? With error bars, and no guess where they overlap.
+
+    Near x the loss is :math:`L_0 + g^T v + \tfrac12 v^T H v`. Where g vanishes, the signs of H's eigenvalues
+    decide; each is known to within
+
+    .. math:: \tau = n \epsilon \|H\|_2 + 2 e
+
+    (Weyl; n is replaced by 4 if smaller, :math:`\epsilon` belongs to H's dtype, e is the error of H), so
+    eigenvalues within :math:`[-\tau, \tau]` count as unresolved and never as evidence.
+
+    Parameters
+    ----------
+    grad : callable or None
+        The gradient: takes x, or its like in new arrays, and returns the same structure. With None the point
+        is taken to be critical and the matrix alone is classified; `hessian` is then needed.
+    x : array, or list, tuple or dict of arrays, float32 or float64; or None
+        The point, n numbers in all. Not changed. None only without `grad`.
+    hessian : array_like of shape (n, n), or callable x -> array, optional
+        The Hessian in the flat order of x (its arrays one after the other, each in C order). A result of
+        :func:`fastopt.hessian` brings its error with it. Default: from `hvp`, else central differences of
+        `grad`.
+    hvp : callable or object with ``matvec``, optional
+        Exact Hessian-vector products, ``hvp(v)`` or ``hvp(x, v)`` in the structure of x.
+    f : callable, optional
+        The loss. Used to tell whether there is anything left to gain (see Notes) and by ``plot()``.
+    gtol : float, optional
+        Speak of a critical point if :math:`\|g\|_2 \le` `gtol`; infinity accepts any. Default: measured,
+        see Notes.
+    error : float, optional
+        The error of `hessian` in the 2-norm. Default: its attribute ``error`` if it has one, else 0.
+
+    Returns
+    -------
+    CriticalPoint
+        ``kind``, ``eigenvalues``, ``n_negative``, ``n_unresolved``, ``n_positive``, ``min_ratio``,
+        ``tolerance``, ``gradient_norm``, ``escape_direction``, ...; print it to read it.
+
+    Raises
+    ------
+    ValueError
+        If the gradient or the Hessian is not finite, the gradient differs from call to call, the Hessian is
+        not symmetric (by more than 1 % of its norm; less counts as its error), or shapes disagree.
+    TypeError
+        If something is not of a kind listed above. What the user's functions raise passes through.
+
+    Notes
+    -----
+    When is a gradient small? Without `gtol` the point is critical if (1) the gradient is round-off: no more
+    than four times what one rounding error of x changes it by; or (2) with `f`, no step can change f by more
+    than its noise in the quadratic model, :math:`\|g\|^2 / (2 \min|\lambda|)`; or (3) the Newton step
+    :math:`s = -H^{-1} g` is short (:math:`\|s\| \le 10^{-3} \max(1, \|x\|)`), arrives (the gradient at x + s
+    is at most a quarter of g) and H barely changes on the way (by less than half of the eigenvalue that
+    decides). Cost: up to 8 gradients beyond the Hessian's.
+
+    A dense analysis costs one `eigvalsh`, an escape direction one linear system more. Bounds, and why they
+    hold: ``docs/design/curvature.md``. The saddles of deep learning: Dauphin et al., NeurIPS 2014.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> def grad(w):                                     # of the loss (1 - w0 w1)^2
+    ...     return -2 * (1 - w[0] * w[1]) * w[::-1]
+    >>> point = fastopt.critical_point(grad, np.zeros(2))
+    >>> point.kind, point.eigenvalues.round(6)
+    ('saddle', array([-2.,  2.]))
+    >>> point.escape_direction.round(6)
+    array([0.707107, 0.707107])
+    >>> fastopt.critical_point(None, None, hessian=np.diag([1.0, 2.0, 3.0])).kind
+    'minimum'
+    """
+    if gtol is not None and gtol != math.inf:
+        gtol = real("gtol", gtol, minimum=0.0)
+    place = _place(f, grad, x)
+    if place is not None and place.grad is not None:
+        _ = place.g  # before the Hessian, which costs far more
+    matrix, error = matrix_at(place, hessian, hvp, error)
+    dense = Dense(matrix, error)
+    kind = kind_of(dense.counts, dense.tau, dense.norm, dense.eps)
+    still = stationarity(place, dense, kind, gtol)
+    return _point(place, dense, kind, still)
+
+
+def _place(f: Callable[..., Any] | None, grad: Callable[..., Any] | None, x: Any) -> Place | None:
+    if x is not None:
+        return Place(f, grad, x)
+    if f is not None or grad is not None:
+        raise TypeError(f"x: expected the point that {'f' if grad is None else 'grad'} belongs to, got None")
+    return None
+
+
+def _point(place: Place | None, dense: Dense, kind: str, still: Stationarity) -> CriticalPoint:
+    direction = None
+    if still.critical and kind in ("saddle", "maximum"):
+        direction = signed(dense.vector(0), None if still.norm is None or place is None else place.g)
+    return CriticalPoint(
+        kind if still.critical else "not critical",
+        dense.n,
+        dense.eigenvalues,
+        *dense.counts,
+        dense.counts.min_ratio,
+        dense.tau,
+        gradient_norm=still.norm,
+        gradient_noise=still.noise,
+        newton_decrement=None if still.newton is None else still.newton.decrement,
+        newton_step=None if still.newton is None else still.newton.length,
+        escape_direction=direction if direction is None or place is None else place.structured(direction),
+        curvature=None if direction is None else float(dense.eigenvalues[0]),
+        hessian=dense.matrix,
+        notes=still.notes,
+        _newton=still.newton,
+        _place=place,
+        _dense=dense,
+    )
+
+
+def signed(u: Array, g: Array | None) -> Array:
+    """u or -u: downhill if the gradient has a side, else with its largest entry positive."""
+    slope = 0.0 if g is None else float(u @ g)
+    if slope == 0.0:
+        slope = -float(u[np.abs(u).argmax()])
+    return -u if slope > 0 else u

@@ -1,0 +1,115 @@
+"""Is the gradient small enough to speak of a critical point? Measured against the curvature, never absolute.
+
+A gradient of 1e-3 is nothing where the curvature is 1e6 and everything where it is 1e-6, so no fixed
+threshold can be right. In order:
+
+1. `gtol` given: |g| <= gtol, the caller's decision.
+2. |g| at the level of its own round-off (4 times what one rounding of x changes): nothing is left to measure.
+3. With `f`: no step of any length can change f by more than |g|^2 / (2 min |lambda|) in the quadratic model;
+   if that is below the noise of f, nothing is left to gain.
+4. The Newton step s = -H^-1 g leads to the critical point of the model. x stands for that point if
+   (a) it is near: |s| <= 1e-3 max(1, |x|), counting flat directions as if their curvature were tau;
+   (b) it is there: the true gradient at x + s is at most a quarter of g (or round-off);
+   (c) H barely changes on the way: by less than half of what would change the verdict. The change along s is
+       2 |g(x + s) - (g + H s)| / |s|.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt.curvature._dense import Dense
+from fastopt.curvature._noise import checked
+from fastopt.curvature._place import Place
+
+Array = NDArray[Any]
+
+__all__ = ["Newton", "Stationarity", "stationarity"]
+
+#: The longest Newton step, relative to max(1, |x|), after which x still stands for the critical point.
+NEAR = 1e-3
+#: How many times its round-off a gradient may be and still be nothing but round-off.
+ROUND_OFF = 4.0
+
+
+class Newton(NamedTuple):
+    """The Newton step from x and what the gradient function says about it."""
+
+    length: float  #: |s|, over the resolved eigenvalues
+    flat_length: float  #: how far the step would be along unresolved directions, had they curvature tau
+    decrement: float  #: sqrt |g' H^-1 g|: half of its square is what the step changes f by
+    remaining: float  #: |g(x + s)| / |g|
+    change: float  #: the change of H along s
+    near: bool
+    arrives: bool
+    steady: bool
+
+    @property
+    def critical(self) -> bool:
+        return self.near and self.arrives and self.steady
+
+
+class Stationarity(NamedTuple):
+    """Whether the point is critical, and the numbers behind it."""
+
+    critical: bool
+    norm: float | None = None
+    noise: float | None = None
+    newton: Newton | None = None
+    notes: tuple[str, ...] = ()
+
+
+def stationarity(place: Place | None, dense: Dense, kind: str, gtol: float | None) -> Stationarity:
+    """The four questions of this module's head, in order."""
+    if place is None or place.grad is None:
+        return Stationarity(True, notes=("no gradient was given: the point is taken to be critical",))
+    norm = float(np.linalg.norm(place.g))
+    if gtol is not None:
+        return Stationarity(norm <= gtol, norm)
+    if norm <= ROUND_OFF * place.noise:
+        return Stationarity(True, norm, place.noise)
+    if place.f is not None and _nothing_to_gain(norm, max(dense.smallest, dense.tau), place.value_noise):
+        return Stationarity(True, norm, place.noise)
+    newton = _newton_test(place, norm, dense.newton, dense.tau, _margin(dense, kind))
+    return Stationarity(newton.critical, norm, place.noise, newton)
+
+
+def _nothing_to_gain(norm: float, curvature: float, noise: float) -> bool:
+    """|g|^2 / (2 |lambda|) bounds what any eigenvector's component can change f by."""
+    return norm * norm <= 2 * curvature * ROUND_OFF * noise
+
+
+def _margin(dense: Dense, kind: str) -> float:
+    """By how much H must change before the verdict does."""
+    low, high = float(dense.eigenvalues[0]), float(dense.eigenvalues[-1])
+    if kind == "saddle":
+        return min(-low, high)
+    resolved = np.abs(dense.eigenvalues[np.abs(dense.eigenvalues) > dense.tau])
+    return float(resolved.min(initial=np.inf))
+
+
+def _newton_test(
+    place: Place, size: float, step: Callable[[Array], tuple[Array, Array]], tau: float, margin: float
+) -> Newton:
+    """Take the Newton step and look; `margin` is the distance of the eigenvalue that decides the verdict."""
+    s, left = step(place.g)
+    length = float(np.linalg.norm(s))
+    excess = max(0.0, float(np.linalg.norm(left)) - ROUND_OFF * place.noise)
+    flat_length = (excess / tau if tau else np.inf) if excess else 0.0
+    reach = NEAR * max(1.0, float(np.linalg.norm(place.flat)))
+    decrement = float(np.sqrt(abs(np.dot(place.g, s))))
+    if max(length, flat_length) > reach:  # a far step may leave the domain of the function: it is not tried
+        return Newton(length, flat_length, decrement, np.nan, np.nan, False, False, False)
+    assert place.grad is not None
+    after = checked(place.grad, (place.flat + s).astype(place.flat.dtype, copy=False))
+    remaining = float(np.linalg.norm(after))
+    off_model = max(0.0, float(np.linalg.norm(after - left)) - ROUND_OFF * place.noise)
+    change = 2 * off_model / length if length else 0.0
+    arrives = remaining <= max(size / 4, ROUND_OFF * place.noise)
+    return Newton(
+        length, flat_length, decrement, remaining / size, change, True, arrives, change <= margin / 2
+    )
