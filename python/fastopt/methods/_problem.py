@@ -143,6 +143,11 @@ class Problem:
         return fun, jac
 
     @property
+    def eps(self) -> float:
+        """The unit round-off of the coarsest numbers so far: x, values of f, gradients."""
+        return max(self._f.eps, self._grad.eps)
+
+    @property
     def has_hess(self) -> bool:
         return self._hess is not None
 

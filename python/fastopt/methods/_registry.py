@@ -33,7 +33,14 @@ class Method(NamedTuple):
         return getattr(module, self.function)  # type: ignore[no-any-return]
 
 
-_METHODS: dict[str, Method] = {}
+_METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("trust-region", "_trust_region", "trust_region"),
+        Method("saddle-free-newton", "_saddle_free", "saddle_free_newton"),
+        Method("arc", "_arc", "arc"),
+    )
+}
 
 
 def names() -> list[str]:

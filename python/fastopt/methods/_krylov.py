@@ -1,0 +1,115 @@
+"""Lanczos's method: the Hessian seen from the space that the gradient and its products span."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt.linalg import eigh
+from fastopt.methods._secular import Step, norm
+
+__all__ = ["Krylov"]
+
+Array = NDArray[Any]
+Product = Callable[[Array], Array]
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+class Krylov:
+    """The space of g, Hg, H^2 g, ... by Lanczos's method, for steps without the whole Hessian.
+
+    In the orthonormal basis Q the Hessian is T = Q'HQ, tridiagonal, and the gradient |g| e_1. A step s = Qu
+    with (T + lambda I) u = -|g| e_1 leaves (H + lambda I) s + g = beta_k u_k q_{k+1}, whose length is known
+    without another product: the space grows until that is at most `tolerance` |g|. Source: Gould, Lucidi,
+    Roma and Toint, SIAM J. Optim. 9 (1999) 504-525.
+
+    Each vector is orthogonalised twice against all before it: otherwise eigenvalues that have converged come
+    back as copies.
+
+    Parameters
+    ----------
+    product : callable
+        v -> H v, flat; called once per dimension.
+    g : ndarray of shape (n,)
+        The gradient, not 0; or any vector, to learn about the lowest eigenvalue.
+    most : int
+        Dimensions at most.
+    """
+
+    def __init__(self, product: Product, g: Array, tolerance: float, most: int) -> None:
+        self._product = product
+        self._tolerance = tolerance
+        self._most = min(most, g.size)
+        self._length = norm(g)
+        self._basis: Array = np.empty((min(8, self._most) + 1, g.size))
+        self._basis[0] = g / self._length
+        self._diagonal: list[float] = []
+        self._beside: list[float] = []
+        self._extend(1)
+
+    @property
+    def size(self) -> int:
+        return len(self._diagonal)
+
+    def lift(self, y: Array) -> Array:
+        s: Array = (self._vectors @ y) @ self._basis[: self.size]
+        return s
+
+    def lowest(self) -> Array:
+        """The unit vector v of the lowest Ritz value v'Hv, which bounds the eigenvalue from above."""
+        v = self.lift(np.eye(self.size)[0])
+        return v / norm(v)
+
+    def lowest_residual(self) -> float:
+        """|H v - theta v| of that pair: an eigenvalue lies within this distance of theta."""
+        return self._beside[-1] * abs(float(self._vectors[-1, 0]))
+
+    def grow(self, step: Step) -> bool:
+        if self._beside[-1] * abs(float(self._vectors[-1] @ step.y)) <= self._tolerance * self._length:
+            return False
+        return self.extend()
+
+    def extend(self) -> bool:
+        """More dimensions; False if there are none: all are used, or H maps the space into itself."""
+        if self.size >= self._most or self._beside[-1] == 0.0:
+            return False
+        self._extend(1 + self.size // 8)  # each eigenproblem costs size**3
+        return True
+
+    def _extend(self, count: int) -> None:
+        for _ in range(min(count, self._most - self.size)):
+            self._multiply()
+            if self._beside[-1] == 0.0:
+                break
+        size = self.size
+        t = np.zeros((size, size))
+        t.flat[:: size + 1] = self._diagonal
+        t.flat[size :: size + 1] = self._beside[:-1]  # the lower triangle is what eigh reads
+        self.w, self._vectors = eigh(t)
+        self.c: Array = self._length * self._vectors[0]
+
+    def _multiply(self) -> None:
+        k = self.size
+        if k + 2 > len(self._basis):
+            more = np.empty((min(2 * k, self._most) + 1, self._basis.shape[1]))
+            more[: k + 1] = self._basis[: k + 1]
+            self._basis = more
+        q = self._basis[: k + 1]
+        v = self._product(q[k])
+        scale = norm(v)
+        h = np.zeros(k + 1)
+        for _ in range(2):
+            along = q @ v
+            v = v - along @ q
+            h += along
+        self._diagonal.append(float(h[k]))
+        rest = norm(v)
+        if rest <= 10 * EPS * scale:  # rounding is all that is left
+            rest = 0.0
+        else:
+            self._basis[k + 1] = v / rest
+        self._beside.append(rest)

@@ -1,0 +1,113 @@
+"""The exact trust region: the quadratic model is minimised over a ball, whatever its eigenvalues' signs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt._checks import real
+from fastopt.methods._model_descent import Outcome, descend
+from fastopt.methods._models import Model
+from fastopt.methods._problem import Problem
+from fastopt.methods._secular import Step, norm, trust_region_step
+
+__all__ = ["Ball", "trust_region"]
+
+Array = NDArray[Any]
+
+
+class Ball:
+    """Steps that minimise the model over a ball, whose radius follows how well f kept the promise."""
+
+    def __init__(self, radius: float | None) -> None:
+        given = radius is not None
+        self._given = real("initial_radius", radius, minimum=0.0, open_low=True) if given else None
+        self.radius = 0.0
+
+    def begin(self, model: Model, x: Array) -> None:
+        self.radius = self._given or max(1.0, norm(x))
+
+    def step(self, model: Model) -> Step:
+        return trust_region_step(model.w, model.c, self.radius)
+
+    def promise(self, model: Model, y: Array) -> float:
+        return -float(model.c @ y) - 0.5 * float(y @ (model.w * y))
+
+    def accepted(self, outcome: Outcome) -> None:
+        if outcome.ratio < 0.25:
+            self.rejected(outcome)
+        elif outcome.ratio > 0.75:
+            self.radius = max(self.radius, 2.0 * outcome.length)
+
+    def rejected(self, outcome: Outcome) -> None:
+        share = 0.25
+        if math.isfinite(outcome.rise):
+            # where the parabola through f, its slope and the new f has its minimum
+            share = outcome.slope / (2.0 * (outcome.slope - outcome.rise))
+        self.radius = outcome.length * float(np.clip(share, 0.1, 0.5))
+
+    def escape(self, model: Model, length: float) -> None:
+        self.radius = max(self.radius, length)
+
+
+def trust_region(
+    problem: Problem,
+    *,
+    initial_radius: float | None = None,
+    subproblem: str = "auto",
+    second_order: bool = True,
+    krylov_size: int = 100,
+    seed: Any = 0,
+) -> None:
+    r"""Minimise by an exact trust region: each step solves :math:`\min g^T s + s^T H s / 2`, |s| <= radius.
+
+    The minimiser satisfies :math:`(H + \lambda I) s = -g` with :math:`\lambda \ge \max(0, -\lambda_{min})`,
+    which is found in the eigenbasis of H, the hard case included (Moré and Sorensen 1983). The radius begins
+    as :math:`\max(1, \|x_0\|)`, doubles where f fell by more than 0.75 of the model, and is cut to the
+    minimum of an interpolating parabola, a tenth to a half, where it fell by less than 0.25.
+
+    The Hessian is the user's `hess`, products `hvp`, or differences of the gradient, counted in njev.
+
+    Parameters
+    ----------
+    initial_radius : float, optional
+        The first radius, instead of :math:`\max(1, \|x_0\|)`.
+    subproblem : {"auto", "dense", "lanczos"}
+        "dense": the whole Hessian and its eigendecomposition. "lanczos": only products; the model is
+        minimised over a Krylov space that grows until the residual is below
+        :math:`\min(0.1, \sqrt{|g|/|g_0|})\,|g|` (GLTR: Gould, Lucidi, Roma and Toint 1999). "auto": dense
+        if `hess` was given, or neither it nor `hvp` and n <= 200.
+    second_order : bool, default True
+        Where the gradient is small, ask for the lowest eigenvalue too, and go on along its vector if it is
+        negative: below -max(gtol, round-off). Dense, this costs one Hessian; else Lanczos from a random
+        vector, 110 products at most. The result then has `lowest_eigenvalue`.
+    krylov_size : int, default 100
+        Dimensions of the Krylov space at most.
+    seed : default 0
+        Of the random vectors: anything that `numpy.random.default_rng` takes.
+
+    Notes
+    -----
+    A point where gradient and Hessian allow no verdict, such as a monkey saddle (both 0), ends the run as a
+    minimum to second order does.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> f = lambda x: x[0] ** 4 / 4 - x[0] ** 2 / 2 + x[1] ** 2          # a saddle at 0
+    >>> grad = lambda x: np.array([x[0] ** 3 - x[0], 2 * x[1]])
+    >>> result = fastopt.minimize(f, grad, np.zeros(2), "trust-region")
+    >>> round(abs(float(result.x[0])), 6), round(result.lowest_eigenvalue, 6)
+    (1.0, 2.0)
+    """
+    descend(
+        problem,
+        Ball(initial_radius),
+        subproblem=subproblem,
+        second_order=second_order,
+        krylov_size=krylov_size,
+        seed=seed,
+    )
