@@ -11,8 +11,8 @@ EPS = np.finfo(float).eps
 
 
 def draws(count):
-    """Spectra (ascending) and gradients with all that is hard: equal and zero eigenvalues, parts of c that are
-    zero or nearly so, scales far apart."""
+    """Ascending spectra and gradients with all that is hard: equal eigenvalues, zeros, parts of c that vanish
+    or nearly do, scales far apart."""
     rng = np.random.default_rng(1)
     for k in range(count):
         n = int(rng.integers(1, 7))

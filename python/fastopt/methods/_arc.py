@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import real
-from fastopt.methods._model_descent import Outcome, descend
+from fastopt.methods._model_descent import descend
 from fastopt.methods._models import Model
 from fastopt.methods._problem import Problem
+from fastopt.methods._rule import Outcome
 from fastopt.methods._secular import Step, cubic_step, norm, trust_region_step
 
 __all__ = ["arc"]
@@ -60,7 +61,7 @@ class Cube:
 
 def _seen(outcome: Outcome) -> float:
     """Half the sigma with which the model would have met f: docs/design/minimize.md says why half."""
-    return 1.5 * outcome.excess / outcome.length**3
+    return 1.5 * outcome.excess / outcome.length / outcome.length**2
 
 
 def arc(

@@ -7,7 +7,7 @@ and in which space the model lives is the business of `Hessians` and `Model`.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,58 +18,22 @@ from fastopt.methods._krylov import Krylov
 from fastopt.methods._models import Dense, Model, Plane
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
+from fastopt.methods._rule import Rule, contradicts, outcome
 from fastopt.methods._second_order import SecondOrder
-from fastopt.methods._secular import Step, norm
+from fastopt.methods._secular import norm
 
-__all__ = ["Outcome", "Rule", "descend"]
+__all__ = ["descend"]
 
 Array = NDArray[Any]
 
 #: A step is taken if f falls by this share of what was promised.
 ACCEPT = 1e-4
-#: So many rejected steps in a row, down to where f shows only rounding, are not the model's fault.
-REJECTED = 8
+#: Rejected steps in a row at most: the last is 1e-18 of the first, or less.
+TRIES = 60
+#: Steps in a row that contradict the gradient, each at most half the last, before it is called wrong.
+CONTRADICTIONS = 8
 #: f has no lower bound once it has fallen by this many times its scale at the start.
 FALLEN = 1e20
-
-
-class Outcome(NamedTuple):
-    """What a step came to. f was `excess` above the quadratic model: infinite if it was not finite."""
-
-    ratio: float
-    excess: float
-    rise: float
-    slope: float
-    length: float
-    step: Step
-
-
-class Rule(Protocol):
-    """Which step, and how long."""
-
-    def begin(self, model: Model, x: Array) -> None:
-        """Choose the first length."""
-        ...
-
-    def step(self, model: Model) -> Step:
-        """The step of the present length, in the model's space as it is."""
-        ...
-
-    def promise(self, model: Model, y: Array) -> float:
-        """By how much f should fall along y."""
-        ...
-
-    def accepted(self, outcome: Outcome) -> None:
-        """Adapt the length to a step that was taken."""
-        ...
-
-    def rejected(self, outcome: Outcome) -> None:
-        """Shorten the step; it is at most half as long the next time."""
-        ...
-
-    def escape(self, model: Model, length: float) -> None:
-        """The next step leaves a critical point along the lowest eigenvector, about this far."""
-        ...
 
 
 def descend(
@@ -91,7 +55,8 @@ class _Descent:
         self.second_order = second_order
         self.krylov_size = krylov_size
         self.test = SecondOrder(problem, self.hessians, seed)
-        self.rejections = 0  # in a row, of steps where f was finite
+        self.contradictions = 0  # steps in a row where f rose though grad alone decided that it should fall
+        self.nonfinite = 0
 
     def run(self) -> None:
         critical = self._begin()
@@ -121,6 +86,7 @@ class _Descent:
         return False
 
     def _finished(self, at: Point) -> bool:
+        self.test.forget()
         try:
             self.problem.iterate(*at)
         except Stop as stop:
@@ -160,7 +126,7 @@ class _Descent:
 
     def _step(self, model: Model, at: Point, critical: bool) -> Point:
         """The next point: steps are tried, shorter each time, until f falls as promised."""
-        while True:
+        for _ in range(TRIES):
             step = self.rule.step(model)
             while model.grow(step):
                 step = self.rule.step(model)
@@ -174,39 +140,34 @@ class _Descent:
             noise = 10 * self.problem.eps * abs(at.fun)
             if promise <= noise and f - at.fun <= noise:
                 return self._within_noise(Point(x, f, self.problem.grad(x)), at, critical)
-            outcome = _outcome(model, step, f - at.fun, promise)
-            if outcome.ratio >= ACCEPT:
+            seen = outcome(model, step, f - at.fun, promise)
+            if seen.ratio >= ACCEPT:
                 g = self.problem.grad(x)
                 if np.isfinite(g).all():
-                    self.rejections = 0
-                    self.rule.accepted(outcome)
+                    self.contradictions = self.nonfinite = 0
+                    self.rule.accepted(seen)
                     return Point(x, f, g)
-                outcome = outcome._replace(ratio=-math.inf, excess=math.inf, rise=math.inf)
-            self.rejections += math.isfinite(outcome.rise)
-            self.rule.rejected(outcome)
+                seen = seen._replace(ratio=-math.inf, excess=math.inf, rise=math.inf)
+            self.nonfinite += not math.isfinite(seen.rise)
+            self.contradictions += contradicts(seen, noise)
+            self.rule.rejected(seen)
+        raise self._failure("No step was short enough.")
 
     def _within_noise(self, new: Point, at: Point, critical: bool) -> Point:
         """f cannot tell whether the step is good: the gradient has to, or f in spite of it at a saddle."""
         smaller = float(np.abs(new.jac).max()) < float(np.abs(at.jac).max())
-        if (smaller and not critical and self.rejections < REJECTED) or (critical and new.fun < at.fun):
+        if new.fun < at.fun if critical else smaller and self.contradictions < CONTRADICTIONS:
             return new
         raise self._failure("f would change by no more than rounding.")
 
     def _failure(self, detail: str) -> Stop:
-        if self.rejections >= REJECTED:
+        if self.contradictions >= CONTRADICTIONS:
             return Stop("wrong gradient")
+        if self.nonfinite > TRIES // 2:
+            return Stop("nan", "f is not finite at any of the points tried around x.")
         return Stop("precision", detail)
 
     def _unbounded(self, x: Array, f: float) -> None:
         if math.isfinite(f):
             self.problem.record(x, f, self.problem.grad(x))
         raise Stop("unbounded")
-
-
-def _outcome(model: Model, step: Step, rise: float, promise: float) -> Outcome:
-    y = step.y
-    slope = float(model.c @ y)
-    if not math.isfinite(rise):
-        return Outcome(-math.inf, math.inf, math.inf, slope, norm(y), step)
-    excess = rise - slope - 0.5 * float(y @ (model.w * y))
-    return Outcome(-rise / promise, excess, rise, slope, norm(y), step)

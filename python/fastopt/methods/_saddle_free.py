@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fastopt.methods._model_descent import Outcome, descend
+from fastopt.methods._model_descent import descend
 from fastopt.methods._models import Model
 from fastopt.methods._problem import Problem
+from fastopt.methods._rule import Outcome
 from fastopt.methods._secular import Step, trust_region_step
 from fastopt.methods._trust_region import Ball
 

@@ -42,6 +42,10 @@ class SecondOrder:
         self._problem.extra["lowest_eigenvalue"] = low
         return low < -self._tolerance(w)
 
+    def forget(self) -> None:
+        """The point that was judged has been left."""
+        self._problem.extra.pop("lowest_eigenvalue", None)
+
     def search(self, product: Callable[[Array], Array]) -> Array | None:
         """A unit vector of negative curvature, by Lanczos from a random vector; None if there is none.
 

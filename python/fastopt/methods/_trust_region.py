@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import real
-from fastopt.methods._model_descent import Outcome, descend
+from fastopt.methods._model_descent import descend
 from fastopt.methods._models import Model
 from fastopt.methods._problem import Problem
+from fastopt.methods._rule import Outcome
 from fastopt.methods._secular import Step, norm, trust_region_step
 
 __all__ = ["Ball", "trust_region"]

@@ -1,0 +1,70 @@
+"""Which step a method takes and how its length is adapted; what a step came to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from fastopt.methods._models import Model
+from fastopt.methods._secular import Step, norm
+
+__all__ = ["Outcome", "Rule", "contradicts", "outcome"]
+
+Array = NDArray[Any]
+
+
+class Outcome(NamedTuple):
+    """What a step came to. f was `excess` above the quadratic model: infinite if it was not finite."""
+
+    ratio: float
+    excess: float
+    rise: float
+    slope: float
+    length: float
+    step: Step
+
+
+class Rule(Protocol):
+    """Which step, and how long."""
+
+    def begin(self, model: Model, x: Array) -> None:
+        """Choose the first length."""
+        ...
+
+    def step(self, model: Model) -> Step:
+        """The step of the present length, in the model's space as it is."""
+        ...
+
+    def promise(self, model: Model, y: Array) -> float:
+        """By how much f should fall along y."""
+        ...
+
+    def accepted(self, outcome: Outcome) -> None:
+        """Adapt the length to a step that was taken."""
+        ...
+
+    def rejected(self, outcome: Outcome) -> None:
+        """Shorten the step; it is at most half as long the next time."""
+        ...
+
+    def escape(self, model: Model, length: float) -> None:
+        """The next step leaves a critical point along the lowest eigenvector, about this far."""
+        ...
+
+
+def outcome(model: Model, step: Step, rise: float, promise: float) -> Outcome:
+    """What a step came to, f having risen by `rise`."""
+    y = step.y
+    slope = float(model.c @ y)
+    if not math.isfinite(rise):
+        return Outcome(-math.inf, math.inf, math.inf, slope, norm(y), step)
+    excess = rise - slope - 0.5 * float(y @ (model.w * y))
+    return Outcome(-rise / promise, excess, rise, slope, norm(y), step)
+
+
+def contradicts(seen: Outcome, noise: float) -> bool:
+    """Whether f disagrees with the slope where neither curvature nor rounding can be the reason."""
+    quadratic = seen.rise - seen.excess - seen.slope
+    return math.isfinite(seen.rise) and abs(seen.slope) > max(10 * abs(quadratic), 1000 * noise)
