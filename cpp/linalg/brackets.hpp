@@ -54,11 +54,12 @@ struct Brackets {
     const IVec<T> ab = ea > eb ? ea : eb, most = ab > ec ? ab : ec;
     const Vec<T> fa = load(this->fa + i) * power<T>(ea - most), fb = load(this->fb + i) * power<T>(eb - most),
                  fc = load(this->fc + i) * power<T>(ec - most);
-    const Vec<T> width = magnitude<T>(b - a), least = tolerance / width;
-    const Vec<T> xi = (a - b) / (c - b), phi = (fa - fb) / (fc - fb);
-    const Vec<T> ra = fa / (fc - fa);
-    const Vec<T> quadratic = fa / (fb - fa) * (fc / (fb - fc)) + (c - a) / (b - a) * ra * (fb / (fc - fb));
-    const Vec<T> secant = fa / (fa - fb);
+    // A division costs as much as eight steps of the recurrence: each denominator is inverted once.
+    const Vec<T> width = magnitude<T>(b - a), ba = one / (b - a), cb = one / (c - b), fab = one / (fa - fb),
+                 fcb = one / (fc - fb), fca = one / (fc - fa);
+    const Vec<T> least = tolerance * magnitude<T>(ba);
+    const Vec<T> xi = (a - b) * cb, phi = (fa - fb) * fcb, secant = fa * fab;
+    const Vec<T> quadratic = secant * fc * fcb + (c - a) * ba * (fa * fca) * (fb * fcb);
     Vec<T> t = (phi * phi < xi) & ((one - phi) * (one - phi) < one - xi) ? quadratic : half;
     t = c == a ? secant : t;
     if (check) {  // the bracket must at least halve in every four steps

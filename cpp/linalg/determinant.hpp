@@ -3,13 +3,14 @@
 //   p_i = (d_i - x) p_{i-1} - e_{i-1}^2 p_{i-2}
 //
 // needs no division (the ratio form p_i / p_{i-1} spends 16 cycles per vector on one); the number of sign changes in
-// p_0, p_1, ... is the number of eigenvalues below x. On a matrix scaled to norm <= 1 whose off-diagonals exceed
-// eps / 8, `stride` steps neither overflow nor underflow; then both p are rescaled by a power of two, whose exponent is
-// kept.
+// p_0, p_1, ... is the number of eigenvalues below x. Before both p could overflow or underflow they are rescaled by a
+// power of two, whose exponent is kept.
 #pragma once
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "linalg/simd.hpp"
 
@@ -22,8 +23,28 @@ struct Scaled {
   typename Bits<T>::Int* exponent;
 };
 
+// Where to rescale: stops[0] < stops[1] < ... = n. On a matrix scaled to norm <= 1, |d_i - x| <= 2 + 8 eps, so the larger of
+// |p_i|, |p_{i-1}| grows at most threefold per step, and shrinks at most by e_{i-1}^2 / 3 (the norm of the step's inverse).
+// It starts in [1, 2); between 2^-budget and 2^budget the smaller of the two is exact to eps of the larger.
 template <class T>
-inline constexpr std::int64_t stride = sizeof(T) == 8 ? 16 : 4;
+inline void rescaling_stops(const T* squares, std::int64_t n, std::vector<std::int64_t>& stops) {
+  constexpr T budget = T(Bits<T>::bias - Bits<T>::mantissa - 4);
+  constexpr T threefold = T(1.585);  // log2 3
+  T shrunk = 0, grown = 0;
+  stops.clear();
+  for (std::int64_t i = 1; i < n; ++i) {
+    int exponent;
+    std::frexp(squares[i - 1], &exponent);  // 2^(exponent - 1) <= squares[i - 1]
+    const T shrinks = std::max(T(0), threefold + T(1 - exponent));
+    if ((shrunk + shrinks > budget || grown + threefold > budget) && i > 1 && (stops.empty() || stops.back() < i)) {
+      stops.push_back(i);
+      shrunk = grown = 0;
+    }
+    shrunk += shrinks;
+    grown += threefold;
+  }
+  stops.push_back(n);
+}
 
 template <class T>
 inline IVec<T> bits(const Vec<T>& v) {
@@ -42,7 +63,7 @@ inline Vec<T> normaliser(const IVec<T>& biased) {
 
 // U vectors of shifts at once hide the latency of the recurrence. `squares` holds e_i^2.
 template <int U, bool Count, class T>
-void determinants(const T* d, const T* squares, std::int64_t n, const T* shifts, Scaled<T> out,
+void determinants(const T* d, const T* squares, const std::vector<std::int64_t>& stops, const T* shifts, Scaled<T> out,
                   typename Bits<T>::Int* counts) {
   using Int = typename Bits<T>::Int;
   constexpr int L = lanes<T>;
@@ -56,8 +77,8 @@ void determinants(const T* d, const T* squares, std::int64_t n, const T* shifts,
     now[u] = d[0] - x[u];
     if constexpr (Count) count[u] = std::bit_cast<UVec<T>>(now[u]) >> (8 * sizeof(T) - 1);
   }
-  for (std::int64_t i = 1; i < n;) {
-    const std::int64_t stop = std::min(n, i + stride<T>);
+  std::int64_t i = 1;
+  for (const std::int64_t stop : stops) {
     for (; i < stop; ++i) {
       const Vec<T> di = splat(d[i]), s = splat(squares[i - 1]);
 #pragma GCC unroll 8

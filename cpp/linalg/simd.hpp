@@ -112,12 +112,12 @@ inline T sum(const Vec<T>& v) {
   else
     return (q[0] + q[2]) + (q[1] + q[3]);
 }
-// out[g] += sum(v[g]) for G vectors at once, G a multiple of 4 (or 2 in double).
+// out[g] = sum(v[g]) for G vectors at once, G a multiple of 4 (or 2 in double).
 template <int G, class T>
-inline void add_sums(const Vec<T> (&v)[G], T* out) {
+inline void store_sums(const Vec<T> (&v)[G], T* out) {
   constexpr int step = 16 / int(sizeof(T));
   if constexpr (G % step != 0) {
-    for (int g = 0; g < G; ++g) out[g] += sum<T>(v[g]);
+    for (int g = 0; g < G; ++g) out[g] = sum<T>(v[g]);
   } else {
 #pragma GCC unroll 4
     for (int g = 0; g < G; g += step) {
@@ -131,10 +131,7 @@ inline void add_sums(const Vec<T> (&v)[G], T* out) {
         const auto cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
         total = __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
       }
-      typename Quarter<T>::V before;
-      std::memcpy(&before, out + g, sizeof before);
-      before += total;
-      std::memcpy(out + g, &before, sizeof before);
+      std::memcpy(out + g, &total, sizeof total);
     }
   }
 }
@@ -144,8 +141,8 @@ inline T sum(const Vec<T>& v) {
   return v;
 }
 template <int G, class T>
-inline void add_sums(const Vec<T> (&v)[G], T* out) {
-  for (int g = 0; g < G; ++g) out[g] += v[g];
+inline void store_sums(const Vec<T> (&v)[G], T* out) {
+  for (int g = 0; g < G; ++g) out[g] = v[g];
 }
 #endif
 

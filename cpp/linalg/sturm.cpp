@@ -23,6 +23,7 @@ class Block {
   Block(const T* diagonal, const T* e, std::int64_t order, const Team<T>& workers, Interrupt ask)
       : d(diagonal), n(order), squares(order), team(workers), interrupt(ask), brackets(round_up(order, batch<T>)) {
     for (std::int64_t i = 0; i + 1 < n; ++i) squares[i] = e[i] * e[i];
+    rescaling_stops(squares.get(), n, stops);
     low = high = d[0];
     for (std::int64_t i = 0; i < n; ++i) {
       const T r = (i > 0 ? std::abs(e[i - 1]) : T(0)) + (i + 1 < n ? std::abs(e[i]) : T(0));
@@ -51,9 +52,9 @@ class Block {
 
   template <bool Count>
   void evaluate(const T* x, T* f, Int* e, Int* counts, std::int64_t used) const {
-    if (used <= lanes<T>) return determinants<1, Count, T>(d, squares.get(), n, x, {f, e}, counts);
-    if (used <= 2 * lanes<T>) return determinants<2, Count, T>(d, squares.get(), n, x, {f, e}, counts);
-    determinants<unroll, Count, T>(d, squares.get(), n, x, {f, e}, counts);
+    if (used <= lanes<T>) return determinants<1, Count, T>(d, squares.get(), stops, x, {f, e}, counts);
+    if (used <= 2 * lanes<T>) return determinants<2, Count, T>(d, squares.get(), stops, x, {f, e}, counts);
+    determinants<unroll, Count, T>(d, squares.get(), stops, x, {f, e}, counts);
   }
   double cost(std::int64_t points) const { return 0.3 * double(points) * double(n); }
 
@@ -125,7 +126,7 @@ class Block {
     for (int round = 0; s.count > 0; ++round) {
       poll(interrupt);
       const std::int64_t chunks = round_up(s.count, batch<T>) / batch<T>;
-      for (std::int64_t i = s.count; i < chunks * batch<T>; ++i) s.move(s.count - 1, i);
+      for (std::int64_t i = s.count; i % lanes<T> != 0; ++i) s.move(s.count - 1, i);  // whole vectors are proposed
       team.each(chunks, cost(s.count), [&](std::int64_t chunk, Packs<T>&) {
         T x[batch<T>] = {}, f[batch<T>];  // whole vectors are evaluated, used or not
         Int e[batch<T>];
@@ -150,6 +151,7 @@ class Block {
   const T* d;
   std::int64_t n;
   Buffer<T> squares;
+  std::vector<std::int64_t> stops;
   const Team<T>& team;
   Interrupt interrupt;
   Brackets<T> brackets;

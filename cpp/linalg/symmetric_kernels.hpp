@@ -15,10 +15,10 @@ inline constexpr std::int64_t tile = lanes<T> < 4 ? 4 : lanes<T>;
 inline constexpr int symv_columns = vector_bytes == 64 ? 8 : 4;
 inline constexpr int fused_columns = vector_bytes == 64 ? 4 : 2;
 
-// y[rows below] += A x and dot[g] += A_g . x for G columns starting at a, over rows [begin, end).
+// y[rows below] += A x and z[g] = A_g . x for G columns starting at a, over rows [begin, end).
 template <int G, class T>
 inline void symv_below(const T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, const T* x, T* y, const T* xj,
-                       T* yj) {
+                       T* z) {
   Vec<T> scale[G], dot[G] = {};
 #pragma GCC unroll 8
   for (int g = 0; g < G; ++g) scale[g] = splat(xj[g]);
@@ -33,12 +33,15 @@ inline void symv_below(const T* a, std::int64_t ld, std::int64_t begin, std::int
     }
     store(y + r, yr);
   }
-  add_sums<G, T>(dot, yj);
+  store_sums<G, T>(dot, z);
 }
 
-// y += A x for the columns [begin, end) of the stored triangle (multiples of tile); rows up to `rows`.
+// y + z = A x for the columns [begin, end) of the stored triangle (multiples of tile), rows up to `rows`: y gets what the
+// columns contribute to the rows, z each column's dot product. (Added to y at once, their narrow stores would stall the wide
+// loads of the next group.)
 template <class T>
-inline void symv(const T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, std::int64_t rows, const T* x, T* y) {
+inline void symv(const T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, std::int64_t rows, const T* x, T* y,
+                 T* z) {
   constexpr int G = symv_columns < tile<T> ? symv_columns : int(tile<T>);
   for (std::int64_t j = begin; j < end; j += tile<T>) {
     for (std::int64_t r = j; r < j + tile<T>; r += lanes<T>) {
@@ -48,14 +51,14 @@ inline void symv(const T* a, std::int64_t ld, std::int64_t begin, std::int64_t e
       store(y + r, yr);
     }
 #pragma GCC unroll 4
-    for (int g = 0; g < tile<T>; g += G) symv_below<G>(a + (j + g) * ld, ld, j + tile<T>, rows, x, y, x + j + g, y + j + g);
+    for (int g = 0; g < tile<T>; g += G) symv_below<G>(a + (j + g) * ld, ld, j + tile<T>, rows, x, y, x + j + g, z + j + g);
   }
 }
 
-// A -= v w' + w v' and y += A x in one pass over G columns, rows [begin, end).
+// A -= v w' + w v' and y + z = A x in one pass over G columns, rows [begin, end).
 template <int G, bool Dots, class T>
 inline void fused_columns_pass(T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, const T* v, const T* w,
-                               const T* x, T* y, std::int64_t j) {
+                               const T* x, T* y, T* z, std::int64_t j) {
   Vec<T> vj[G], wj[G], xj[G], dot[G] = {};
 #pragma GCC unroll 8
   for (int g = 0; g < G; ++g) vj[g] = splat(v[j + g]), wj[g] = splat(w[j + g]), xj[g] = splat(x[j + g]);
@@ -72,19 +75,19 @@ inline void fused_columns_pass(T* a, std::int64_t ld, std::int64_t begin, std::i
     }
     store(y + r, yr);
   }
-  if constexpr (Dots) add_sums<G, T>(dot, y + j);
+  if constexpr (Dots) store_sums<G, T>(dot, z + j);
 }
 
 // The same for the columns [begin, end) of the stored triangle (multiples of tile).
 template <class T>
 inline void fused_update(T* a, std::int64_t ld, std::int64_t begin, std::int64_t end, std::int64_t rows, const T* v,
-                         const T* w, const T* x, T* y) {
+                         const T* w, const T* x, T* y, T* z) {
   constexpr int G = fused_columns;
   for (std::int64_t j = begin; j < end; j += tile<T>)
 #pragma GCC unroll 8
     for (int g = 0; g < tile<T>; g += G) {
-      fused_columns_pass<G, false>(a + (j + g) * ld, ld, j, j + tile<T>, v, w, x, y, j + g);
-      fused_columns_pass<G, true>(a + (j + g) * ld, ld, j + tile<T>, rows, v, w, x, y, j + g);
+      fused_columns_pass<G, false>(a + (j + g) * ld, ld, j, j + tile<T>, v, w, x, y, z, j + g);
+      fused_columns_pass<G, true>(a + (j + g) * ld, ld, j + tile<T>, rows, v, w, x, y, z, j + g);
     }
 }
 

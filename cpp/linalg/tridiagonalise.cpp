@@ -19,29 +19,14 @@ constexpr std::int64_t panel = 32;
 constexpr double worthwhile_ns = 4000;
 constexpr std::int64_t most_parts = 4;
 
-// The reflection that maps x[0..m) to beta e_0: x becomes v (v[0] = 1). A tail too small to matter next to the scaled
-// matrix (largest entry near 1) is dropped before its square underflows.
+// r, r + 1, ... in the lanes of a vector, for masks.
 template <class T>
-T reflect(T* x, std::int64_t m, T& beta) {
-  T s = 0;
-  {
-    std::int64_t i = 1;
-    Vec<T> part = {};
-    for (; i + lanes<T> <= m; i += lanes<T>) part += load(x + i) * load(x + i);
-    s = sum<T>(part);
-    for (; i < m; ++i) s += x[i] * x[i];
-  }
-  const T alpha = x[0];
-  x[0] = T(1);
-  beta = alpha;
-  if (s <= std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon()) {
-    std::fill(x + 1, x + m, T(0));
-    return T(0);
-  }
-  beta = -std::copysign(std::sqrt(alpha * alpha + s), alpha);
-  const T scale = T(1) / (alpha - beta);
-  for (std::int64_t i = 1; i < m; ++i) x[i] *= scale;
-  return (beta - alpha) / beta;
+IVec<T> rows_from(std::int64_t r) {
+  using Int = typename Bits<T>::Int;
+  static constexpr Int lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  IVec<T> rows;
+  std::memcpy(&rows, lane, sizeof rows);
+  return rows + Int(r);
 }
 
 template <class T>
@@ -52,6 +37,7 @@ struct Reduction {
   const Team<T>& team;
   Interrupt interrupt;
   T* private_sums;  // one padded vector for each further participant
+  T* z;             // the columns' dot products of a pass
 
   T* column(std::int64_t k) const { return a + k * shape.ld; }
 
@@ -75,22 +61,54 @@ struct Reduction {
       for (std::int64_t r = cut(i); r < p; ++r) y[r] += private_sums[(i - 1) * p + r];
   }
 
-  // From y = A x: w = tau (y - tau/2 (y'x) x), so that H A H = A - x w' - w x'.
-  void finish(T tau_k, const T* x, T* y, std::int64_t begin) const {
+  // From y + z = A x below row k: y becomes w = tau (y - tau/2 (y'x) x), zero above, so that H A H = A - x w' - w x'.
+  void finish(std::int64_t k, const T* x, T* y) const {
+    const std::int64_t begin = (k + 1) / tile<T> * tile<T>;
     Vec<T> part = {};
-    for (std::int64_t r = begin; r < shape.padded; r += lanes<T>) part += load(x + r) * load(y + r);
-    const Vec<T> t = splat(tau_k), half = splat(T(-0.5) * tau_k * sum<T>(part));
+    for (std::int64_t r = begin; r < shape.padded; r += lanes<T>) {
+      const Vec<T> yr = load(y + r) + load(z + r);
+      store(y + r, yr);
+      part += load(x + r) * yr;
+    }
+    const Vec<T> t = splat(tau[k]), half = splat(T(-0.5) * tau[k] * sum<T>(part));
     for (std::int64_t r = begin; r < shape.padded; r += lanes<T>) store(y + r, t * (load(y + r) + half * load(x + r)));
+    for (std::int64_t r = begin; r < begin + tile<T>; r += lanes<T>)
+      store(y + r, rows_from<T>(r - k) > 0 ? load(y + r) : Vec<T>{});
   }
 
-  // Column k is up to date: take d, make its reflection, and copy that to x, zero above row k + 1.
+  // Column k is up to date: take d, and make of the rest the reflection v that maps it to a multiple of its first entry
+  // (v = 1 there, zero above), in x and in the column. Whole vectors again: scalar ends cost more than small columns do.
   void eliminate(std::int64_t k, T* x) const {
     T* c = column(k);
+    const std::int64_t begin = (k + 1) / tile<T> * tile<T>;
+    const T alpha = c[k + 1];
     d[k] = c[k];
-    const std::int64_t begin = k / tile<T> * tile<T>;
-    tau[k] = reflect(c + k + 1, shape.n - k - 1, e[k]);
-    std::copy(c + begin, c + shape.padded, x + begin);
-    std::fill(x + begin, x + k + 1, T(0));
+    Vec<T> part = {};
+    for (std::int64_t r = begin; r < begin + tile<T>; r += lanes<T>) {
+      const Vec<T> v = rows_from<T>(r - k) > 1 ? load(c + r) : Vec<T>{};
+      store(x + r, v);
+      part += v * v;
+    }
+    for (std::int64_t r = begin + tile<T>; r < shape.padded; r += lanes<T>) part += load(c + r) * load(c + r);
+    const T s = sum<T>(part);
+    T scale = 0;
+    tau[k] = T(0);
+    e[k] = alpha;
+    // A tail too small to matter next to the scaled matrix (largest entry near 1) is dropped before its square underflows.
+    if (s > std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon()) {
+      const T beta = -std::copysign(std::sqrt(alpha * alpha + s), alpha);
+      scale = T(1) / (alpha - beta);
+      tau[k] = (beta - alpha) / beta;
+      e[k] = beta;
+    }
+    const Vec<T> factor = splat(scale);
+    for (std::int64_t r = begin; r < shape.padded; r += lanes<T>) {
+      const Vec<T> v = r >= begin + tile<T>       ? load(c + r) * factor
+                       : rows_from<T>(r - k) == 1 ? splat(T(1))
+                                                  : load(x + r) * factor;
+      store(c + r, v);
+      store(x + r, v);
+    }
   }
 
   void fused(std::int64_t first, T* v, T* w, T* x) const {
@@ -110,10 +128,9 @@ struct Reduction {
       const std::int64_t next = (k + 1) / tile<T> * tile<T>;
       over_columns(next, 0.045 * double(p - next) * double(p - next) * sizeof(T) / 8, y,
                    [&](std::int64_t from, std::int64_t to, T* sums_of_part) {
-                     fused_update(a, shape.ld, from, to, p, v, w, x, sums_of_part);
+                     fused_update(a, shape.ld, from, to, p, v, w, x, sums_of_part, z);
                    });
-      std::fill(y + next, y + k + 1, T(0));
-      finish(tau[k], x, y, next);
+      finish(k, x, y);
       std::swap(v, x);
       std::swap(w, y);
     }
@@ -134,13 +151,13 @@ struct Reduction {
       std::fill(v + first, v + next, T(0));
       std::copy(x + next, x + p, v + next);
       std::fill(y + first, y + next, T(0));
-      over_columns(next, 0.1 * double(p - next) * double(p - next) * sizeof(T) / 8, y,
-                   [&](std::int64_t from, std::int64_t to, T* sums_of_part) { symv(a, ld, from, to, p, x, sums_of_part); });
+      over_columns(
+          next, 0.1 * double(p - next) * double(p - next) * sizeof(T) / 8, y,
+          [&](std::int64_t from, std::int64_t to, T* sums_of_part) { symv(a, ld, from, to, p, x, sums_of_part, z); });
       dots(u, ld, 2 * i, next, p, x, dot);
       for (std::int64_t j = 0; j < i; ++j) std::swap(dot[2 * j], dot[2 * j + 1]);
       subtract(u, ld, 2 * i, next, p, dot, y);
-      std::fill(y + next, y + k + 1, T(0));
-      finish(tau[k], x, y, next);
+      finish(k, x, y);
     }
   }
 
@@ -181,14 +198,15 @@ struct Reduction {
 // A distance of a whole page between columns would put all of them into the same few cache sets.
 template <class T>
 Shape<T>::Shape(std::int64_t order) : n(order), padded(round_up(order, tile<T>)), ld(padded) {
-  if (ld * std::int64_t(sizeof(T)) % 1024 == 0) ld += 64 / std::int64_t(sizeof(T));
+  if (ld * std::int64_t(sizeof(T)) % 512 == 0) ld += 64 / std::int64_t(sizeof(T));
 }
 
 template <class T>
 void tridiagonalise(T* a, Shape<T> shape, T* d, T* e, T* tau, const Team<T>& team, Interrupt interrupt) {
   if (shape.n == 0) return;
-  Buffer<T> private_sums((most_parts - 1) * shape.padded);
-  Reduction<T>{a, shape, d, e, tau, team, interrupt, private_sums.get()}.run();
+  Buffer<T> sums(most_parts * shape.padded);
+  T* z = sums.get() + (most_parts - 1) * shape.padded;
+  Reduction<T>{a, shape, d, e, tau, team, interrupt, sums.get(), z}.run();
 }
 
 template struct Shape<double>;

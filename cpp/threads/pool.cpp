@@ -30,7 +30,9 @@ constexpr double cold_factor = 4;       // how much longer than waking a lone re
 constexpr double straggler_ns = 100e3;  // a claimed chunk that outlasts the caller's own work by more was descheduled
 constexpr double always_ns = 5e5;       // regions so long that a thread that comes late still helps
 constexpr int patient_regions = 4;      // in which no worker came to claim anything
-constexpr int longest_pause = 4096;     // regions run alone after repeated disappointments
+// How long regions run alone after a disappointment: doubled each time, paid back by good regions. Counted in time: the
+// processors are somebody else's for so many milliseconds, however many regions of ours fit into them.
+constexpr double shortest_pause_ns = 1e6, longest_pause_ns = 500e6;
 
 inline void relax() noexcept {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -117,17 +119,13 @@ class Pool {
     if (size() < 2 || chunks < 2) return false;
     if (eager_.load(std::memory_order_relaxed)) return true;
     if (serial_ns < hot_threshold_ns) return false;
-    const auto now = Clock::now().time_since_epoch().count();
+    const Clock::rep now = Clock::now().time_since_epoch().count();
     const bool follows = now - last_end_.load(std::memory_order_relaxed) < spin_time.count();
     const int streak = follows ? streak_.load(std::memory_order_relaxed) + 1 : 0;
     streak_.store(streak, std::memory_order_relaxed);
     const bool hot = streak >= hot_streak || spinning_.load(std::memory_order_relaxed) > 0;
     if (!hot && serial_ns < cold_factor * wake_ns_.load(std::memory_order_relaxed)) return false;
-    int pause = pause_.load(std::memory_order_relaxed);
-    if (pause > 0 && serial_ns < always_ns) {
-      pause_.store(pause - 1, std::memory_order_relaxed);
-      return false;
-    }
+    if (serial_ns < always_ns && now < alone_until_.load(std::memory_order_relaxed)) return false;
     return true;
   }
 
@@ -235,11 +233,12 @@ class Pool {
     fruitless_ = first_claim_.load(std::memory_order_relaxed) == 0 ? fruitless_ + 1 : 0;
     if (late || fruitless_ >= patient_regions) {  // the other processors have other work: leave them alone for a while
       stragglers_.fetch_add(late, std::memory_order_relaxed);
-      patience_ = std::min(2 * patience_ + 8, longest_pause);
-      pause_.store(patience_, std::memory_order_relaxed);
+      pause_ns_ = std::clamp(2 * pause_ns_, shortest_pause_ns, longest_pause_ns);
+      const auto pause = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::nano>(pause_ns_));
+      alone_until_.store((Clock::now() + pause).time_since_epoch().count(), std::memory_order_relaxed);
       fruitless_ = 0;
-    } else if (patience_ > 0) {
-      --patience_;
+    } else {
+      pause_ns_ = std::max(0.0, pause_ns_ - serial_ns / 4);
     }
   }
 
@@ -284,9 +283,10 @@ class Pool {
   std::condition_variable sleep_;
 
   std::atomic<double> wake_ns_{50e3};  // before the first measurement: what a busy virtual machine shows
-  std::atomic<int> pause_{0}, streak_{0};
-  std::atomic<Clock::rep> last_end_{0};
-  int patience_ = 0, fruitless_ = 0;
+  std::atomic<int> streak_{0};
+  std::atomic<Clock::rep> last_end_{0}, alone_until_{0};
+  double pause_ns_ = 0;
+  int fruitless_ = 0;
   std::atomic<std::int64_t> parallel_{0}, serial_{0}, stragglers_{0};
 };
 
