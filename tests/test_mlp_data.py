@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastopt.mlp import DataError, Problem, Settings, digits, load
-from fastopt.mlp.splits import split
+from fastopt.mlp.splits import fold, split, subset
 from fastopt.mlp.standardise import Standardiser
 
 RNG = np.random.default_rng(2)
@@ -173,6 +173,48 @@ def test_fractions_that_are_none(fractions: tuple[float, ...]) -> None:
 def test_an_empty_part_is_refused() -> None:
     with pytest.raises(ValueError, match="the test part of 5 rows is empty"):
         split(5, (0.9, 0.05, 0.05), np.random.default_rng(0))
+
+
+def test_folds_test_every_row_once_with_every_class_in_proportion() -> None:
+    labels = np.repeat([0, 1, 2], [500, 103, 47])
+    folds = [fold(650, i, 4, (0.6, 0.2, 0.2), np.random.default_rng(1), labels) for i in range(4)]
+    assert sorted(np.concatenate([f.test for f in folds]).tolist()) == list(range(650))
+    for parts in folds:
+        assert sorted(np.concatenate(parts).tolist()) == list(range(650))
+        assert len(parts.test) in (162, 163)
+        assert abs(len(parts.validation) - (650 - len(parts.test)) / 4) <= 1
+        for part in parts:
+            expected = len(part) / 650 * np.array([500, 103, 47])
+            assert np.abs(np.bincount(labels[part]) - expected).max() <= 1.5
+    assert len(np.unique(labels[folds[0].train[:60]])) == 3  # shuffled
+    with pytest.raises(ValueError, match="folds: expected at most one per row, 5, got 6"):
+        fold(5, 0, 6, (0.6, 0.2, 0.2), np.random.default_rng(0))
+    with pytest.raises(ValueError, match="folds: 2 folds of 2 rows leave none"):
+        fold(2, 0, 2, (0.6, 0.2, 0.2), np.random.default_rng(0))
+
+
+def test_a_subset_keeps_the_classes_in_proportion_and_loses_none() -> None:
+    rows = np.random.default_rng(0).permutation(1000)[:650]
+    labels = np.repeat([0, 1, 2, 3], [500, 100, 48, 2])
+    chosen = subset(rows, 0.1, np.random.default_rng(1), labels)
+    assert np.isin(chosen, rows).all()
+    assert len(set(chosen.tolist())) == len(chosen)
+    of_row = dict(zip(rows.tolist(), labels.tolist(), strict=True))
+    assert np.abs(np.bincount([of_row[int(r)] for r in chosen]) - [50, 10, 4.8, 1]).max() <= 1
+    assert len(subset(rows, 1.0, np.random.default_rng(1))) == 650
+    assert len(subset(rows, 1e-9, np.random.default_rng(1))) == 1
+
+
+def test_only_training_rows_are_left_out_by_a_subset() -> None:
+    whole, part = Problem(digits(), Settings()), Problem(digits(), Settings(subset=0.1))
+    assert len(part.rows.train) == 108
+    assert np.isin(part.rows.train, whole.rows.train).all()
+    for name in ("validation", "test"):
+        np.testing.assert_array_equal(part.y[name], whole.y[name])
+    data = digits()
+    few = type(data)("few", data.x[:10], np.linspace(0, 1, 10)[:, None], ())
+    with pytest.raises(ValueError, match=r"subset: 0\.001 of 6 training rows is only 1"):
+        Problem(few, Settings(subset=0.001))
 
 
 def test_standardisation_uses_the_training_rows_alone() -> None:

@@ -12,6 +12,7 @@ import pytest
 from fastopt.mlp import Problem, Settings, SpecError, Trainer, blas, digits, metrics, specs, tree
 from fastopt.mlp.building import DEFAULT_LR, base_lr
 from fastopt.mlp.history import STEP_POINTS, History
+from fastopt.mlp.plan import Run
 from fastopt.mlp.report.scales import Scale, nice_step, span
 
 
@@ -152,7 +153,7 @@ def test_the_default_learning_rate_allows_for_the_sum_that_momentum_makes() -> N
 def test_penalties_reach_the_weights_alone() -> None:
     settings = Settings(hidden=(4,), optimizers=("adamw",), weight_decay=0.3, l1=0.1)
     problem = Problem(digits(), settings)
-    trainer = Trainer(settings.optimizer_specs()[0], settings, problem)
+    trainer = Trainer(Run(settings.optimizer_specs()[0], settings), problem)
     weights, others = trainer.optimizer.param_groups
     assert all(p.ndim == 2 for p in weights["params"])
     assert all(p.ndim == 1 for p in others["params"])
@@ -162,7 +163,7 @@ def test_penalties_reach_the_weights_alone() -> None:
 
 def run_one(optimizer: str, **settings: Any) -> Trainer:
     chosen = Settings(hidden=(4,), epochs=1, batch_size=270, optimizers=(optimizer,), **settings)
-    trainer = Trainer(chosen.optimizer_specs()[0], chosen, Problem(digits(), chosen))
+    trainer = Trainer(Run(chosen.optimizer_specs()[0], chosen), Problem(digits(), chosen))
     for _ in trainer.run():
         pass
     return trainer

@@ -281,7 +281,108 @@ def test_early_stopping_tests_the_best_epoch(tmp_path: Path) -> None:
     assert result["validation_loss"] == min(losses)
 
 
+def test_folds_give_mean_and_deviation_of_every_metric(tmp_path: Path) -> None:
+    args = [*SMALL, "--folds", "3", "--optimizer", "adamw,sgd", "--out", "o", "--quiet"]
+    done = train(*args, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    content = metrics(tmp_path / "o")
+    folds = [f"adamw, fold {i}" for i in (1, 2, 3)]
+    assert list(content["optimizers"])[:3] == folds
+    scores = [content["optimizers"][label]["test_accuracy"] for label in folds]
+    found = content["cross_validation"]["adamw"]
+    assert found["folds"] == 3
+    assert found["test_accuracy"]["mean"] == pytest.approx(np.mean(scores), rel=1e-12)
+    assert found["test_accuracy"]["deviation"] == pytest.approx(np.std(scores, ddof=1), rel=1e-9)
+    assert content["best"] in ("adamw", "sgd")
+    mean, deviation = 100 * np.mean(scores), 100 * np.std(scores, ddof=1)
+    assert f"{mean:.2f} ± {deviation:.2f} %" in done.stdout
+    page = (tmp_path / "o" / "report.html").read_text("utf-8")
+    root = ET.fromstring(page.removeprefix("<!DOCTYPE html>"))
+    counts = [int(e.text or 0) for e in root.iter() if (e.get("class") or "").startswith("count")]
+    assert sum(counts) == 1797  # the confusion matrix is over all rows, each tested once
+    assert f"mean of 3 folds, deviation {deviation:.2f} %" in page or content["best"] == "sgd"
+
+
+def test_a_diagnosis_is_told_everywhere(tmp_path: Path) -> None:
+    args = ["--hidden", "2", "--epochs", "15", "--out", "o"]
+    assert train(*args, "--quiet", cwd=tmp_path).returncode == 0
+    assert "diagnosis" not in metrics(tmp_path / "o")
+    # Asked of a run that is over already: only the larger model is trained.
+    done = train("--resume", "o/checkpoint.npz", "--diagnose", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "adamw, larger model: finished" in done.stderr
+    assert "\ndiagnosis  model bias (adamw): the training loss" in done.stdout
+    content = metrics(tmp_path / "o")
+    found = content["diagnosis"]
+    assert found["kind"] == "model bias"
+    assert found["larger"]["hidden"] == [4]
+    assert found["losses"]["train"] == content["optimizers"]["adamw"]["train_loss"] > found["high"]
+    assert content["best"] == "adamw"
+    page = (tmp_path / "o" / "report.html").read_text("utf-8")
+    ET.fromstring(page.removeprefix("<!DOCTYPE html>"))
+    assert "The model is too small" in page
+
+
+def test_a_subset_residual_connections_and_augmented_images(tmp_path: Path) -> None:
+    args = ["--epochs", "2", "--hidden", "64,64", "--quiet", "--json"]
+    done = train(*args, "--subset", "0.1", "--residual", "--augment", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert content["data"]["rows"] == {"train": 108, "validation": 360, "test": 359}
+    assert content["settings"]["residual"] is True
+    assert content["settings"]["augment"] == "shift=0.5,rotate=10,noise=0.1"
+    losses = {content["optimizers"]["adamw"]["test_loss"]}
+    for change in (["--residual"], ["--augment", "noise=0.5"], []):
+        plain = json.loads(train(*args, "--subset", "0.1", *change, cwd=tmp_path).stdout)
+        losses.add(plain["optimizers"]["adamw"]["test_loss"])
+    assert len(losses) == 4  # each of them has an effect
+
+
+def test_folds_augmented_images_and_a_diagnosis_resume_to_the_same_bits(tmp_path: Path) -> None:
+    from fastopt.mlp import Session, Settings
+
+    class StopAt:
+        def __init__(self, steps: int) -> None:
+            self.left = steps
+
+        def on_step(self, trainer: Any) -> None:
+            self.left -= 1
+
+        def on_result(self, result: Any) -> None:
+            pass
+
+        def stop_requested(self) -> bool:
+            return self.left <= 0
+
+    common: dict[str, Any] = {"hidden": (64,), "residual": True, "epochs": 2, "batch_size": 90, "subset": 0.5}
+    for more in ({"folds": 2}, {"diagnose": True}):
+        settings = Settings(**common, **more, augment="shift=1,noise=0.2")
+        whole = Session(settings)
+        assert whole.run()
+        path = tmp_path / "c.npz"
+        session = Session(settings)
+        stops = 0
+        while not session.run(StopAt(2), path):
+            session, stops = Session.resume(path), stops + 1
+        assert stops >= 3
+        assert len(session.results) == len(whole.results) == 2
+        for a, b in zip(session.results, whole.results, strict=True):
+            assert (a["label"], a["metrics"], a["history"]) == (b["label"], b["metrics"], b["history"])
+            for name, value in a["parameters"].items():
+                assert value.tobytes() == b["parameters"][name].tobytes()
+
+
 BAD = [
+    (["--folds", "1"], "argument --folds: expected an integer of at least 2, got '1'"),
+    (["--folds", "3", "--diagnose"], "--diagnose: expected without folds"),
+    (["--folds", "1798"], "--folds: expected at most one per row, 1797, got 1798"),
+    (["--subset", "0"], "argument --subset: expected a share above 0 and up to 1, got '0'"),
+    (["--subset", "x"], "argument --subset: expected a share above 0 and up to 1, got 'x'"),
+    (["--augment", "zoom=2"], "--augment: expected some of shift, rotate, noise, got 'zoom'"),
+    (
+        ["--residual"],
+        "--residual: expected a hidden layer as wide as what comes before it, got widths 64-256",
+    ),
     (["--epochs", "0"], "argument --epochs: expected an integer of at least 1, got '0'"),
     (["--lr", "-1"], "argument --lr: expected a finite number of at least 0, got '-1'"),
     (["--dropout", "1"], "argument --dropout: expected a finite number in [0, 1), got '1'"),
@@ -306,6 +407,16 @@ BAD = [
     (["--resume", "x.npz", "--lr", "1"], "--lr cannot be given with --resume"),
     (["--epoch", "3"], "unknown arguments: --epoch 3"),
 ]
+
+
+def test_augmenting_what_is_no_image_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, X=np.random.default_rng(0).standard_normal((60, 3)), y=np.arange(60) % 2)
+    assert main(["train", "--data", str(path), "--augment", "--out", str(tmp_path / "o")]) == 2
+    expected = (
+        f"--augment: expected images, an .npz with X of shape (rows, height, width); {path} has 3 features"
+    )
+    assert expected in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("args", "message"), BAD)

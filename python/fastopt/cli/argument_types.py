@@ -41,6 +41,17 @@ def number(low: float, high: float = float("inf"), *, open_low: bool = False) ->
     return real
 
 
+def share(text: str) -> float:
+    """A number above 0 and up to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share above 0 and up to 1, got {text!r}")
+    return value
+
+
 def sizes(text: str) -> tuple[int, ...]:
     """256,128 -> (256, 128); none -> ()."""
     if text.lower() == "none":

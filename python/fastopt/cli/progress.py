@@ -103,11 +103,11 @@ class Progress:
         left = duration((trainer.total_steps - trainer.step) / self._speed(trainer))
         epoch = min(trainer.epoch + 1, trainer.settings.epochs)
         # Whatever a narrow terminal cuts off, the time left stays.
-        head = f"{trainer.spec.text} {bar} epoch {epoch}/{trainer.settings.epochs}, {left} left"
+        head = f"{trainer.label} {bar} epoch {epoch}/{trainer.settings.epochs}, {left} left"
         return "  ".join([head, *self._facts(trainer)])
 
     def _plain_line(self, trainer: Trainer) -> str:
-        head = f"{trainer.spec.text}: epoch {trainer.epoch}/{trainer.settings.epochs}"
+        head = f"{trainer.label}: epoch {trainer.epoch}/{trainer.settings.epochs}"
         return "  ".join([head, *self._facts(trainer)])
 
     def _draw(self, line: str) -> None:

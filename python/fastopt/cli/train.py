@@ -13,13 +13,13 @@ from fastopt.cli import DONE, FAILED, INTERRUPTED, UsageError, program
 from fastopt.cli.progress import Progress
 from fastopt.cli.signals import StopRequest
 from fastopt.cli.train_arguments import DEFAULT_OUT, add_arguments
-from fastopt.cli.train_table import heading, table
+from fastopt.cli.train_table import diagnosis, heading, table
 from fastopt.mlp import Session, Settings, report
 
 __all__ = ["add_arguments", "run"]
 
-# With --resume, the settings that may be given anew: they say where and how fast, not what is computed.
-CHANGEABLE = {"data", "threads"}
+# With --resume, the settings that may be given anew: they say where, how fast, and what else is found out.
+CHANGEABLE = {"data", "threads", "diagnose"}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -89,6 +89,8 @@ def _report(args: argparse.Namespace, session: Session, out: Path, checkpoint: P
         print()
     else:
         print(table(session))
+        if "diagnosis" in document:
+            print(f"\n{diagnosis(document['diagnosis'])}")
         print(f"\nmetrics  {out / report.METRICS}\nreport   {out / report.PAGE}\nmodel    {checkpoint}")
     return FAILED if any(result["status"] == "diverged" for result in session.results) else DONE
 
@@ -96,11 +98,9 @@ def _report(args: argparse.Namespace, session: Session, out: Path, checkpoint: P
 def _how_to_resume(session: Session, out: Path, checkpoint: Path) -> str:
     if not checkpoint.exists():
         return "stopped before the first checkpoint: there is nothing to resume"
-    done = f"{len(session.results)} of {len(session.settings.optimizers)} runs done"
+    done = f"{len(session.results)} of {len(session.runs())} runs done"
     if session.trainer is not None:
-        done += (
-            f", {session.trainer.spec.text} at step {session.trainer.step} of {session.trainer.total_steps}"
-        )
+        done += f", {session.trainer.label} at step {session.trainer.step} of {session.trainer.total_steps}"
     command = [*program().split(), "train", "--resume", str(checkpoint)]
     if out != checkpoint.parent:
         command += ["--out", str(out)]

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 import fastopt
-from fastopt.cli.argument_types import AppendTuple, at_least, fractions, number, optimizers, sizes
-from fastopt.mlp import Settings
+from fastopt.cli.argument_types import AppendTuple, at_least, fractions, number, optimizers, share, sizes
+from fastopt.mlp import Settings, augment
 from fastopt.mlp.activations import ACTIVATIONS
 from fastopt.mlp.datasets import TASKS
 from fastopt.mlp.initialise import INITIALISERS
@@ -26,6 +26,8 @@ examples:
   {parser.prog}
   {parser.prog} --optimizer adamw,sgd:momentum=0.9,nesterov=true,rmsprop
   {parser.prog} --data mine.csv --target price --hidden 64,64 --epochs 200 --early-stopping 20
+  {parser.prog} --folds 5 --augment --hidden 64,64 --residual
+  {parser.prog} --subset 0.1 --diagnose
   {parser.prog} --resume {DEFAULT_OUT}/checkpoint.npz
 
 optimizers: {_wrap(sorted(fastopt.optimizers()))}
@@ -67,6 +69,28 @@ def _data(parser: argparse.ArgumentParser) -> None:
         metavar="A,B,C",
         help=f"shares of training, validation and test rows; default {_show(Settings.split)}",
     )
+    group.add_argument(
+        "--folds",
+        type=at_least(2),
+        metavar="K",
+        help="K-fold cross-validation: train K times, each row being a test row once, and tell mean and "
+        "deviation of every metric; the other rows are split by A and B",
+    )
+    group.add_argument(
+        "--subset",
+        type=share,
+        metavar="SHARE",
+        help="train on this share of the training rows only, every class in proportion, such as 0.1 for a "
+        "first look",
+    )
+    group.add_argument(
+        "--augment",
+        nargs="?",
+        const=augment.DEFAULT,
+        metavar="shift=X,rotate=X,noise=X",
+        help="vary the training images anew in every epoch: shift by up to X pixels, rotate by up to X "
+        f"degrees, add noise of X standard deviations; without a value {augment.DEFAULT}",
+    )
 
 
 def _model(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +123,12 @@ def _model(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"initial weights: {', '.join(INITIALISERS)}; with options as in randn:std=0.02, scaled:s=0.1, "
         "uniform:bound=0.05; default: he for relu, else xavier",
+    )
+    group.add_argument(
+        "--residual",
+        action=argparse.BooleanOptionalAction,
+        help="connections around the hidden layers that are as wide as what comes before them; "
+        f"default {'on' if Settings.residual else 'off'}",
     )
     group.add_argument(
         "--output", choices=OUTPUTS, help="output and loss; default: softmax for classes, else linear"
@@ -155,6 +185,12 @@ def _training(parser: argparse.ArgumentParser) -> None:
         type=at_least(1),
         metavar="N",
         help="stop after N epochs without a lower validation loss, test the best epoch's model; default: off",
+    )
+    group.add_argument(
+        "--diagnose",
+        action="store_true",
+        help="train a larger model beside, and tell from the losses what ails the model: its size, the "
+        "optimisation, overfitting or a mismatch of distributions, with the cure",
     )
     group.add_argument(
         "--seed", type=at_least(0), metavar="N", help=f"of everything that is drawn; default {Settings.seed}"

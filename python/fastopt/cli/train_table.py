@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from fastopt.cli.progress import duration
 from fastopt.mlp import Session
 from fastopt.mlp.building import FULL_BATCH
 from fastopt.mlp.report import describe
+from fastopt.mlp.report.groups import Group, ranking
 
 
 def heading(session: Session) -> str:
@@ -21,7 +23,7 @@ def heading(session: Session) -> str:
 
 
 def table(session: Session) -> str:
-    """One line per optimizer, the best first."""
+    """One line per optimizer, the best first; of cross-validation means and deviations over the folds."""
     name = session.problem.score
     header = [
         "optimizer",
@@ -34,26 +36,40 @@ def table(session: Session) -> str:
         "time",
         "in optimizer",
     ]
-    rows = [_row(result, name) for result in describe.ranking(session)]
+    rows = [_row(group, name) for group in ranking(session)]
     return "\n".join(align([header, *rows]))
 
 
-def _row(result: dict[str, Any], name: str) -> list[str]:
-    metrics = result["metrics"]
-    scores = [
-        describe.score(name, metrics[part][name]) if metrics else "-"
-        for part in ("test", "validation", "train")
-    ]
-    seconds = result["seconds"]
+def _row(group: Group, name: str) -> list[str]:
+    metrics, spread = group.metrics, group.deviations
+    scores = ["diverged", "-", "-"]
+    if metrics:
+        scores = [
+            describe.score(name, metrics[part][name], spread[part][name] if spread else None)
+            for part in ("test", "validation", "train")
+        ]
+    epochs = sorted({int(result["epochs"]) for result in group.results})
     return [
-        result["label"],
-        f"{result['lr']:g}",
-        str(result["epochs"]),
-        *(scores if metrics else [result["status"], "-", "-"]),
+        group.label,
+        f"{group.results[0]['lr']:g}",
+        str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]}-{epochs[-1]}",
+        *scores,
         f"{metrics['test']['loss']:.4f}" if metrics else "-",
-        duration(sum(seconds.values())),
-        f"{100 * describe.optimizer_share(result):.1f} %",
+        duration(sum(group.seconds.values())),
+        f"{100 * describe.optimizer_share(group.seconds):.1f} %",
     ]
+
+
+def diagnosis(found: dict[str, Any]) -> str:
+    """What a diagnosis in `metrics.json` says, wrapped."""
+    texts = {
+        "diagnosis": f"{found['kind']} ({found['optimizer']}): {found['reason']}",
+        "cure": f"{found['cure']}.",
+    }
+    return "\n".join(
+        textwrap.fill(text, 100, initial_indent=f"{name:9}  ", subsequent_indent=11 * " ")
+        for name, text in texts.items()
+    )
 
 
 def align(rows: list[list[str]]) -> list[str]:

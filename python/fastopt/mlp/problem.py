@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.mlp import datasets, metrics
+from fastopt.mlp import augment, datasets, metrics
+from fastopt.mlp.augment import Augmenter
 from fastopt.mlp.datasets import Dataset
 from fastopt.mlp.model import MLP
 from fastopt.mlp.outputs import OUTPUTS
 from fastopt.mlp.settings import Settings
-from fastopt.mlp.splits import split
+from fastopt.mlp.splits import Split, fold, split, subset
 from fastopt.mlp.standardise import Standardiser
 
 Array = NDArray[Any]
@@ -20,9 +21,12 @@ PARTS = ("train", "validation", "test")
 
 
 class Problem:
-    """Inputs `x[part]` (rows, features), targets `t[part]` (rows, outputs), float32, for each of `PARTS`."""
+    """Inputs `x[part]` (rows, features), targets `t[part]` (rows, outputs), float32, for each of `PARTS`.
 
-    def __init__(self, dataset: Dataset, settings: Settings) -> None:
+    With `number` it is that fold (from 0) of the settings' folds.
+    """
+
+    def __init__(self, dataset: Dataset, settings: Settings, number: int | None = None) -> None:
         self.dataset = dataset
         self.task = dataset.task
         self.output = OUTPUTS[settings.output or ("softmax" if self.task == "classes" else "linear")]
@@ -30,9 +34,7 @@ class Problem:
             raise ValueError(
                 f"output: {self.output.name!r} is for {' and '.join(self.output.tasks)}, not {self.task}"
             )
-        labels = dataset.y if self.task == "classes" else None
-        rng = np.random.default_rng([settings.seed, 0])
-        self.rows = split(len(dataset.x), settings.split, rng, labels)
+        self.rows = self._split(settings, number)
         train = self.rows.train
         self.x_scale = Standardiser.fit(dataset.x[train], common_scale=dataset.image_shape is not None)
         self.y_scale = Standardiser.fit(dataset.y[train]) if self.task == "regression" else None
@@ -42,13 +44,44 @@ class Problem:
         self.x = {part: self.x_scale.apply(dataset.x[rows]) for part, rows in self.rows._asdict().items()}
         self.y = {part: dataset.y[rows] for part, rows in self.rows._asdict().items()}
         self.t = {part: self._targets(y) for part, y in self.y.items()}
+        self.augmenter = self._augmenter(settings)
+
+    def _split(self, settings: Settings, number: int | None) -> Split:
+        labels = self.dataset.y if self.task == "classes" else None
+        rows, rng = len(self.dataset.x), np.random.default_rng([settings.seed, 0])
+        if number is None:
+            parts = split(rows, settings.split, rng, labels)
+        else:
+            assert settings.folds is not None
+            parts = fold(rows, number, settings.folds, settings.split, rng, labels)
+        if settings.subset is None:
+            return parts
+        chosen = labels[parts.train] if labels is not None else None
+        rng = np.random.default_rng([settings.seed, 3])
+        train = subset(parts.train, settings.subset, rng, chosen)
+        if settings.batch_norm and len(train) < 2:
+            raise ValueError(f"subset: {settings.subset:g} of {len(parts.train)} training rows is only 1")
+        return parts._replace(train=train)
+
+    def _augmenter(self, settings: Settings) -> Augmenter | None:
+        if settings.augment is None:
+            return None
+        if self.dataset.image_shape is None:
+            raise ValueError(
+                "augment: expected images, an .npz with X of shape (rows, height, width); "
+                f"{self.dataset.name} has {self.dataset.x.shape[1]} features"
+            )
+        zero = self.x_scale.apply(np.zeros((1, self.dataset.x.shape[1])))[0]
+        return Augmenter(augment.parse(settings.augment), self.dataset.image_shape, zero)
 
     @classmethod
     def of(cls, settings: Settings) -> Problem:
-        """Load the data that the settings name and prepare it."""
+        """Load the data that the settings name and prepare it; with folds, the first one."""
         if settings.data is None:
-            return cls(datasets.digits(), settings)
-        return cls(datasets.load(settings.data, task=settings.task, target=settings.target), settings)
+            dataset = datasets.digits()
+        else:
+            dataset = datasets.load(settings.data, task=settings.task, target=settings.target)
+        return cls(dataset, settings, 0 if settings.folds else None)
 
     @property
     def sizes(self) -> tuple[int, int]:

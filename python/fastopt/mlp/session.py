@@ -12,13 +12,15 @@ import numpy as np
 
 import fastopt
 from fastopt import checkpoint as checkpoint_file
-from fastopt.mlp import blas, tree
+from fastopt.mlp import blas, plan, tree
+from fastopt.mlp.plan import Run
 from fastopt.mlp.problem import Problem
+from fastopt.mlp.results import result_of
 from fastopt.mlp.settings import Settings
 from fastopt.mlp.trainer import Trainer
 
 FORMAT = "fastopt.train"
-VERSION = 1
+VERSION = 2
 
 # Seconds between checkpoints while training runs; each is written after the epoch during which it fell due.
 CHECKPOINT_EVERY = 10.0
@@ -45,13 +47,13 @@ class Session:
     ----------
     settings : Settings
     problem : Problem, optional
-        The data made ready; by default what `settings.data` names.
+        The data made ready; by default what `settings.data` names. With folds, the first of them.
 
     Attributes
     ----------
     results : list of dict
         One per finished run: label, options, status, metrics on each part, history, seconds, test predictions
-        and the trained model's arrays.
+        and the trained model's arrays (`fastopt.mlp.results`).
 
     Examples
     --------
@@ -69,14 +71,16 @@ class Session:
         self.fingerprint = self.problem.dataset.fingerprint()
         self.results: list[dict[str, Any]] = []
         self.trainer: Trainer | None = None
+        self._latest: tuple[int, Problem] | None = None
         if settings.threads is not None:
             fastopt.set_num_threads(settings.threads)
         self.blas_threads = settings.blas_threads or blas.suitable(self._largest_product())
         with blas.limited(self.blas_threads):
             pass  # raises now if that is impossible
         # Built once each before anything is trained: a wrong option of the third optimizer is an error now.
-        for spec in settings.optimizer_specs():
-            Trainer(spec, settings, self.problem)
+        for run in self.runs():
+            if not run.fold:
+                Trainer(run, self.problem)
 
     def run(self, watcher: Watcher | None = None, checkpoint: Path | None = None) -> bool:
         """Train until all runs are done (True) or the watcher asks to stop (False).
@@ -95,8 +99,7 @@ class Session:
         stopped = False
         while not stopped and not self.finished:
             if self.trainer is None:
-                spec = self.settings.optimizer_specs()[len(self.results)]
-                self.trainer = Trainer(spec, self.settings, self.problem)
+                self.trainer = self._next_trainer()
             trainer = self.trainer
             for _ in trainer.run():
                 if watcher is not None and trainer.step:
@@ -114,37 +117,35 @@ class Session:
                 if stopped:
                     break
 
+    def _next_trainer(self) -> Trainer:
+        run = self.runs()[len(self.results)]
+        return Trainer(run, self.problem_of(run.fold))
+
+    def problem_of(self, fold: int | None) -> Problem:
+        """The data as that fold splits it; the latest one is kept: they are asked for in their order."""
+        if not fold:
+            return self.problem
+        if self._latest is None or self._latest[0] != fold:
+            self._latest = fold, Problem(self.problem.dataset, self.settings, fold)
+        return self._latest[1]
+
     def _largest_product(self) -> int:
         """Multiplications in the largest matrix product of a step."""
         inputs, outputs = self.problem.sizes
-        widths = (inputs, *self.settings.hidden, outputs)
+        settings = plan.larger(self.settings) if self.settings.diagnose else self.settings
+        widths = (inputs, *settings.hidden, outputs)
         return self.settings.batch_size * max(a * b for a, b in pairwise(widths))
+
+    def runs(self) -> list[Run]:
+        """All runs, as far as the results so far decide them."""
+        return plan.runs(self.settings, self.results)
 
     @property
     def finished(self) -> bool:
-        return len(self.results) == len(self.settings.optimizers)
+        return len(self.results) == len(self.runs())
 
     def _finish(self, trainer: Trainer, watcher: Watcher | None) -> None:
-        diverged = trainer.status == "diverged"
-        best = trainer.best
-        self.results.append(
-            {
-                "label": trainer.spec.text,
-                "optimizer": trainer.spec.name,
-                "options": {key: value for key, value in trainer.options.items() if key != "lr"},
-                "lr": trainer.lr,
-                "status": trainer.status,
-                "steps": trainer.step,
-                "epochs": trainer.epoch,
-                "tested_epoch": best["epoch"] if best and not diverged else None,
-                "metrics": None if diverged else trainer.measure(),
-                "history": {"epochs": trainer.history.epochs, "steps": trainer.history.steps},
-                "seconds": dict(trainer.seconds),
-                "test_values": trainer.model.values(self.problem.x["test"]),
-                "parameters": dict(zip(trainer.model.names, trainer.model.parameters, strict=True)),
-                "statistics": trainer.model.statistics,
-            }
-        )
+        self.results.append(result_of(trainer))
         self.trainer = None
         if watcher is not None:
             watcher.on_result(self.results[-1])
@@ -189,7 +190,6 @@ class Session:
             raise CheckpointError(f"{path}: {dataset.name} does not hold the data of this checkpoint")
         session.results = state["results"]
         if state["trainer"] is not None:
-            spec = session.settings.optimizer_specs()[len(session.results)]
-            session.trainer = Trainer(spec, session.settings, session.problem)
+            session.trainer = session._next_trainer()
             session.trainer.load_state_dict(state["trainer"])
         return session

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from fastopt.mlp import specs
+from fastopt.mlp import augment, specs
 from fastopt.mlp.activations import ACTIVATIONS
 from fastopt.mlp.datasets import TASKS
 from fastopt.mlp.outputs import OUTPUTS
@@ -27,12 +27,20 @@ class Settings:
     task: str | None = None
     target: str | None = None
     split: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    subset: float | None = None
+    """Share of the training rows to train on."""
+    folds: int | None = None
+    """Cross-validation in that many folds; the split's third share is then not used."""
+    augment: str | None = None
+    """Images vary by as much: `fastopt.mlp.augment.parse`."""
     hidden: tuple[int, ...] = (256, 128)
     activation: str = "relu"
     batch_norm: bool = True
     bn_test: str = "exact"
     """Statistics batch normalisation tests with: moving averages, or those of the whole training part."""
     dropout: float = 0.3
+    residual: bool = False
+    """Connections around the hidden layers that are as wide as what comes before them."""
     init: str | None = None
     output: str | None = None
     optimizers: tuple[str, ...] = ("adamw",)
@@ -47,6 +55,8 @@ class Settings:
     weight_decay: float | None = None
     l1: float | None = None
     early_stopping: int | None = None
+    diagnose: bool = False
+    """Train a larger model beside, to tell what ails the model."""
     seed: int = 0
     threads: int | None = None
     """Of the fused kernels."""
@@ -61,6 +71,7 @@ class Settings:
             "early_stopping": 1,
             "threads": 1,
             "blas_threads": 1,
+            "folds": 2,
         }
         for name, low in lowest.items():
             value = getattr(self, name)
@@ -79,6 +90,12 @@ class Settings:
             raise ValueError(f"hidden: expected layer sizes of at least 1, got {list(self.hidden)}")
         if self.lr is not None and not 0 <= self.lr < float("inf"):
             raise ValueError(f"lr: expected a finite number of at least 0, got {self.lr}")
+        if self.subset is not None and not 0 < self.subset <= 1:
+            raise ValueError(f"subset: expected a share above 0 and up to 1, got {self.subset}")
+        if self.augment is not None:
+            augment.parse(self.augment)
+        if self.diagnose and self.folds:
+            raise ValueError("diagnose: expected without folds: it compares two models on one split")
         if self.batch_norm and self.hidden and self.batch_size < 2:
             raise ValueError("batch_size: expected at least 2 with batch normalisation, got 1")
         for name in ("task", "target"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -13,9 +14,10 @@ import fastopt
 from fastopt.mlp.building import base_lr, build_optimizer, gradient_norm, optimizer_options
 from fastopt.mlp.history import History
 from fastopt.mlp.model import MLP
+from fastopt.mlp.plan import Run
 from fastopt.mlp.problem import PARTS, Problem
 from fastopt.mlp.settings import Settings
-from fastopt.mlp.specs import Spec, parse
+from fastopt.mlp.specs import parse
 
 # Training rows that the curves are measured on after each epoch; all are measured at the end.
 CURVE_ROWS = 2048
@@ -24,14 +26,21 @@ CURVE_ROWS = 2048
 def build_model(settings: Settings, problem: Problem) -> MLP:
     """The untrained model; equal for every optimizer of one seed."""
     inputs, outputs = problem.sizes
+    widths = [inputs, *settings.hidden]
+    if settings.residual and not any(a == b for a, b in pairwise(widths)):
+        raise ValueError(
+            "residual: expected a hidden layer as wide as what comes before it, got widths "
+            + "-".join(map(str, widths))
+        )
     init = parse(settings.init, "init") if settings.init else None
     return MLP(
-        [inputs, *settings.hidden, outputs],
+        [*widths, outputs],
         rng=np.random.default_rng([settings.seed, 1]),
         activation=settings.activation,
         output=problem.output.name,
         batch_norm=settings.batch_norm,
         dropout=settings.dropout,
+        residual=settings.residual,
         init=None if init is None else init.name,
         init_options=None if init is None else init.options,
     )
@@ -40,8 +49,10 @@ def build_model(settings: Settings, problem: Problem) -> MLP:
 class Trainer:
     """Trains one model with one optimizer; `run` is a generator that yields after every step."""
 
-    def __init__(self, spec: Spec, settings: Settings, problem: Problem) -> None:
-        self.spec, self.settings, self.problem = spec, settings, problem
+    def __init__(self, run: Run, problem: Problem) -> None:
+        spec, settings = run.spec, run.settings
+        self.planned, self.settings, self.problem = run, settings, problem
+        self.label = run.label
         rows = len(problem.x["train"])
         # A short last batch would give batch normalisation poor statistics (of a single row: none at all).
         drop_last = settings.batch_norm and rows >= settings.batch_size
@@ -73,6 +84,9 @@ class Trainer:
         """Train to the end, yielding after every step in a state that can be saved."""
         before = perf_counter()
         for x, t in self.batches:
+            if self.problem.augmenter is not None:
+                # Drawn from the step's number: nothing to be saved for the rest of the run to be the same.
+                x = self.problem.augmenter(x, np.random.default_rng([self.settings.seed, 4, self.step]))
             before = self._clock("batches", before)
             self._train_step(x, t)
             if self.status == "running" and self.step % self.steps_per_epoch == 0:

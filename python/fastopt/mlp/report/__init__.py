@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fastopt.mlp.diagnosis import diagnose
 from fastopt.mlp.report.document import document
 from fastopt.mlp.report.page import page
 from fastopt.mlp.session import Session
@@ -16,7 +17,8 @@ PAGE = "report.html"
 
 def write(session: Session, out: Path) -> dict[str, Any]:
     """Write both files of a finished session into the folder `out`; returns what `metrics.json` holds."""
-    content = document(session)
+    diagnosis = diagnose(session)
+    content = document(session, diagnosis)
     (out / METRICS).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    (out / PAGE).write_text(page(session, content), encoding="utf-8")
+    (out / PAGE).write_text(page(session, content, diagnosis), encoding="utf-8")
     return content

@@ -13,10 +13,11 @@ from fastopt.mlp.report.svg import Chart, Series
 BINS = 180
 
 Result = dict[str, Any]
+Results = list[tuple[int, Result]]
 
 
-def charts(results: list[Result], score: str) -> list[Chart]:
-    """Loss, score, learning rate, gradient norm."""
+def charts(results: Results, score: str) -> list[Chart]:
+    """Loss, score, learning rate, gradient norm of results with the numbers that give their colours."""
     return [
         _epochs(results, "Loss", "loss", log=True),
         _score(results, score),
@@ -25,16 +26,21 @@ def charts(results: list[Result], score: str) -> list[Chart]:
     ]
 
 
-def _epochs(
-    results: list[Result], title: str, key: str, *, log: bool = False, percent: bool = False
-) -> Chart:
+def _epochs(results: Results, title: str, key: str, *, log: bool = False, percent: bool = False) -> Chart:
     series, marks = [], []
-    for run, result in enumerate(results):
+    thin = " thin" if any(result["fold"] for _, result in results) else ""
+    for run, result in results:
         epochs = result["history"]["epochs"]
         for part, style in (("train", "dashed"), ("validation", "")):
             if epochs:
                 series.append(
-                    Series(run, f"{result['label']}, {part}", epochs["epoch"], epochs[f"{part}_{key}"], style)
+                    Series(
+                        run,
+                        f"{result['label']}, {part}",
+                        epochs["epoch"],
+                        epochs[f"{part}_{key}"],
+                        style + thin,
+                    )
                 )
         tested = result["tested_epoch"]
         if tested is not None and tested < result["epochs"]:
@@ -43,7 +49,7 @@ def _epochs(
     return Chart(title, "epoch", series, log, percent, note, marks=marks)
 
 
-def _score(results: list[Result], score: str) -> Chart:
+def _score(results: Results, score: str) -> Chart:
     percent = score == "accuracy"
     chart = _epochs(results, "Accuracy" if percent else "R²", score, percent=percent)
     values = sorted(v for s in chart.series for v in s.y if math.isfinite(v))
@@ -74,9 +80,9 @@ def _from(series: Any, low: float, percent: bool) -> list[Series]:
     return cut
 
 
-def _learning_rate(results: list[Result]) -> Chart:
+def _learning_rate(results: Results) -> Chart:
     series = []
-    for run, result in enumerate(results):
+    for run, result in results:
         steps = result["history"]["steps"]
         if steps:
             every = -(-len(steps["step"]) // BINS)
@@ -90,9 +96,9 @@ def _learning_rate(results: list[Result]) -> Chart:
     return Chart("Learning rate", "step", series, log)
 
 
-def _gradient_norm(results: list[Result]) -> Chart:
+def _gradient_norm(results: Results) -> Chart:
     series = []
-    for run, result in enumerate(results):
+    for run, result in results:
         steps = result["history"]["steps"]
         if not steps:
             continue

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastopt.mlp.session import Session
 from fastopt.mlp.trainer import build_model
 
@@ -22,6 +20,8 @@ def data(session: Session) -> str:
         else f"regression of {_count(dataset.outputs, 'target')}"
     )
     parts = f"{len(rows.train)} rows to train, {len(rows.validation)} to validate, {len(rows.test)} to test"
+    if session.settings.folds:
+        parts += f", in the first of {session.settings.folds} folds"
     return f"{dataset.name}: {shape}, {what}; {parts}"
 
 
@@ -35,6 +35,7 @@ def model(session: Session) -> str:
         parts += [settings.activation]
         parts += ["batch normalisation"] if settings.batch_norm else []
         parts += [f"dropout {settings.dropout:g}"] if settings.dropout else []
+        parts += ["residual connections"] if settings.residual else []
     parts += [problem.output.title]
     return f"{', '.join(parts)}; {parameters(session):,} parameters"
 
@@ -48,36 +49,25 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" + ("" if n == 1 else "s")
 
 
-def ranking(session: Session) -> list[dict[str, Any]]:
-    """The results, the best test score first, diverged runs last; equal ones by test loss."""
-    name = session.problem.score
-
-    def key(result: dict[str, Any]) -> tuple[float, float]:
-        if result["metrics"] is None:
-            return float("inf"), 0.0
-        test = result["metrics"]["test"]
-        return -test[name], test["loss"]
-
-    return sorted(session.results, key=key)
-
-
-def optimizer_share(result: dict[str, Any]) -> float:
+def optimizer_share(seconds: dict[str, float]) -> float:
     """Share of the training time (evaluation left out) that was spent in the optimizer's step."""
-    seconds = result["seconds"]
     training = seconds["batches"] + seconds["gradients"] + seconds["optimizer"]
     return float(seconds["optimizer"] / training) if training else 0.0
 
 
-def steps_per_second(result: dict[str, Any]) -> float:
+def steps_per_second(steps: int, seconds: dict[str, float]) -> float:
     """Training steps per second, evaluation left out."""
-    training = sum(result["seconds"].values()) - result["seconds"]["evaluation"]
-    return float(result["steps"] / training) if training else 0.0
+    training = sum(seconds.values()) - seconds["evaluation"]
+    return float(steps / training) if training else 0.0
 
 
-def score(name: str, value: float) -> str:
+def score(name: str, value: float, deviation: float | None = None) -> str:
     """A metric with the digits that matter: accuracy in per cent.
 
-    >>> score("accuracy", 0.98765), score("r2", 0.98765)
-    ('98.77 %', '0.9877')
+    >>> score("accuracy", 0.98765), score("r2", 0.98765), score("accuracy", 0.98765, 0.0123)
+    ('98.77 %', '0.9877', '98.77 ± 1.23 %')
     """
-    return f"{100 * value:.2f} %" if name == "accuracy" else f"{value:.4f}"
+    spread = "" if deviation is None else f" ± {100 * deviation if name == 'accuracy' else deviation:.4f}"
+    if name == "accuracy":
+        return f"{100 * value:.2f}{spread[:-2]} %"
+    return f"{value:.4f}{spread}"

@@ -9,21 +9,23 @@ from typing import Any
 import numpy as np
 
 import fastopt
+from fastopt.mlp.diagnosis import Diagnosis
 from fastopt.mlp.report import describe
+from fastopt.mlp.report.groups import Group, groups, ranking
 from fastopt.mlp.session import Session
 
 FORMAT = "fastopt.train.metrics"
 VERSION = 1
 
 
-def document(session: Session) -> dict[str, Any]:
+def document(session: Session, diagnosis: Diagnosis | None = None) -> dict[str, Any]:
     """Everything measured, JSON-able; numbers that are not finite are null.
 
     Times are under "seconds", "optimizer_share" and "steps_per_second"; all else is the same for every run of
     the same settings on the same machine and thread count.
     """
     problem, dataset = session.problem, session.problem.dataset
-    best = describe.ranking(session)[0]
+    best = ranking(session)[0]
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -42,9 +44,13 @@ def document(session: Session) -> dict[str, Any]:
         },
         "settings": session.settings.as_dict(),
         "score": problem.score,
-        "best": best["label"] if best["metrics"] else None,
+        "best": best.label if best.metrics else None,
         "optimizers": {result["label"]: _result(result) for result in session.results},
     }
+    if session.settings.folds:
+        content["cross_validation"] = {g.label: _cross_validation(g) for g in groups(session)}
+    if diagnosis is not None:
+        content["diagnosis"] = diagnosis.as_dict()
     return dict(_finite(content))
 
 
@@ -76,9 +82,19 @@ def _result(result: dict[str, Any]) -> dict[str, Any]:
             for key, value in measured.get(part, {}).items()
         },
         "seconds": result["seconds"],
-        "optimizer_share": describe.optimizer_share(result),
-        "steps_per_second": describe.steps_per_second(result),
+        "optimizer_share": describe.optimizer_share(result["seconds"]),
+        "steps_per_second": describe.steps_per_second(result["steps"], result["seconds"]),
         "history": result["history"]["epochs"],
+    }
+
+
+def _cross_validation(group: Group) -> dict[str, Any]:
+    """Mean and sample standard deviation over the folds of every metric; null if a fold diverged."""
+    means, deviations = group.metrics or {}, group.deviations or {}
+    return {"folds": len(group.results)} | {
+        f"{part}_{name}": {"mean": value, "deviation": deviations[part][name]}
+        for part, values in means.items()
+        for name, value in values.items()
     }
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from fastopt.mlp import metrics
-from fastopt.mlp.problem import Problem
 from fastopt.mlp.report import describe
+from fastopt.mlp.report.groups import Group
 from fastopt.mlp.report.markup import drawing, element, line, text
 from fastopt.mlp.report.scales import Scale, span
+from fastopt.mlp.report.tested import Tested
 
-Result = dict[str, Any]
 PHASES = {
     "optimizer": "optimizer step",
     "gradients": "forward and backward pass",
@@ -21,9 +21,9 @@ PHASES = {
 }
 
 
-def time_bars(results: list[Result]) -> str:
-    """One bar per run: where the training time went, evaluation left out."""
-    rows = "".join(_time_bar(run, result) for run, result in enumerate(results))
+def time_bars(shown: list[Group]) -> str:
+    """One bar per group: where the training time went, evaluation left out."""
+    rows = "".join(_time_bar(group) for group in shown)
     keys = "".join(
         element("span", element("i", class_=f"piece {phase}") + title, class_="key")
         for phase, title in PHASES.items()
@@ -31,26 +31,26 @@ def time_bars(results: list[Result]) -> str:
     return element("div", rows, class_="bars") + element("p", keys, class_="keys")
 
 
-def _time_bar(run: int, result: Result) -> str:
-    total = sum(result["seconds"][phase] for phase in PHASES) or 1.0
+def _time_bar(group: Group) -> str:
+    spent = group.seconds
+    total = sum(spent[phase] for phase in PHASES) or 1.0
     pieces = ""
     for phase, title in PHASES.items():
-        seconds = result["seconds"][phase]
+        seconds = spent[phase]
         width, tip = f"width:{100 * seconds / total:.2f}%", f"{title}: {seconds:.2f} s"
         pieces += element("span", class_=f"piece {phase}", style=width, title=tip)
-    share = 100 * describe.optimizer_share(result)
-    per_step = 1e6 * result["seconds"]["optimizer"] / max(result["steps"], 1)
-    cells = element("span", escape(result["label"]), class_="bar-name")
+    share = 100 * describe.optimizer_share(spent)
+    per_step = 1e6 * spent["optimizer"] / max(group.steps, 1)
+    cells = element("span", escape(group.label), class_="bar-name")
     cells += element("span", pieces, class_="bar")
     cells += element("span", f"{share:.1f} % · {per_step:.0f} µs", class_="bar-value")
-    return element("div", cells, class_="bar-row", data_run=run)
+    return element("div", cells, class_="bar-row", data_run=group.run)
 
 
-def confusion_matrix(problem: Problem, result: Result) -> str:
+def confusion_matrix(tested: Tested) -> str:
     """Actual classes down, predicted ones across; shade by share of the actual class."""
-    classes = problem.dataset.classes
-    predicted = problem.predictions(result["test_values"])
-    counts = metrics.confusion(predicted, problem.y["test"], len(classes))
+    classes = tested.dataset.classes
+    counts = metrics.confusion(tested.predicted, tested.actual, len(classes))
     n, margin, width = len(classes), 52, 460
     size = width / n
     parts = [text("predicted", margin + width / 2, 12, "label")]
@@ -78,11 +78,10 @@ def _cell(right: bool, count: int, share: float, x: float, y: float, size: float
     return box + text(str(count), x + size / 2 - 1, y + size / 2 + 4, kind)
 
 
-def frequent_mistakes(problem: Problem, result: Result, limit: int = 12) -> str:
+def frequent_mistakes(tested: Tested, limit: int = 12) -> str:
     """The most frequent confusions as a table, for many classes."""
-    classes = problem.dataset.classes
-    predicted = problem.predictions(result["test_values"])
-    counts = metrics.confusion(predicted, problem.y["test"], len(classes))
+    classes = tested.dataset.classes
+    counts = metrics.confusion(tested.predicted, tested.actual, len(classes))
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:limit]
     pairs = [divmod(int(k), len(classes)) for k in order]
@@ -92,10 +91,9 @@ def frequent_mistakes(problem: Problem, result: Result, limit: int = 12) -> str:
     return element("table", header + body)
 
 
-def scatter(problem: Problem, result: Result, column: int, limit: int = 1500) -> str:
+def scatter(tested: Tested, column: int, limit: int = 1500) -> str:
     """Predicted over actual values of one target on the test rows, with the diagonal."""
-    actual = problem.y["test"][:limit, column].tolist()
-    predicted = problem.predictions(result["test_values"])[:limit, column].tolist()
+    actual, predicted = tested.actual[:limit, column].tolist(), tested.predicted[:limit, column].tolist()
     low, high = span([*actual, *predicted], log=False)
     size, left, right, bottom = 360, 54, 350, 316
     x, y = Scale(low, high, left, right), Scale(low, high, bottom, 10)
@@ -111,9 +109,9 @@ def scatter(problem: Problem, result: Result, column: int, limit: int = 1500) ->
     return drawing("scatter", size, size, "predicted over actual values", parts)
 
 
-def errors(problem: Problem, result: Result, column: int, bins: int = 24) -> str:
+def errors(tested: Tested, column: int, bins: int = 24) -> str:
     """Histogram of the errors of one target on the test rows."""
-    difference = problem.predictions(result["test_values"])[:, column] - problem.y["test"][:, column]
+    difference = tested.predicted[:, column] - tested.actual[:, column]
     largest = float(np.abs(difference).max()) or 1.0
     counts, edges = np.histogram(difference, bins, (-largest, largest))
     size, left, right, top, bottom = 360, 44, 350, 14, 316
