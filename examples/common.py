@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 
 PICTURES = Path(__file__).parent / "pictures"
 
-#: Colour-blind safe (Okabe and Ito 2008), in the order in which curves take them.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
+#: Colour-blind safe (Okabe and Ito 2008, their yellow replaced by a brown that shows on white).
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"]
 
 plt.rcParams.update(
     {

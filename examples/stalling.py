@@ -8,29 +8,14 @@ rates: the burst of Adagrad's mean form, Adadelta's late jitter, rare features, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from common import COLOURS, parser, plt, save
+from descent import Array, Make, descend
 
 import fastopt
 from fastopt import schedules
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-
-
-def descend(
-    make: Callable[[list[Array]], Any], grad: Callable[[Array], Array], start: Any, steps: int
-) -> Array:
-    """The iterates of one optimizer, the start included: (steps + 1, ...)."""
-    x = np.array(start, dtype=float)
-    optimizer = make([x])
-    path = [x.copy()]
-    for _ in range(steps):
-        optimizer.step([grad(x)])
-        path.append(x.copy())
-    return np.array(path)
 
 
 def ellipse(low: float, high: float, angle: float) -> Array:
@@ -123,7 +108,7 @@ def scaling(axes: list[Any]) -> None:
 def late_burst(axis: Any) -> None:
     """Root mean square of all gradients: along the valley floor the steep direction's sigma decays."""
     hessian = ellipse(1.0, 100.0, 0.05)
-    runs: dict[str, Callable[[list[Array]], Any]] = {
+    runs: dict[str, Make] = {
         "Adagrad, mean form": lambda p: fastopt.Adagrad(p, lr=0.2, average=True),
         "... with lr / sqrt(t + 1)": lambda p: fastopt.Adagrad(
             p, lr=lambda k: 0.2 / np.sqrt(k + 1.0), average=True
@@ -153,7 +138,7 @@ def late_jitter(axis: Any) -> None:
     """A noisy quadratic: Adadelta has no rate that could decay."""
     hessian = ellipse(1.0, 30.0, 0.3)
     rng = np.random.default_rng(0)
-    runs: dict[str, Callable[[list[Array]], Any]] = {
+    runs: dict[str, Make] = {
         "Adadelta": lambda p: fastopt.Adadelta(p, rho=0.9),
         "Adam": lambda p: fastopt.Adam(p, lr=0.05),
         "Adam, cosine decay": lambda p: fastopt.Adam(
@@ -174,7 +159,7 @@ def rare_features(axis: Any) -> None:
     present = rng.random((4000, 5)) < 0.25 ** np.arange(5)
     x = present.astype(float)
     y = x @ np.ones(5)
-    runs: dict[str, Callable[[list[Array]], Any]] = {
+    runs: dict[str, Make] = {
         "SGD": lambda p: fastopt.SGD(p, lr=0.1),
         "Adagrad": lambda p: fastopt.Adagrad(p, lr=0.5),
     }
