@@ -21,6 +21,7 @@ from fastopt.methods._result import Stop
 from fastopt.methods._rule import Rule, contradicts, outcome
 from fastopt.methods._second_order import SecondOrder
 from fastopt.methods._secular import norm
+from fastopt.methods._unbounded import Floor
 
 __all__ = ["descend"]
 
@@ -32,8 +33,6 @@ ACCEPT = 1e-4
 TRIES = 60
 #: Steps in a row that contradict the gradient, each at most half the last, before it is called wrong.
 CONTRADICTIONS = 8
-#: f has no lower bound once it has fallen by this many times its scale at the start.
-FALLEN = 1e20
 
 
 def descend(
@@ -56,12 +55,12 @@ class _Descent:
         self.krylov_size = krylov_size
         self.test = SecondOrder(problem, self.hessians, seed)
         self.contradictions = 0  # steps in a row where f rose though grad alone decided that it should fall
-        self.nonfinite = 0
+        self.finite = self.nonfinite = 0  # of f at the steps that were rejected in a row
 
     def run(self) -> None:
         critical = self._begin()
         at = self._point()
-        self.floor = at.fun - FALLEN * max(1.0, abs(at.fun), norm(at.jac) * max(1.0, norm(at.x)))
+        self.floor = Floor(at)
         self.first_slope = norm(at.jac)
         model = self._critical(at) if critical else self._model(at)
         self.rule.begin(model, at.x)
@@ -135,8 +134,7 @@ class _Descent:
                 raise self._failure("The next step would not change x.")
             promise = self.rule.promise(model, step.y)
             f = self.problem.fun(x)
-            if f < self.floor:
-                self._unbounded(x, f)
+            self.floor.check(self.problem, x, f)
             noise = 10 * self.problem.eps * abs(at.fun)
             if promise <= noise and f - at.fun <= noise:
                 return self._within_noise(Point(x, f, self.problem.grad(x)), at, critical)
@@ -144,10 +142,11 @@ class _Descent:
             if seen.ratio >= ACCEPT:
                 g = self.problem.grad(x)
                 if np.isfinite(g).all():
-                    self.contradictions = self.nonfinite = 0
+                    self.contradictions = self.finite = self.nonfinite = 0
                     self.rule.accepted(seen)
                     return Point(x, f, g)
                 seen = seen._replace(ratio=-math.inf, excess=math.inf, rise=math.inf)
+            self.finite += math.isfinite(seen.rise)
             self.nonfinite += not math.isfinite(seen.rise)
             self.contradictions += contradicts(seen, noise)
             self.rule.rejected(seen)
@@ -163,11 +162,6 @@ class _Descent:
     def _failure(self, detail: str) -> Stop:
         if self.contradictions >= CONTRADICTIONS:
             return Stop("wrong gradient")
-        if self.nonfinite > TRIES // 2:
+        if self.nonfinite and self.finite == 0:
             return Stop("nan", "f is not finite at any of the points tried around x.")
         return Stop("precision", detail)
-
-    def _unbounded(self, x: Array, f: float) -> None:
-        if math.isfinite(f):
-            self.problem.record(x, f, self.problem.grad(x))
-        raise Stop("unbounded")

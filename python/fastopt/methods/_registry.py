@@ -39,6 +39,7 @@ _METHODS: dict[str, Method] = {
         Method("trust-region", "_trust_region", "trust_region"),
         Method("saddle-free-newton", "_saddle_free", "saddle_free_newton"),
         Method("arc", "_arc", "arc"),
+        Method("perturbed-gd", "_perturbed_gd", "perturbed_gd", maxiter=10_000),
     )
 }
 

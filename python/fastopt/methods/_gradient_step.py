@@ -1,0 +1,90 @@
+"""A step of gradient descent, as long as the Lipschitz constant of the gradient allows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt.methods._problem import Point, Problem
+from fastopt.methods._result import Stop
+from fastopt.methods._secular import norm
+from fastopt.methods._unbounded import Floor
+
+__all__ = ["GradientStep"]
+
+Array = NDArray[Any]
+
+#: What the length is multiplied by after a step at the first try. At this factor one step in three is halved.
+LONGER = 1.25
+#: Halvings of one step at most.
+TRIES = 60
+
+
+class GradientStep:
+    """x - length g, the length halved until f falls by half of what its slope says.
+
+    Every length up to 1 / l passes, l being the Lipschitz constant of the gradient. Where the fall is within
+    the rounding of f, the gradient decides instead: it may change by |dx| / length at most.
+    """
+
+    def __init__(self, problem: Problem, at: Point, length: float | None) -> None:
+        self._problem = problem
+        self._floor = Floor(at)
+        self.length = length or max(1.0, norm(at.x)) / max(1.0, norm(at.jac))
+
+    def __call__(self, at: Point) -> Point:
+        problem = self._problem
+        noise = 10 * problem.eps * abs(at.fun)
+        square = norm(at.jac) ** 2
+        slopes = _Slopes(at, noise)
+        for attempt in range(TRIES):
+            x = problem.representable(at.x - self.length * at.jac)
+            if np.array_equal(x, at.x):
+                break
+            f = problem.fun(x)
+            self._floor.check(problem, x, f)
+            promise = 0.5 * self.length * square
+            hidden = promise <= noise and f <= at.fun + noise
+            if hidden:
+                slopes.check(square)
+            if hidden or f <= at.fun - promise:
+                new = Point(x, f, problem.grad(x))
+                change = norm(new.jac - at.jac) if np.isfinite(new.jac).all() else math.inf
+                if change <= 1.01 * norm(at.jac) or (not hidden and math.isfinite(change)):
+                    self.length *= LONGER if attempt == 0 else 1.0
+                    return new
+                slopes.add(change, 0.0, 0.0)  # a gradient that is not finite counts as such an f
+            else:
+                slopes.add(f, self.length, promise)
+            self.length *= 0.5
+        slopes.check(square)
+        raise slopes.failure()
+
+
+class _Slopes:
+    """What the steps that were too long have shown, shorter and shorter ones."""
+
+    def __init__(self, at: Point, noise: float) -> None:
+        self._at = at
+        self._noise = noise
+        self._slopes: list[float] = []  # rises of f over the length, as far as they are more than rounding
+        self._nonfinite = 0
+
+    def add(self, f: float, length: float, promise: float) -> None:
+        if not math.isfinite(f):
+            self._nonfinite += 1
+        elif promise > 1000 * self._noise:
+            self._slopes.append((f - self._at.fun) / length)
+
+    def check(self, square: float) -> None:
+        """Stops if the slope along -g, extrapolated to length 0, is not about -|g|^2."""
+        if len(self._slopes) >= 2 and 2 * self._slopes[-1] - self._slopes[-2] > -0.9 * square:
+            raise Stop("wrong gradient")
+
+    def failure(self) -> Stop:
+        if self._nonfinite > TRIES // 2:
+            return Stop("nan", "f is not finite at any of the points tried around x.")
+        return Stop("precision", "f would change by no more than rounding.")
