@@ -12,20 +12,12 @@ from typing import Any
 
 import numpy as np
 from common import COLOURS, parser, plt, save
+from handwriting import Array, standardised
 
 import fastopt
-from fastopt.mlp import MLP, digits
+from fastopt.mlp import MLP
 from fastopt.mlp.activations import ACTIVATIONS, sigmoid
 from fastopt.mlp.blas import limited
-
-Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def data() -> tuple[Array, Array]:
-    """The digits, standardised, with one-hot targets."""
-    d = digits()
-    x = (d.x - d.x.mean(0)) / (d.x.std(0) + 1e-3)
-    return x.astype(np.float32), np.eye(10, dtype=np.float32)[np.asarray(d.y, dtype=int).reshape(-1)]
 
 
 def activations(axis: Any) -> None:
@@ -154,7 +146,7 @@ def bias_correction(axis: Any) -> None:
 
 def main() -> None:
     out = parser(__doc__).parse_args().out
-    x, t = data()
+    x, t = standardised()
     with limited(1):
         figure, axes = plt.subplots(2, 3, figsize=(12, 7))
         activations(axes[0, 0])
