@@ -186,6 +186,15 @@ def test_without_the_second_order_test_a_small_gradient_is_enough(method):
     assert "lowest_eigenvalue" not in result
 
 
+@each_newton
+def test_the_lowest_eigenvalue_is_that_of_the_result(method):
+    f, grad = quartic(np.array([-1.0, 1.0, -3.0]))
+    result = fastopt.minimize(f, grad, np.zeros(3), method, maxiter=1)
+    assert result.status == 1
+    assert "lowest_eigenvalue" not in result
+    assert fastopt.minimize(f, grad, np.zeros(3), method, maxiter=0).lowest_eigenvalue == pytest.approx(-3)
+
+
 def test_noise_alone_leaves_a_saddle():
     """As in Jin et al.: no Hessian is asked for."""
     f, grad = quartic(np.array([-1.0, 1.0, 2.0]))
@@ -257,6 +266,33 @@ def test_an_impossible_tolerance_ends_in_lost_precision_at_the_minimum(method):
     assert "precision" in result.message
     assert p.reached(result.fun, rtol=1e-6)
     assert result.nit < 30
+
+
+@each_newton
+def test_where_f_shows_only_rounding_the_gradient_leads_on(method):
+    """An offset of 1e10 hides the last 1e-6 of f; the gradient is not hidden."""
+    h = np.diag([1.0, 3.0, 10.0])
+    result = fastopt.minimize(
+        lambda x: 1e10 + 0.5 * x @ h @ x + 0.25 * (x**4).sum(), lambda x: h @ x + x**3, np.ones(3), method,
+        hess=lambda x: h + np.diag(3 * x**2), gtol=1e-9,
+    )  # fmt: skip
+    assert result.success, result.message
+    assert abs(result.x).max() <= 1e-9
+
+
+@each_newton
+def test_an_eigenvalue_within_the_error_of_differences_is_no_saddle(method):
+    """lambda_min = 0, and a gradient with noise of 1e-9: differences turn that into eigenvalues near 1e-4."""
+
+    def grad(x):
+        return np.array([2 * x[0], 0.0, 0.0]) + 1e-9 * np.cos(1e9 * x + 1e8 * x.sum())
+
+    lowest = []
+    for k in range(8):
+        result = fastopt.minimize(lambda x: x[0] ** 2, grad, np.array([1.0, k / 7, 0.3]), method, gtol=1e-7)
+        assert result.success, result.message
+        lowest.append(result.lowest_eigenvalue)
+    assert min(lowest) < -1e-5
 
 
 # Where derivatives come from -------------------------------------------------------------------------------
