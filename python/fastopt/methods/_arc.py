@@ -23,6 +23,8 @@ Array = NDArray[Any]
 class Cube:
     """Steps that minimise the cubic model, whose sigma follows the third-order term that f showed."""
 
+    may_be_newton = False  # the cube shortens every step
+
     def __init__(self, sigma: float | None) -> None:
         given = sigma is not None
         self._given = real("initial_sigma", sigma, minimum=0.0, open_low=True) if given else None

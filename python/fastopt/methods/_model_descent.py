@@ -62,14 +62,15 @@ class _Descent:
         at = self._point()
         self.floor = Floor(at)
         self.first_slope = norm(at.jac)
-        model = self._critical(at) if critical else self._model(at)
+        model = self._critical(at) if critical else self._model(at, newton=False)
         self.rule.begin(model, at.x)
         while True:
             if critical:
                 self.rule.escape(model, 0.1 * max(1.0, norm(at.x)))
             at = self._step(model, at, critical)
             critical = self._finished(at)
-            model = self._critical(at) if critical else self._model(at)
+            convex = float(model.w[0]) > 0.0
+            model = self._critical(at) if critical else self._model(at, newton=convex)
 
     # --- where the run stands ---
 
@@ -100,9 +101,9 @@ class _Descent:
 
     # --- models ---
 
-    def _model(self, at: Point) -> Model:
+    def _model(self, at: Point, newton: bool) -> Model:
         if self.dense:
-            return Dense(self.hessians.matrix(at.x), at.jac)
+            return Dense(self.hessians.matrix(at.x), at.jac, newton=newton and self.rule.may_be_newton)
         tolerance = min(0.1, math.sqrt(norm(at.jac) / self.first_slope) if self.first_slope else 0.1)
         return Krylov(self.hessians.product(at.x), at.jac, tolerance, self.krylov_size)
 

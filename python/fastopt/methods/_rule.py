@@ -29,6 +29,9 @@ class Outcome(NamedTuple):
 class Rule(Protocol):
     """Which step, and how long."""
 
+    #: Whether a step with multiplier 0 is Newton's own.
+    may_be_newton: bool
+
     def begin(self, model: Model, x: Array) -> None:
         """Choose the first length."""
         ...

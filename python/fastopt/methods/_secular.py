@@ -103,12 +103,13 @@ def _lengths(c: Array, gaps: Array, delta: float) -> tuple[float, float]:
     if length == 0.0:
         return 0.0, math.inf
     part = y / length
-    return length, float((part * part / np.where(part == 0.0, 1.0, gaps + delta)).sum())
+    pole = gaps + delta if delta > 0.0 else np.where(part == 0.0, 1.0, gaps)
+    return length, float(part @ (part / pole))
 
 
 def _y(c: Array, gaps: Array, delta: float) -> Array:
-    pole = gaps + delta
-    y: Array = -c / np.where((pole == 0.0) & (c == 0.0), 1.0, pole)
+    pole = gaps + delta if delta > 0.0 else np.where((gaps == 0.0) & (c == 0.0), 1.0, gaps)
+    y: Array = -c / pole
     return y
 
 
@@ -123,6 +124,10 @@ def _at_the_pole(gaps: Array, c: Array, multiplier: float, radius: float) -> Ste
 
 def norm(y: Array) -> float:
     """|y| without overflow."""
+    with np.errstate(over="ignore"):
+        square = float(y @ y)
+    if 1e-280 < square < 1e280:
+        return math.sqrt(square)
     largest = float(np.abs(y).max())
     if largest == 0.0 or not math.isfinite(largest):
         return largest

@@ -23,6 +23,8 @@ Array = NDArray[Any]
 class Ball:
     """Steps that minimise the model over a ball, whose radius follows how well f kept the promise."""
 
+    may_be_newton = True
+
     def __init__(self, radius: float | None) -> None:
         given = radius is not None
         self._given = real("initial_radius", radius, minimum=0.0, open_low=True) if given else None
