@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastopt._batches import Batches, batches
     from fastopt._ewma import EWMA, ewma
     from fastopt._flatten import flatten
-    from fastopt.curvature import critical_point, hessian, hvp
+    from fastopt.curvature import check_grad, critical_point, hessian, hvp
     from fastopt.linalg import eigh, eigvalsh
     from fastopt.methods import minimize
     from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
@@ -36,6 +36,7 @@ _LAZY = {
     "Batches": "_batches",
     "Optimizer": "optimizer",
     "batches": "_batches",
+    "check_grad": "curvature",
     "checkpoint": "checkpoint",
     "critical_point": "curvature",
     "curvature": "curvature",
@@ -83,6 +84,7 @@ __all__ = [
     "Batches",
     "Optimizer",
     "batches",
+    "check_grad",
     "checkpoint",
     "critical_point",
     "curvature",

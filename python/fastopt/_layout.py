@@ -74,13 +74,17 @@ class Layout:
         """Where each array lies in the flat vector, under the name that messages give it."""
         return {self._label(i): slice(low, high) for i, (low, high) in enumerate(self._bounds)}
 
-    def where(self, index: int) -> str:
-        """The name of one element: `x[1][3, 0]` is the element (3, 0) of the second array."""
+    def element(self, index: int) -> tuple[str, tuple[int, ...]]:
+        """The array that holds one element of the flat vector, by name, and its index there."""
         for i, (low, high) in enumerate(self._bounds):
             if low <= index < high:
-                place = np.unravel_index(index - low, self.shapes[i])
-                return self._label(i) + (f"[{', '.join(str(int(p)) for p in place)}]" if place else "")
+                return self._label(i), tuple(int(p) for p in np.unravel_index(index - low, self.shapes[i]))
         raise IndexError(f"index: expected 0 <= index < {self.size}, got {index}")
+
+    def where(self, index: int) -> str:
+        """The name of one element: `x[1][3, 0]` is the element (3, 0) of the second array."""
+        label, place = self.element(index)
+        return label + (f"[{', '.join(str(p) for p in place)}]" if place else "")
 
     def read(self, value: Any, name: str) -> Array:
         """A fresh flat vector from what a user's function returned, in the precision it has there.

@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastopt.curvature._check_grad import check_grad
     from fastopt.curvature._critical_point import critical_point
     from fastopt.curvature._hessian import Hessian, hessian
     from fastopt.curvature._hvp import HessianVectorProduct, hvp
+    from fastopt.curvature._judge import Finding
     from fastopt.curvature._point import CriticalPoint
+    from fastopt.curvature._report import GradientReport
 
 #: Imported at first use: name -> module of this package.
 _LAZY: dict[str, str] = {
     "CriticalPoint": "_point",
+    "Finding": "_judge",
+    "GradientReport": "_report",
     "Hessian": "_hessian",
     "HessianVectorProduct": "_hvp",
+    "check_grad": "_check_grad",
     "critical_point": "_critical_point",
     "hessian": "_hessian",
     "hvp": "_hvp",
@@ -22,8 +28,11 @@ _LAZY: dict[str, str] = {
 
 __all__ = [
     "CriticalPoint",
+    "Finding",
+    "GradientReport",
     "Hessian",
     "HessianVectorProduct",
+    "check_grad",
     "critical_point",
     "hessian",
     "hvp",

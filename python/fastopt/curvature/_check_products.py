@@ -1,0 +1,93 @@
+"""Hessian-vector products against differences of the gradient, and their symmetry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt._functions import VectorFunction
+from fastopt._layout import Layout
+from fastopt.curvature._differences import finite, rounded
+from fastopt.curvature._judge import Finding, Place
+from fastopt.curvature._lines import Direction, random_direction
+from fastopt.curvature._probe import probe
+
+__all__ = ["check_products", "matrix_product"]
+
+Array = NDArray[Any]
+
+#: Of random directions, for the symmetry.
+PAIRS = 5
+
+
+def matrix_product(hessian: Any, layout: Layout, flat: Array) -> VectorFunction:
+    """v -> H v for a matrix, or a function of x that returns one."""
+    matrix = np.asarray(hessian(layout.structured(flat)) if callable(hessian) else hessian)
+    if matrix.shape != (layout.size, layout.size) or matrix.dtype.kind not in "iuf":
+        raise ValueError(
+            f"hessian: expected a real matrix of shape {(layout.size, layout.size)}, or a function of x that "
+            f"returns one, got {matrix.dtype} of shape {matrix.shape}"
+        )
+    return VectorFunction(matrix.__matmul__, Layout.of(flat, "v")[0], "hessian")
+
+
+def check_products(
+    product: VectorFunction,
+    g: VectorFunction,
+    flat: Array,
+    lines: list[Direction],
+    point: int,
+    tol: float,
+    rng: np.random.Generator,
+) -> Iterator[Finding]:
+    """w'Hv against the slope of w'grad along v, for each v and a random w of signs; then symmetry."""
+    x = flat.astype(np.float64)
+    at_x = g(flat).astype(np.float64)
+    for line in lines:
+        u = line.vector(flat.size)
+        claimed = finite(product(u.astype(g.layout.dtype)), g.layout, f"{product.name} of {line.where}")
+        claimed = claimed.astype(np.float64)
+        w = rng.choice((-1.0, 1.0), flat.size)
+
+        def walk(t: float, u: Array = u, w: Array = w) -> tuple[float, float]:
+            p = rounded(g.layout, x + t * u)
+            return float((p - x) @ u), float(w @ (g(p).astype(np.float64) - at_x))
+
+        # Values are differences from the gradient at x, so their rounding is that of the gradient.
+        noise = 2.0 * g.eps * float(np.sum(np.abs(at_x)))
+        floor = 8.0 * max(product.eps, g.eps) * float(np.sum(np.abs(claimed)))
+        place = Place("hvp", f"{line.where} (H v)", line.parameter, line.index, point)
+        yield probe(place, walk, 0.0, line.scale, float(w @ claimed), g.eps, noise, floor, tol)
+    yield from _symmetry(product, g, flat, point, tol, rng)
+
+
+def _symmetry(
+    product: VectorFunction, g: VectorFunction, flat: Array, point: int, tol: float, rng: np.random.Generator
+) -> Iterator[Finding]:
+    """u'Hv and v'Hu, for pairs of random directions, which meet every entry.
+
+    Both may be small by cancellation, so |H| is what their rounding and their difference are measured by.
+    """
+    if flat.size == 1:
+        return
+    eps = max(product.eps, g.eps)
+    for k in range(PAIRS):
+        u, v = (random_direction(g.layout, flat, rng).vector(flat.size) for _ in range(2))
+        hu, hv = (finite(product(w.astype(g.layout.dtype)), g.layout, product.name) for w in (u, v))
+        one, other = float(u @ hv), float(v @ hu)
+        size = max(float(np.linalg.norm(hu)), float(np.linalg.norm(hv)))
+        gap, uncertainty = abs(one - other), 100.0 * eps * size
+        kind = (
+            "wrong"
+            if gap > max(uncertainty, tol * size)
+            else "right"
+            if uncertainty <= tol * size
+            else "round-off"
+        )
+        digits = max(0, int(-np.log10(100.0 * eps)))
+        place = Place("symmetry", f"random directions {k}", g.layout.name, None, point)
+        relative = gap / size if size else 0.0
+        yield Finding(*place, kind, one, other, uncertainty, relative, digits, (other, other), None, False)

@@ -1,0 +1,85 @@
+"""Along which lines a check goes: every coordinate, or random directions and the largest coordinates."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt._layout import Layout
+from fastopt.curvature._differences import scales
+
+__all__ = ["EVERY_COORDINATE", "Direction", "lines", "random_direction"]
+
+Array = NDArray[Any]
+
+#: Up to so many variables each coordinate is checked.
+EVERY_COORDINATE = 200
+#: Beyond: at least so many random directions, and so many coordinates, those with the largest gradient.
+DIRECTIONS = 10
+LARGEST = 10
+
+
+class Direction(NamedTuple):
+    where: str
+    parameter: str
+    index: tuple[int, ...] | None  # type: ignore[assignment]  # hides tuple.index
+    place: int | None  # in the flat vector
+    unit: Array | None  # None for a coordinate
+    scale: float  # the length that the relative steps are multiples of
+
+    def vector(self, n: int) -> Array:
+        if self.unit is not None:
+            return self.unit
+        e = np.zeros(n)
+        e[self.place] = 1.0
+        return e
+
+
+def lines(
+    layout: Layout, flat: Array, gradient: Array, directions: int | None, rng: np.random.Generator
+) -> list[Direction]:
+    """Random directions go through the whole of x and, by turns, through one of its arrays alone."""
+    if directions is None and layout.size <= EVERY_COORDINATE:
+        return [_coordinate(layout, flat, i) for i in range(layout.size)]
+    parts = layout.slices()
+    count = max(DIRECTIONS, 2 * len(parts)) if directions is None else directions
+    largest = np.argsort(-np.abs(gradient), kind="stable")[: min(LARGEST, layout.size)]
+    chosen = [_coordinate(layout, flat, int(i)) for i in np.sort(largest)]
+    names = [name for name, part in parts.items() if part.stop > part.start]
+    for k in range(count):
+        one = len(names) > 1 and k % 2 == 1
+        name = names[(k // 2) % len(names)] if one else layout.name
+        chosen.append(
+            random_direction(
+                layout,
+                flat,
+                rng,
+                name,
+                parts[name] if one else slice(None),
+                f"random direction {k} of {name}",
+            )
+        )
+    return chosen
+
+
+def _coordinate(layout: Layout, flat: Array, i: int) -> Direction:
+    parameter, index = layout.element(i)
+    return Direction(layout.where(i), parameter, index, i, None, max(1.0, abs(float(flat[i]))))
+
+
+def random_direction(
+    layout: Layout,
+    flat: Array,
+    rng: np.random.Generator,
+    name: str = "x",
+    part: slice = slice(None),
+    where: str = "",
+) -> Direction:
+    u = np.zeros(layout.size)
+    u[part] = rng.standard_normal(u[part].size)
+    u /= np.linalg.norm(u)
+    length = max(1.0, float(np.linalg.norm(flat[part].astype(np.float64))))
+    scale = 1.0 / max(1.0 / length, float(np.max(np.abs(u) / scales(flat))))
+    return Direction(where, name, None, None, u, scale)
