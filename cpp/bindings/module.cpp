@@ -16,4 +16,5 @@ PYBIND11_MODULE(FASTOPT_MODULE, m, pybind11::mod_gil_not_used()) {
   fastopt::bindings::register_threads(m);
   fastopt::bindings::register_floor(m);
   fastopt::bindings::register_linalg(m);
+  fastopt::bindings::register_lanczos(m);
 }

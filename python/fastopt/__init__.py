@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastopt._ewma import EWMA, ewma
     from fastopt._flatten import flatten
     from fastopt.curvature import check_grad, critical_point, hessian, hvp
-    from fastopt.linalg import eigh, eigvalsh
+    from fastopt.linalg import eigh, eigsh, eigvalsh
     from fastopt.methods import minimize
     from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
     from fastopt.optimizer import Optimizer
@@ -41,6 +41,7 @@ _LAZY = {
     "critical_point": "curvature",
     "curvature": "curvature",
     "eigh": "linalg",
+    "eigsh": "linalg",
     "eigvalsh": "linalg",
     "ewma": "_ewma",
     "flatten": "_flatten",
@@ -89,6 +90,7 @@ __all__ = [
     "critical_point",
     "curvature",
     "eigh",
+    "eigsh",
     "eigvalsh",
     "ewma",
     "flatten",
