@@ -323,6 +323,34 @@ def test_a_diagnosis_is_told_everywhere(tmp_path: Path) -> None:
     assert "The model is too small" in page
 
 
+def test_rows_from_another_source_are_diagnosed_as_a_mismatch(tmp_path: Path) -> None:
+    """The digits turned upside down: what was learned does not hold for them."""
+    from fastopt.mlp import digits
+
+    data = digits()
+    images = data.x.reshape(-1, 8, 8)
+    np.savez(tmp_path / "mine.npz", X=images[:1400], y=data.y[:1400])
+    np.savez(tmp_path / "other.npz", X=images[1400:, ::-1, ::-1], y=data.y[1400:])
+    args = ["--data", "mine.npz", "--test-data", "other.npz", "--diagnose", "--epochs", "10", "--out", "o"]
+    done = train(*args, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    content = metrics(tmp_path / "o")
+    assert content["data"]["rows"] == {"train": 1050, "validation": 350, "test": 397}
+    assert content["diagnosis"]["kind"] == "mismatch"
+    assert "drawn from another distribution" in " ".join(done.stdout.split())
+    page = (tmp_path / "o" / "report.html").read_text("utf-8")
+    assert "The test rows come from another distribution" in page
+    for change, message in (
+        ({"X": images[:9, :4], "y": data.y[:9]}, "number of features: expected 64 as in mine.npz, got 32"),
+        ({"X": images[:9].reshape(9, 64), "y": data.y[:9]}, "shape of images: expected (8, 8)"),
+        ({"X": images[:9], "y": data.y[:9] + 5}, "class '10' does not occur in mine.npz"),
+    ):
+        np.savez(tmp_path / "wrong.npz", **change)
+        wrong = train("--data", "mine.npz", "--test-data", "wrong.npz", cwd=tmp_path)
+        assert wrong.returncode == 2
+        assert f"wrong.npz: {message}" in wrong.stderr
+
+
 def test_a_subset_residual_connections_and_augmented_images(tmp_path: Path) -> None:
     args = ["--epochs", "2", "--hidden", "64,64", "--quiet", "--json"]
     done = train(*args, "--subset", "0.1", "--residual", "--augment", cwd=tmp_path)
@@ -375,6 +403,12 @@ def test_folds_augmented_images_and_a_diagnosis_resume_to_the_same_bits(tmp_path
 BAD = [
     (["--folds", "1"], "argument --folds: expected an integer of at least 2, got '1'"),
     (["--folds", "3", "--diagnose"], "--diagnose: expected without folds"),
+    (["--folds", "3", "--curvature"], "--curvature: expected without folds"),
+    (["--folds", "3", "--curvature-every", "1"], "--curvature-every: expected without folds"),
+    (["--curvature"], "--curvature: expected a model of at most 2048 parameters"),
+    (["--curvature-every", "41"], "--curvature-every: expected at most the number of epochs, 40, got 41"),
+    (["--folds", "3", "--test-data", "x.npz"], "--test-data: expected without folds"),
+    (["--test-data", "missing.npz"], "missing.npz: no such file"),
     (["--folds", "1798"], "--folds: expected at most one per row, 1797, got 1798"),
     (["--subset", "0"], "argument --subset: expected a share above 0 and up to 1, got '0'"),
     (["--subset", "x"], "argument --subset: expected a share above 0 and up to 1, got 'x'"),

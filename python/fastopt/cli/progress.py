@@ -39,6 +39,7 @@ class Progress:
         self.live = self.stream.isatty() and not quiet
         self.trainer: Trainer | None = None
         self.drawn = False
+        self.analysed_at, self.phase = 0.0, ""
 
     def stop_requested(self) -> bool:
         return self.stop.number is not None
@@ -80,6 +81,20 @@ class Progress:
             file=self.stream,
             flush=True,
         )
+
+    def on_analysis(self, label: str, what: str, done: int, total: int) -> None:
+        """A step of an analysis after training: the live line tells it, plain lines each of its phases."""
+        if self.quiet:
+            return
+        if self.live:
+            now = perf_counter()
+            if now - self.analysed_at >= REDRAW_EVERY:
+                self.analysed_at = now
+                count = f", {done} of {total}" if total else f", {done}" if done else ""
+                self._draw(f"{label}: {what}{count}")
+        elif what != self.phase:
+            self.phase = what
+            print(f"{label}: curvature: {what}", file=self.stream, flush=True)
 
     def _speed(self, trainer: Trainer) -> float:
         return (trainer.step - self.first_step) / max(perf_counter() - self.began, 1e-9)

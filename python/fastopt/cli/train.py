@@ -19,7 +19,7 @@ from fastopt.mlp import Session, Settings, report
 __all__ = ["add_arguments", "run"]
 
 # With --resume, the settings that may be given anew: they say where, how fast, and what else is found out.
-CHANGEABLE = {"data", "threads", "diagnose"}
+CHANGEABLE = {"data", "test_data", "threads", "diagnose", "curvature"}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             progress.clear()
             print(_how_to_resume(session, out, checkpoint), file=sys.stderr)
             return stop.exit_code
-        return _report(args, session, out, checkpoint)
+        return _report(args, session, out, checkpoint, progress)
     except KeyboardInterrupt:
         progress.clear()
         print(_how_to_resume(session, out, checkpoint), file=sys.stderr)
@@ -82,8 +82,11 @@ def _option(name: str) -> str:
     return "--" + {"optimizers": "optimizer", "options": "opt"}.get(name, name).replace("_", "-")
 
 
-def _report(args: argparse.Namespace, session: Session, out: Path, checkpoint: Path) -> int:
-    document = report.write(session, out)
+def _report(
+    args: argparse.Namespace, session: Session, out: Path, checkpoint: Path, progress: Progress
+) -> int:
+    document = report.write(session, out, progress.on_analysis)
+    progress.clear()
     if args.json:
         json.dump(document, sys.stdout, indent=1, allow_nan=False)
         print()
@@ -91,6 +94,8 @@ def _report(args: argparse.Namespace, session: Session, out: Path, checkpoint: P
         print(table(session))
         if "diagnosis" in document:
             print(f"\n{diagnosis(document['diagnosis'])}")
+        for label, found in document.get("curvature", {}).items():
+            print(f"\ncurvature of {label}\n{found['text']}")
         print(f"\nmetrics  {out / report.METRICS}\nreport   {out / report.PAGE}\nmodel    {checkpoint}")
     return FAILED if any(result["status"] == "diverged" for result in session.results) else DONE
 

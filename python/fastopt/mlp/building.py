@@ -41,6 +41,9 @@ DEFAULT_LR = {
 # Optimizers that compare the signs of successive gradients: those of mini-batches differ by chance.
 FULL_BATCH = ("rprop",)
 
+# Optimizers whose weight_decay shrinks the weights beside the gradient, and is no term of the loss.
+DECAY_BESIDE = ("adamw", "adan", "lamb", "lars", "lion")
+
 # Keywords that act on the weights only: biases, scales and shifts are left alone, as is usual.
 PENALTIES = ("weight_decay", "l1", "l1_proximal")
 
@@ -113,6 +116,13 @@ def build_optimizer(spec: Spec, settings: Settings, model: MLP, total_steps: int
         raise SpecError(f"optimizer {spec.text}: {error}") from None
     optimizer.bind_grads([g for indices in order(model) for g in pick(model.gradients, indices)])
     return optimizer
+
+
+def l2_in_loss(name: str, optimizer: Any) -> float:
+    """The factor of the weights' L2 penalty, |W|^2 / 2 each, in the loss that this optimizer minimises."""
+    group = optimizer.param_groups[0]
+    beside = name in DECAY_BESIDE or group.get("decoupled_weight_decay", False)
+    return 0.0 if beside else float(group["weight_decay"])
 
 
 def pick(arrays: Sequence[Array], indices: Sequence[int]) -> list[Array]:

@@ -24,7 +24,7 @@ class Dataset:
 
     `x` is (rows, features); `y` is (rows,) of class numbers, or (rows, targets) of float64 for a regression;
     `classes` are the classes' names in the order of their numbers (empty for a regression); `image_shape` is
-    (height, width) where a row is an image.
+    (height, width) where a row is an image. The last `test_rows` rows, if any, are for testing alone.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Dataset:
     y: Array
     classes: tuple[str, ...]
     image_shape: tuple[int, int] | None = None
+    test_rows: int = 0
 
     @property
     def task(self) -> str:
@@ -44,7 +45,7 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """A digest of the numbers, by which a resumed run knows its data again."""
-        digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes)).encode())
+        digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, self.test_rows)).encode())
         digest.update(np.ascontiguousarray(self.x, np.float64).data)
         digest.update(np.ascontiguousarray(self.y, np.float64).data)
         return digest.hexdigest()

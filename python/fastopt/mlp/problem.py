@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from fastopt.mlp import augment, datasets, metrics
 from fastopt.mlp.augment import Augmenter
 from fastopt.mlp.datasets import Dataset
+from fastopt.mlp.joined import joined
 from fastopt.mlp.model import MLP
 from fastopt.mlp.outputs import OUTPUTS
 from fastopt.mlp.settings import Settings
-from fastopt.mlp.splits import Split, fold, split, subset
+from fastopt.mlp.splits import Split, fold, split, split_with_test, subset
 from fastopt.mlp.standardise import Standardiser
 
 Array = NDArray[Any]
@@ -49,7 +50,9 @@ class Problem:
     def _split(self, settings: Settings, number: int | None) -> Split:
         labels = self.dataset.y if self.task == "classes" else None
         rows, rng = len(self.dataset.x), np.random.default_rng([settings.seed, 0])
-        if number is None:
+        if self.dataset.test_rows:
+            parts = split_with_test(rows, self.dataset.test_rows, settings.split, rng, labels)
+        elif number is None:
             parts = split(rows, settings.split, rng, labels)
         else:
             assert settings.folds is not None
@@ -81,6 +84,9 @@ class Problem:
             dataset = datasets.digits()
         else:
             dataset = datasets.load(settings.data, task=settings.task, target=settings.target)
+        if settings.test_data is not None:
+            target = settings.target if settings.test_data.lower().endswith(".csv") else None
+            dataset = joined(dataset, datasets.load(settings.test_data, task=dataset.task, target=target))
         return cls(dataset, settings, 0 if settings.folds else None)
 
     @property

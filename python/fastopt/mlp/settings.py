@@ -26,6 +26,8 @@ class Settings:
     """Path of the user's file; None for the embedded digits."""
     task: str | None = None
     target: str | None = None
+    test_data: str | None = None
+    """Path of a file with the test rows; the split's third share is then not used."""
     split: tuple[float, float, float] = (0.6, 0.2, 0.2)
     subset: float | None = None
     """Share of the training rows to train on."""
@@ -57,6 +59,10 @@ class Settings:
     early_stopping: int | None = None
     diagnose: bool = False
     """Train a larger model beside, to tell what ails the model."""
+    curvature: bool = False
+    """Analyse the curvature of the trained model's loss."""
+    curvature_every: int | None = None
+    """Record loss and minimum ratio before training and after every so many epochs."""
     seed: int = 0
     threads: int | None = None
     """Of the fused kernels."""
@@ -72,6 +78,7 @@ class Settings:
             "threads": 1,
             "blas_threads": 1,
             "folds": 2,
+            "curvature_every": 1,
         }
         for name, low in lowest.items():
             value = getattr(self, name)
@@ -96,6 +103,16 @@ class Settings:
             augment.parse(self.augment)
         if self.diagnose and self.folds:
             raise ValueError("diagnose: expected without folds: it compares two models on one split")
+        for name in ("curvature", "curvature_every"):
+            if getattr(self, name) and self.folds:
+                raise ValueError(f"{name}: expected without folds: it analyses one trained model")
+        if self.curvature_every is not None and self.curvature_every > self.epochs:
+            raise ValueError(
+                f"curvature_every: expected at most the number of epochs, {self.epochs}, "
+                f"got {self.curvature_every}"
+            )
+        if self.test_data is not None and self.folds:
+            raise ValueError("test_data: expected without folds, which test every row of one file")
         if self.batch_norm and self.hidden and self.batch_size < 2:
             raise ValueError("batch_size: expected at least 2 with batch normalisation, got 1")
         for name in ("task", "target"):

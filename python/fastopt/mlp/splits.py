@@ -39,6 +39,21 @@ def split(
     return result
 
 
+def split_with_test(
+    rows: int,
+    test_rows: int,
+    fractions: Sequence[float],
+    rng: np.random.Generator,
+    labels: Labels | None = None,
+) -> Split:
+    """The last `test_rows` rows to test; the others cut in the proportion of the first two fractions."""
+    own = np.arange(rows - test_rows)
+    train, validation = _train_and_validation(own, fractions, rng, labels)
+    if len(train) == 0 or len(validation) == 0:
+        raise ValueError(f"split: {len(own)} rows leave none to train or to validate with")
+    return Split(train, validation, rng.permutation(np.arange(rows - test_rows, rows)))
+
+
 def fold(
     rows: int,
     number: int,
@@ -62,8 +77,7 @@ def fold(
     order = np.concatenate(_groups(np.arange(rows), rng, labels))
     test = rng.permutation(order[number::folds])
     rest = np.setdiff1d(order, test)
-    share = fractions[0] / (fractions[0] + fractions[1])
-    train, validation = _cut(rest, [share], rng, None if labels is None else labels[rest])
+    train, validation = _train_and_validation(rest, fractions, rng, labels)
     if len(train) == 0 or len(validation) == 0:
         raise ValueError(f"folds: {folds} folds of {rows} rows leave none to train or to validate with")
     return Split(train, validation, test)
@@ -79,6 +93,13 @@ def subset(rows: Rows, share: float, rng: np.random.Generator, labels: Labels | 
         missing = np.setdiff1d(labels, labels[np.isin(rows, chosen)])
         chosen = np.concatenate([chosen, [rows[labels == c][0] for c in missing]]).astype(rows.dtype)
     return chosen if len(chosen) else rows[:1]
+
+
+def _train_and_validation(
+    rows: Rows, fractions: Sequence[float], rng: np.random.Generator, labels: Labels | None
+) -> list[Rows]:
+    share = fractions[0] / (fractions[0] + fractions[1])
+    return _cut(rows, [share], rng, None if labels is None else labels[rows])
 
 
 def _groups(rows: Rows, rng: np.random.Generator, labels: Labels | None) -> list[Rows]:

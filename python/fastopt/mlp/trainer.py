@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import fastopt
-from fastopt.mlp.building import base_lr, build_optimizer, gradient_norm, optimizer_options
+from fastopt.mlp.building import base_lr, build_optimizer, gradient_norm, l2_in_loss, optimizer_options
 from fastopt.mlp.history import History
 from fastopt.mlp.model import MLP
 from fastopt.mlp.plan import Run
@@ -69,6 +69,7 @@ class Trainer:
         self.model = build_model(settings, problem)
         self.optimizer = build_optimizer(spec, settings, self.model, self.total_steps)
         self.options = optimizer_options(spec, settings)
+        self.l2 = l2_in_loss(spec.name, self.optimizer)
         self.lr = base_lr(spec, settings)
         self.dropout_rng = np.random.default_rng([settings.seed, 2])
         self.history = History(self.total_steps)
@@ -82,6 +83,8 @@ class Trainer:
 
     def run(self) -> Iterator[None]:
         """Train to the end, yielding after every step in a state that can be saved."""
+        if self.step == 0:
+            self._read_curvature()
         before = perf_counter()
         for x, t in self.batches:
             if self.problem.augmenter is not None:
@@ -152,10 +155,21 @@ class Trainer:
                 measured = self.problem.measure(self.model, part, limit)
                 row |= {f"{part}_{key}": value for key, value in measured.items()}
             self._keep_best(row["validation_loss"])
+            self._read_curvature()
         if not np.isfinite(row["train_loss"]):
             self.status = "diverged"
         self.history.add_epoch(epoch=self.epoch, step=self.step, lr=self.last["lr"], **row)
         self._clock("evaluation", before)
+
+    def _read_curvature(self) -> None:
+        """A reading before the first step and after every so many epochs, if the settings want any."""
+        every = self.settings.curvature_every
+        if every is None or self.epoch % every or self.planned.larger:
+            return
+        from fastopt.mlp.analysis.record import reading
+
+        row = reading(self.model, self.settings, self.problem, self.l2)
+        self.history.add_curvature(epoch=self.epoch, step=self.step, **row)
 
     def _keep_best(self, loss: float) -> None:
         """Remember the model: the last one, or with early stopping the one of least validation loss."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fastopt.mlp.analysis.analyse import Report, analyse
 from fastopt.mlp.diagnosis import diagnose
 from fastopt.mlp.report.document import document
 from fastopt.mlp.report.page import page
@@ -15,10 +16,13 @@ METRICS = "metrics.json"
 PAGE = "report.html"
 
 
-def write(session: Session, out: Path) -> dict[str, Any]:
-    """Write both files of a finished session into the folder `out`; returns what `metrics.json` holds."""
-    diagnosis = diagnose(session)
-    content = document(session, diagnosis)
+def write(session: Session, out: Path, progress: Report = lambda *_: None) -> dict[str, Any]:
+    """Write both files of a finished session into the folder `out`; returns what `metrics.json` holds.
+
+    What is found out only now is computed first: diagnosis and analysis, of which `progress` hears.
+    """
+    diagnosis, analyses = diagnose(session), analyse(session, progress)
+    content = document(session, diagnosis, analyses)
     (out / METRICS).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    (out / PAGE).write_text(page(session, content, diagnosis), encoding="utf-8")
+    (out / PAGE).write_text(page(session, content, diagnosis, analyses), encoding="utf-8")
     return content

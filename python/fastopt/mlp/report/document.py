@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 import fastopt
+from fastopt.mlp.analysis.findings import Analysis
 from fastopt.mlp.diagnosis import Diagnosis
 from fastopt.mlp.report import describe
 from fastopt.mlp.report.groups import Group, groups, ranking
@@ -18,7 +20,9 @@ FORMAT = "fastopt.train.metrics"
 VERSION = 1
 
 
-def document(session: Session, diagnosis: Diagnosis | None = None) -> dict[str, Any]:
+def document(
+    session: Session, diagnosis: Diagnosis | None = None, analyses: Sequence[Analysis] = ()
+) -> dict[str, Any]:
     """Everything measured, JSON-able; numbers that are not finite are null.
 
     Times are under "seconds", "optimizer_share" and "steps_per_second"; all else is the same for every run of
@@ -51,6 +55,8 @@ def document(session: Session, diagnosis: Diagnosis | None = None) -> dict[str, 
         content["cross_validation"] = {g.label: _cross_validation(g) for g in groups(session)}
     if diagnosis is not None:
         content["diagnosis"] = diagnosis.as_dict()
+    if analyses:
+        content["curvature"] = {found.label: found.as_dict() for found in analyses}
     return dict(_finite(content))
 
 
@@ -85,6 +91,7 @@ def _result(result: dict[str, Any]) -> dict[str, Any]:
         "optimizer_share": describe.optimizer_share(result["seconds"]),
         "steps_per_second": describe.steps_per_second(result["steps"], result["seconds"]),
         "history": result["history"]["epochs"],
+        **({"curvature_history": result["history"]["curvature"]} if result["history"]["curvature"] else {}),
     }
 
 

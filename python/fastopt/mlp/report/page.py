@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from typing import Any
 
+from fastopt.mlp.analysis.findings import Analysis
 from fastopt.mlp.diagnosis import Diagnosis
-from fastopt.mlp.report import describe, findings, sections
+from fastopt.mlp.report import curvature, describe, findings, sections
 from fastopt.mlp.report.groups import Group, ranking
 from fastopt.mlp.report.markup import element
 from fastopt.mlp.report.sections import facts, section
 from fastopt.mlp.session import Session
 
 
-def page(session: Session, document: dict[str, Any], diagnosis: Diagnosis | None = None) -> str:
+def page(
+    session: Session,
+    document: dict[str, Any],
+    diagnosis: Diagnosis | None = None,
+    analyses: Sequence[Analysis] = (),
+) -> str:
     """The whole document as well-formed HTML; nothing in it refers to another file."""
     assets = resources.files("fastopt.mlp.report")
     style, script = ((assets / name).read_text("utf-8") for name in ("style.css", "script.js"))
@@ -25,6 +32,7 @@ def page(session: Session, document: dict[str, Any], diagnosis: Diagnosis | None
         findings.diagnosis(diagnosis) if diagnosis else "",
         sections.training(session),
         sections.test(session, best) if best.metrics else "",
+        curvature.section_of(session, analyses),
         section("Settings", _settings(document)),
         element("footer", "Made by <b>fastopt train</b>. The numbers behind this page are in metrics.json."),
     ]

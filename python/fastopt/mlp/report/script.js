@@ -19,7 +19,8 @@ function show(svg, chart, event) {
   cursor.style.visibility = "visible";
   readout.replaceChildren();
   const head = document.createElement("b");
-  head.textContent = chart.label + " " + Math.round(x);
+  // Epochs and steps are whole numbers, an eigenvalue is not.
+  head.textContent = chart.label + " " + (chart.whole ? Math.round(x) : x.toPrecision(3));
   readout.append(head);
   chart.series.filter((s) => !hidden.has(String(s.run))).filter((s) => s.x.length).forEach((s) => {
     const row = document.createElement("div");

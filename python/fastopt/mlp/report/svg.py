@@ -65,7 +65,7 @@ def line_chart(chart: Chart) -> str:
     values = [y * chart.factor for s in chart.series for column in (s.y, *(s.band or ())) for y in column]
     low, high = chart.y_range or span(values, chart.log)
     first, last = min(xs, default=0), max(xs, default=1)
-    x = Scale(first, max(last, first + 1), LEFT, WIDTH - RIGHT)
+    x = Scale(first, last if last > first else first + 1, LEFT, WIDTH - RIGHT)
     y = Scale(low, high, HEIGHT - BOTTOM, TOP, chart.log)
     parts = [*_frame(chart, x, y), *(_series(s, x, y, chart.factor) for s in chart.series)]
     for run, at, value in chart.marks:
@@ -108,11 +108,13 @@ def _numbers(chart: Chart, x: Scale) -> str:
         {
             "run": s.run,
             "name": s.name,
-            "x": [round(value, 4) for value in s.x],
+            "x": [float(f"{value:.5g}") for value in s.x],
             "y": [float(f"{v * chart.factor:.4g}") if math.isfinite(v) else None for v in s.y],
         }
         for s in chart.series
     ]
     frame = {"low": x.low, "high": x.high, "left": LEFT, "right": WIDTH - RIGHT, "width": WIDTH}
-    content = {**frame, "label": chart.x_label, "unit": " %" if chart.percent else "", "series": series}
+    whole = all(float(value).is_integer() for s in chart.series for value in s.x)
+    unit = " %" if chart.percent else ""
+    content = {**frame, "label": chart.x_label, "unit": unit, "whole": whole, "series": series}
     return json.dumps(content, separators=(",", ":"))
