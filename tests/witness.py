@@ -40,6 +40,19 @@ def require_torch() -> Any:
     return torch
 
 
+def require_jax() -> Any:
+    """The jax module in float64; without it the test module skips, or fails where FASTOPT_REQUIRE_JAX=1."""
+    try:
+        jax = importlib.import_module("jax")
+    except ImportError:
+        if os.environ.get("FASTOPT_REQUIRE_JAX") == "1":
+            raise
+        pytest.skip("no JAX to build a bridge to: pip install jax", allow_module_level=True)
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_enable_x64", True)
+    return jax
+
+
 def _own(value: Any) -> bool:
     return isinstance(value, str)  # torch's classes take no words; ours do ("gradient", "step")
 

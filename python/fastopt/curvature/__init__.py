@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastopt.curvature._bridge import Bridge
     from fastopt.curvature._check_grad import check_grad
     from fastopt.curvature._critical_point import critical_point
+    from fastopt.curvature._from_jax import from_jax
+    from fastopt.curvature._from_torch import TorchBridge, from_torch
     from fastopt.curvature._hessian import Hessian, hessian
     from fastopt.curvature._hvp import HessianVectorProduct, hvp
     from fastopt.curvature._judge import Finding
@@ -15,25 +18,33 @@ if TYPE_CHECKING:
 
 #: Imported at first use: name -> module of this package.
 _LAZY: dict[str, str] = {
+    "Bridge": "_bridge",
     "CriticalPoint": "_point",
     "Finding": "_judge",
     "GradientReport": "_report",
     "Hessian": "_hessian",
     "HessianVectorProduct": "_hvp",
+    "TorchBridge": "_from_torch",
     "check_grad": "_check_grad",
     "critical_point": "_critical_point",
+    "from_jax": "_from_jax",
+    "from_torch": "_from_torch",
     "hessian": "_hessian",
     "hvp": "_hvp",
 }
 
 __all__ = [
+    "Bridge",
     "CriticalPoint",
     "Finding",
     "GradientReport",
     "Hessian",
     "HessianVectorProduct",
+    "TorchBridge",
     "check_grad",
     "critical_point",
+    "from_jax",
+    "from_torch",
     "hessian",
     "hvp",
 ]
