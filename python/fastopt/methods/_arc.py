@@ -72,7 +72,7 @@ def arc(
     initial_sigma: float | None = None,
     subproblem: str = "auto",
     second_order: bool = True,
-    krylov_size: int = 100,
+    krylov_size: int | None = None,
     seed: Any = 0,
 ) -> None:
     r"""Minimise by adaptive regularisation with cubics: :math:`\min g^T s + s^T H s/2 + \sigma \|s\|^3/3`.

@@ -11,12 +11,20 @@ from numpy.typing import NDArray
 from fastopt.linalg import eigh
 from fastopt.methods._secular import Step, norm
 
-__all__ = ["Krylov"]
+__all__ = ["Krylov", "room"]
 
 Array = NDArray[Any]
 Product = Callable[[Array], Array]
 
 EPS = float(np.finfo(np.float64).eps)
+#: What a basis may take, in bytes, as long as it has `FEW` vectors.
+ROOMY = 1 << 28
+FEW = 20
+
+
+def room(n: int, most: int) -> int:
+    """Vectors of length n that a basis may have, at most `most`: 33 at n = 10^6."""
+    return min(most, max(FEW, ROOMY // (8 * n)))
 
 
 class Krylov:
@@ -27,8 +35,8 @@ class Krylov:
     without another product: the space grows until that is at most `tolerance` |g|. Source: Gould, Lucidi,
     Roma and Toint, SIAM J. Optim. 9 (1999) 504-525.
 
-    Each vector is orthogonalised twice against all before it: otherwise eigenvalues that have converged come
-    back as copies.
+    Each vector is orthogonalised against the two before it, as the recurrence has it, and then against all,
+    twice if that was much: otherwise eigenvalues that have converged come back as copies.
 
     Parameters
     ----------
@@ -49,6 +57,7 @@ class Krylov:
         self._basis[0] = g / self._length
         self._diagonal: list[float] = []
         self._beside: list[float] = []
+        self._scale = 0.0  # of H, as far as it was seen
         self._extend(1)
 
     @property
@@ -98,18 +107,28 @@ class Krylov:
             more = np.empty((min(2 * k, self._most) + 1, self._basis.shape[1]))
             more[: k + 1] = self._basis[: k + 1]
             self._basis = more
-        q = self._basis[: k + 1]
-        v = self._product(q[k])
-        scale = norm(v)
-        h = np.zeros(k + 1)
-        for _ in range(2):
-            along = q @ v
-            v = v - along @ q
-            h += along
-        self._diagonal.append(float(h[k]))
-        rest = norm(v)
-        if rest <= 10 * EPS * scale:  # rounding is all that is left
+        alpha, v, rest = self._orthogonalised(self._product(self._basis[k]), k)
+        self._diagonal.append(alpha)
+        self._scale = max(self._scale, abs(alpha), rest)
+        if rest <= 10 * EPS * self._scale:  # rounding is all that is left
             rest = 0.0
         else:
             self._basis[k + 1] = v / rest
         self._beside.append(rest)
+
+    def _orthogonalised(self, v: Array, k: int) -> tuple[float, Array, float]:
+        """The part of `v` along basis vector k, and what is orthogonal to all of them, with its length."""
+        q = self._basis[: k + 1]
+        alpha = float(q[k] @ v)
+        v = v - alpha * q[k]
+        if k:
+            v -= self._beside[-1] * q[k - 1]
+        before = norm(v)
+        for _ in range(2):
+            along = q @ v
+            v -= along @ q
+            alpha += float(along[k])
+            rest = norm(v)
+            if rest > 0.5 * before:  # nothing cancelled
+                break
+        return alpha, v, rest

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastopt._checks import flag, integer
 from fastopt.methods._hessians import Hessians, wants_matrix
-from fastopt.methods._krylov import Krylov
+from fastopt.methods._krylov import Krylov, room
 from fastopt.methods._models import Dense, Model, Plane
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
@@ -36,23 +36,24 @@ CONTRADICTIONS = 8
 
 
 def descend(
-    problem: Problem, rule: Rule, *, subproblem: str, second_order: bool, krylov_size: int, seed: Any
+    problem: Problem, rule: Rule, *, subproblem: str, second_order: bool, krylov_size: int | None, seed: Any
 ) -> None:
     """Run a rule; the options are those that the methods document."""
-    krylov_size = integer("krylov_size", krylov_size, minimum=1)
-    _Descent(problem, rule, subproblem, flag("second_order", second_order), krylov_size, seed).run()
+    run = _Descent(problem, rule, subproblem, seed)
+    run.second_order = flag("second_order", second_order)
+    if krylov_size is not None:
+        run.krylov_size = integer("krylov_size", krylov_size, minimum=1)
+    run.run()
 
 
 class _Descent:
-    def __init__(
-        self, problem: Problem, rule: Rule, subproblem: str, second_order: bool, krylov_size: int, seed: Any
-    ) -> None:
+    def __init__(self, problem: Problem, rule: Rule, subproblem: str, seed: Any) -> None:
         self.problem = problem
         self.rule = rule
         self.hessians = Hessians(problem)
         self.dense = wants_matrix(problem, subproblem)
-        self.second_order = second_order
-        self.krylov_size = krylov_size
+        self.second_order = True
+        self.krylov_size = room(problem.n, 100)
         self.test = SecondOrder(problem, self.hessians, seed)
         self.contradictions = 0  # steps in a row where f rose though grad alone decided that it should fall
         self.finite = self.nonfinite = 0  # of f at the steps that were rejected in a row

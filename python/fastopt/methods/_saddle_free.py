@@ -49,7 +49,7 @@ def saddle_free_newton(
     initial_radius: float | None = None,
     subproblem: str = "auto",
     second_order: bool = True,
-    krylov_size: int = 100,
+    krylov_size: int | None = None,
     seed: Any = 0,
 ) -> None:
     r"""Minimise by saddle-free Newton steps: :math:`s = -(|H| + \lambda I)^{-1} g`.

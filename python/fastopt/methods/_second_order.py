@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.methods._hessians import Hessians
-from fastopt.methods._krylov import Krylov
+from fastopt.methods._krylov import Krylov, room
 from fastopt.methods._problem import Problem
 from fastopt.methods._result import Stop
 
@@ -51,7 +51,9 @@ class SecondOrder:
 
         A Ritz value is a curvature along its vector, so a negative one needs no further proof.
         """
-        space = Krylov(product, self._rng.standard_normal(self._problem.n), 0.0, SEARCH)
+        space = Krylov(
+            product, self._rng.standard_normal(self._problem.n), 0.0, room(self._problem.n, SEARCH)
+        )
         while not self._settled(space) and space.extend():
             pass
         return space.lowest() if self.judge(space.w) else None

@@ -62,7 +62,7 @@ def trust_region(
     initial_radius: float | None = None,
     subproblem: str = "auto",
     second_order: bool = True,
-    krylov_size: int = 100,
+    krylov_size: int | None = None,
     seed: Any = 0,
 ) -> None:
     r"""Minimise by an exact trust region: each step solves :math:`\min g^T s + s^T H s / 2`, |s| <= radius.
@@ -87,8 +87,8 @@ def trust_region(
         Where the gradient is small, ask for the lowest eigenvalue too, and go on along its vector if it is
         negative: below -max(gtol, round-off). Dense, this costs one Hessian; else Lanczos from a random
         vector, 110 products at most. The result then has `lowest_eigenvalue`.
-    krylov_size : int, default 100
-        Dimensions of the Krylov space at most.
+    krylov_size : int, optional
+        Dimensions of the Krylov space at most, instead of 100, or as many as fit into 256 MB, but 20.
     seed : default 0
         Of the random vectors: anything that `numpy.random.default_rng` takes.
 
