@@ -163,6 +163,26 @@ def kinked(distance: float, smooth: bool) -> Case:
     return Case(f, grad, np.array([1.0, -1.2, 2.1]))
 
 
+def relus(seed: int, width: int, dtype: Any) -> Case:
+    """A network of relus: each step crosses many kinks, each of them small."""
+    rng = np.random.default_rng(seed)
+    inputs, targets = (rng.standard_normal(shape).astype(dtype) for shape in ((30, 5), (30, 3)))
+    weights = [rng.standard_normal(shape) / shape[0] ** 0.5 for shape in ((5, width), (width, 3))]
+
+    def parts(x: Array) -> tuple[Array, Array, Array, Array]:
+        w, v = x[: 5 * width].reshape(5, width), x[5 * width :].reshape(width, 3)
+        hidden = inputs @ w
+        return v, hidden, np.maximum(hidden, 0), np.maximum(hidden, 0) @ v - targets
+
+    def grad(x: Array) -> Array:
+        v, hidden, active, error = parts(x)
+        back = (2 * error / error.size) @ v.T * (hidden > 0)
+        return np.concatenate([(inputs.T @ back).ravel(), (active.T @ (2 * error / error.size)).ravel()])
+
+    point = np.concatenate([w.ravel() for w in weights]).astype(dtype)
+    return Case(lambda x: np.mean(parts(x)[3] ** 2), grad, point)
+
+
 DISTANCES = [10.0**-k for k in range(1, 9)]
 KINKS = {
     f"relu at {distance:.0e}{' on a cosine' if smooth else ''}": kinked(distance, smooth)

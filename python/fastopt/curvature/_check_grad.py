@@ -112,7 +112,7 @@ def check_grad(
 
     Notes
     -----
-    Cost: 18 evaluations of f per line, 24 where the first look is not clean, and about 100 for the noise.
+    Cost: 20 evaluations of f per line, 26 where the first look is not clean, and about 100 for the noise.
     float32, in `x` or in what f returns, has its own steps and noise.
     Wrong entries down to 1e-6 are found in float64 wherever 7 digits can be tested.
 
@@ -128,7 +128,7 @@ def check_grad(
     >>> print(report)
     gradient: WRONG (3 coordinates: 1 wrong, 2 right)
       x['b'][0]: off by 0.0099 of its size, 9.09 where differences give 9 +- 1e-13
-      [160 calls of f, 2 calls of grad]
+      [174 calls of f, 2 calls of grad]
     >>> report.ok, report.worst
     (False, Worst(parameter="x['b']", index=(0,)))
     """

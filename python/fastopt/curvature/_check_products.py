@@ -79,7 +79,8 @@ def _symmetry(
         hu, hv = (finite(product(w.astype(g.layout.dtype)), g.layout, product.name) for w in (u, v))
         one, other = float(u @ hv), float(v @ hu)
         size = max(float(np.linalg.norm(hu)), float(np.linalg.norm(hv)))
-        gap, uncertainty = abs(one - other), 100.0 * eps * size
+        # Products that are differences of gradients themselves are symmetric to that.
+        gap, uncertainty = abs(one - other), 10.0 * eps ** (2 / 3) * size
         kind = (
             "wrong"
             if gap > max(uncertainty, tol * size)
@@ -87,7 +88,7 @@ def _symmetry(
             if uncertainty <= tol * size
             else "round-off"
         )
-        digits = max(0, int(-np.log10(100.0 * eps)))
+        digits = max(0, int(-np.log10(10.0 * eps ** (2 / 3))))
         place = Place("symmetry", f"random directions {k}", g.layout.name, None, point)
         relative = gap / size if size else 0.0
         yield Finding(*place, kind, one, other, uncertainty, relative, digits, (other, other), None, False)

@@ -11,7 +11,7 @@ from fastopt.curvature._slope import scatter, slope
 __all__ = ["probe", "unsteadiness"]
 
 #: Decades of the steps, for float64 and for anything coarser: first those, then these.
-STEPS = ((range(1, 10), range(10, 13)), (range(1, 6), range(6, 8)))
+STEPS = ((range(10), range(10, 13)), (range(6), range(6, 8)))
 
 
 def probe(

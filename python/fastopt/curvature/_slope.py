@@ -27,6 +27,9 @@ FLOAT32 = float(np.finfo(np.float32).eps)
 SEEN = 8.0
 #: A smooth J falls tenfold from step to step; one that falls by less than this does not vanish.
 STAYS = 0.5
+#: With fewer digits than this the best steps are so long that many kinks fit into one, as in a network of
+#: relus. Only a shorter step can show them, and it has ten times the noise, which then counts.
+COARSE, HIDDEN = 1e-12, 5.0
 #: Steps in a row that must show the same J: one ratio is not enough.
 RUN = 3
 #: Central differences of a smooth function fall onto d a hundredfold per step, some hundredfold from far
@@ -62,7 +65,9 @@ def slope(samples: Samples, eps: float, noise: float = 0.0) -> Slope | None:
     sigma = np.maximum(_rounding(y, high, low, eps), max(noise, scatter(samples)))
     jump, visible = right - left, SEEN * sigma / h
     first, last = _run(jump, visible, central)
-    errors = _errors(central, sigma / h)
+    errors = np.maximum(_errors(central, sigma / h), _unexplained(jump, h))
+    if eps > COARSE:
+        errors += HIDDEN * sigma / h
     if last >= 0 and _stays_hidden(visible, jump, last):
         run = slice(first, last + 1)
         return _at_kink(central[run], np.stack([right, left])[:, run], (sigma / h)[run])
@@ -89,6 +94,19 @@ def _errors(central: Array, noise: Array) -> Array:
     later = np.max(np.triu(apart, 1), axis=1)
     errors: Array = np.maximum.reduce([before, after, later, 1.5 * noise])
     return errors
+
+
+def _unexplained(jump: Array, h: Array) -> Array:
+    """What J at each step has beyond a tenth of J at the step before, which curvature explains.
+
+    It is the trace of kinks between the two, half of which D has too: a network of relus has many, each too
+    small to be a run.
+    """
+    proportional = jump[:-1] * h[1:] / h[:-1]
+    rest = np.abs(jump[1:] - proportional)
+    first = rest[0] * h[0] / h[1]
+    whole: Array = np.concatenate([[first], rest])
+    return whole
 
 
 def _rounding(y: float, high: Array, low: Array, eps: float) -> Array:
