@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastopt._batches import Batches, batches
     from fastopt._ewma import EWMA, ewma
     from fastopt._flatten import flatten
-    from fastopt.curvature import check_grad, critical_point, hessian, hvp
+    from fastopt.curvature import check_grad, critical_point, escape, hessian, hvp, why_stalled
     from fastopt.linalg import eigh, eigsh, eigvalsh
     from fastopt.methods import minimize
     from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
@@ -43,6 +43,7 @@ _LAZY = {
     "eigh": "linalg",
     "eigsh": "linalg",
     "eigvalsh": "linalg",
+    "escape": "curvature",
     "ewma": "_ewma",
     "flatten": "_flatten",
     "hessian": "curvature",
@@ -51,6 +52,7 @@ _LAZY = {
     "methods": "methods",
     "minimize": "methods",
     "schedules": "schedules",
+    "why_stalled": "curvature",
     **dict.fromkeys(optim.__all__, "optim"),
 }
 
@@ -92,6 +94,7 @@ __all__ = [
     "eigh",
     "eigsh",
     "eigvalsh",
+    "escape",
     "ewma",
     "flatten",
     "get_num_threads",
@@ -103,5 +106,6 @@ __all__ = [
     "optimizers",
     "schedules",
     "set_num_threads",
+    "why_stalled",
     *optim.__all__,
 ]

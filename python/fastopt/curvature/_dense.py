@@ -34,6 +34,12 @@ class Dense:
         self.tau = tolerance(self.n, self.norm, self.eps, self.error)
         self.counts: Counts = count(self.eigenvalues, self.tau)
 
+    confidence = 1.0
+    notes: tuple[str, ...] = ()
+
+    def matvec(self, v: Array) -> Array:
+        return np.asarray(self.matrix @ v)
+
     @property
     def smallest(self) -> float:
         """The smallest |eigenvalue|: beside the first that is not negative."""
@@ -60,6 +66,15 @@ class Dense:
             if residual <= 10 * self.n * self.eps:
                 return np.asarray(u)
         return np.array(eigh(self.matrix).eigenvectors[:, i])
+
+    def lowest(self) -> tuple[float, Array]:
+        """The smallest eigenvalue and its vector."""
+        return float(self.eigenvalues[0]), self.vector(0)
+
+    def pairs(self) -> tuple[Array, Array]:
+        """All eigenvalues and eigenvectors."""
+        values, vectors = eigh(self.matrix)
+        return values, vectors
 
     def newton(self, g: Array) -> tuple[Array, Array]:
         """The Newton step over the resolved eigenvalues, and what of `g` lies in the others' span."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from fastopt.curvature._counted import Counted
     from fastopt.curvature._dense import Dense
+    from fastopt.curvature._extremes import Extremes
     from fastopt.curvature._place import Place
     from fastopt.curvature._stationary import Newton
 
 Array = NDArray[Any]
 
-__all__ = ["CriticalPoint"]
+__all__ = ["CriticalPoint", "signed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +89,7 @@ class CriticalPoint:
     notes: tuple[str, ...] = ()
     _newton: Newton | None = field(default=None, repr=False)
     _place: Place | None = field(default=None, repr=False)
-    _dense: Dense | None = field(default=None, repr=False)
+    _spectrum: Dense | Extremes | Counted | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return f"CriticalPoint(kind={self.kind!r}, n={self.n}, n_negative={self.n_negative}, " + (
@@ -127,3 +130,11 @@ class CriticalPoint:
         from fastopt.curvature._point_plot import plot
 
         return plot(self, f, span, axes)
+
+
+def signed(u: Array, g: Array | None) -> Array:
+    """u or -u: downhill if the gradient has a side, else with its largest entry positive."""
+    slope = 0.0 if g is None else float(u @ g)
+    if slope == 0.0:
+        slope = -float(u[np.abs(u).argmax()])
+    return -u if slope > 0 else u

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fastopt._checks import real
 from fastopt._functions import Objective
+from fastopt.curvature._dense import Dense
 
 if TYPE_CHECKING:
-    from fastopt.curvature._dense import Dense
     from fastopt.curvature._place import Place
     from fastopt.curvature._point import CriticalPoint
 
@@ -24,8 +24,8 @@ LOSS, MODEL, MARK = "#1f4e79", "#e07b39", "#222222"
 
 def plot(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> Any:
     """See `CriticalPoint.plot`."""
-    place, dense = point._place, point._dense
-    if place is None or dense is None:
+    place, dense = point._place, point._spectrum
+    if place is None or not isinstance(dense, Dense):
         raise ValueError("plot: expected a point x and a dense Hessian, but critical_point was given none")
     objective = place.f if f is None else Objective(f, place.layout, "f")
     if objective is None:

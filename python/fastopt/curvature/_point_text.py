@@ -30,7 +30,7 @@ def text(p: CriticalPoint) -> str:
             f"loss by about {p.curvature / 2:.3g} t^2"
         )
     if p.confidence < 1:
-        lines.append(f"  confidence  {p.confidence:.6f} (random starting vector of Lanczos)")
+        lines.append(f"  confidence  {p.confidence:.6f} (it rests on random vectors)")
     return "\n".join([*lines, *(f"  note        {note}" for note in p.notes)])
 
 

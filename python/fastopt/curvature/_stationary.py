@@ -22,7 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt.curvature._counted import Counted
 from fastopt.curvature._dense import Dense
+from fastopt.curvature._extremes import Extremes
 from fastopt.curvature._noise import checked
 from fastopt.curvature._place import Place
 
@@ -63,7 +65,9 @@ class Stationarity(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def stationarity(place: Place | None, dense: Dense, kind: str, gtol: float | None) -> Stationarity:
+def stationarity(
+    place: Place | None, spectrum: Dense | Extremes | Counted, kind: str, gtol: float | None
+) -> Stationarity:
     """The four questions of this module's head, in order."""
     if place is None or place.grad is None:
         return Stationarity(True, notes=("no gradient was given: the point is taken to be critical",))
@@ -72,9 +76,11 @@ def stationarity(place: Place | None, dense: Dense, kind: str, gtol: float | Non
         return Stationarity(norm <= gtol, norm)
     if norm <= ROUND_OFF * place.noise:
         return Stationarity(True, norm, place.noise)
-    if place.f is not None and _nothing_to_gain(norm, max(dense.smallest, dense.tau), place.value_noise):
+    if place.f is not None and _nothing_to_gain(
+        norm, max(spectrum.smallest, spectrum.tau), place.value_noise
+    ):
         return Stationarity(True, norm, place.noise)
-    newton = _newton_test(place, norm, dense.newton, dense.tau, _margin(dense, kind))
+    newton = _newton_test(place, norm, spectrum.newton, spectrum.tau, _margin(spectrum, kind))
     return Stationarity(newton.critical, norm, place.noise, newton)
 
 
@@ -83,12 +89,14 @@ def _nothing_to_gain(norm: float, curvature: float, noise: float) -> bool:
     return norm * norm <= 2 * curvature * ROUND_OFF * noise
 
 
-def _margin(dense: Dense, kind: str) -> float:
+def _margin(spectrum: Dense | Extremes | Counted, kind: str) -> float:
     """By how much H must change before the verdict does."""
-    low, high = float(dense.eigenvalues[0]), float(dense.eigenvalues[-1])
+    if spectrum.eigenvalues is None:
+        return spectrum.tau
+    low, high = float(spectrum.eigenvalues[0]), float(spectrum.eigenvalues[-1])
     if kind == "saddle":
         return min(-low, high)
-    resolved = np.abs(dense.eigenvalues[np.abs(dense.eigenvalues) > dense.tau])
+    resolved = np.abs(spectrum.eigenvalues[np.abs(spectrum.eigenvalues) > spectrum.tau])
     return float(resolved.min(initial=np.inf))
 
 

@@ -1,0 +1,243 @@
+"""`escape`: leave a saddle along its most negative curvature, by a step that is seen to work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt._checks import integer, shown
+from fastopt.curvature._place import Place
+from fastopt.curvature._point import signed
+from fastopt.curvature._source import spectrum_at
+
+Array = NDArray[Any]
+
+__all__ = ["EscapeResult", "escape"]
+
+#: The first step is to lower f by so many times its noise.
+ABOVE_NOISE = 10.0
+#: A decrease counts from so many times the noise.
+REAL = 2.0
+
+
+class Attempt(NamedTuple):
+    """One evaluation: the signed step along the direction, and f there."""
+
+    step: float
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class EscapeResult:
+    """What `escape` did. Print it to read it.
+
+    Attributes
+    ----------
+    x : structure of the given x
+        The new point; a copy of the given one if `moved` is False.
+    moved : bool
+        Whether a point with a really smaller f was found.
+    decrease : float
+        f at the given point minus f at `x`; 0 if not moved.
+    value : float
+        f at `x`.
+    step : float
+        The length of the step taken, negative if against `direction`.
+    direction : structure of x, or None
+        The unit direction of the most negative curvature, downhill; None if there is none.
+    curvature : float
+        u'Hu along it, or the smallest eigenvalue found.
+    noise : float
+        The level below which differences of f were not believed.
+    attempts : tuple of (step, value)
+        Every evaluation along the direction, in order; no step occurs twice.
+    message : str
+        What happened, in words.
+    """
+
+    x: Any
+    moved: bool
+    decrease: float
+    value: float
+    step: float
+    direction: Any
+    curvature: float
+    noise: float
+    attempts: tuple[Attempt, ...]
+    message: str
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        before = self.value + self.decrease
+        lines += [f"  step {a.step:+.4g}: f changes by {a.value - before:+.4g}" for a in self.attempts]
+        return "\n".join(lines)
+
+
+def escape(
+    f: Callable[..., Any],
+    grad: Callable[..., Any] | None,
+    x: Any,
+    *,
+    hessian: Any = None,
+    hvp: Any = None,
+    error: float | None = None,
+    max_attempts: int = 60,
+) -> EscapeResult:
+    r"""Leave a saddle or a maximum along its most negative curvature.
+
+    With u the unit eigenvector of the smallest eigenvalue :math:`\lambda < -\tau`, f falls like
+    :math:`\lambda t^2 / 2` on both sides of x. The first step is long enough for the decrease to stand out of
+    the noise of f, :math:`t_0 = \sqrt{2 \cdot 10\, \mathrm{noise} / |\lambda|}`: a shorter one leads back to
+    the same saddle. Downhill (:math:`-\mathrm{sign}(g^T u)`) is tried first, then the other side, then both
+    with longer steps, last a shorter one; from the first real decrease the step doubles while f falls.
+
+    Parameters
+    ----------
+    f : callable
+        The loss: takes x, or its like in new arrays, and returns a number.
+    grad : callable or None
+        Its gradient; None if `hessian` or `hvp` is given.
+    x : array, or list, tuple or dict of arrays, float32 or float64
+        The point to leave. Not changed.
+    hessian, hvp, error
+        As in :func:`fastopt.critical_point`.
+    max_attempts : int, default 60
+        Evaluations of f along the direction, at most.
+
+    Returns
+    -------
+    EscapeResult
+        ``x``, ``moved``, ``decrease``, ``attempts``, ``message``, ...
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`fastopt.critical_point`. Where f is not finite away from x, the step is refused; at x it is
+        an error. What the user's functions raise passes through.
+
+    Notes
+    -----
+    A decrease counts if it is above twice the noise of f, which is measured at x. The noise and 60 steps
+    cost as many evaluations of f. Perturbed gradient descent (Jin et al., ICML 2017) escapes by chance and
+    needs no Hessian; here the direction is computed, so one success is certain where f follows its Hessian.
+
+    Examples
+    --------
+    >>> import numpy as np, fastopt
+    >>> f = lambda w: (1 - w[0] * w[1]) ** 2
+    >>> grad = lambda w: -2 * (1 - w[0] * w[1]) * w[::-1]
+    >>> result = fastopt.escape(f, grad, np.zeros(2))
+    >>> result.moved, result.value < 0.5, len(result.attempts) < 40
+    (True, True, True)
+    """
+    if f is None:
+        raise TypeError(f"f: expected a function of x, got {shown(f)}")
+    max_attempts = integer("max_attempts", max_attempts, minimum=1)
+    place = Place(f, grad, x)
+    g = None if place.grad is None else place.g
+    start = place.value
+    spectrum = spectrum_at(place, hessian, hvp, error)
+    curvature, u = spectrum.lowest()
+    if not curvature < -spectrum.tau:
+        return _result(place, None, curvature, (), 0.0, _nothing(curvature, spectrum.tau))
+    u = signed(u, g)
+    search = _Search(place, u, start, max_attempts)
+    step = search.run(curvature)
+    return _result(place, u, curvature, tuple(search.attempts), step, search.message)
+
+
+class _Search:
+    """Evaluations along one direction, no step twice."""
+
+    def __init__(self, place: Place, u: Array, start: float, limit: int) -> None:
+        self.place, self.u, self.start, self.limit = place, u, start, limit
+        self.attempts: list[Attempt] = []
+        self.message = ""
+
+    def run(self, curvature: float) -> float:
+        """The step to take, 0 for none."""
+        noise = self.place.value_noise
+        first = self._first_step(curvature, noise)
+        for step in self._ladder(first):
+            if self._value(step) < self.start - REAL * noise:
+                return self._expand(step, noise)
+            if len(self.attempts) >= self.limit:
+                break
+        self.message = (
+            f"not moved: curvature {curvature:.4g} promised a decrease, but f did not fall by more than its "
+            f"noise, {noise:.2g}, in {len(self.attempts)} attempts with steps up to "
+            f"{max(abs(a.step) for a in self.attempts):.3g}; f and the Hessian may not belong together"
+        )
+        return 0.0
+
+    def _first_step(self, curvature: float, noise: float) -> float:
+        """Above the noise of f, and above what rounding of x swallows."""
+        size = max(1.0, float(np.linalg.norm(self.place.flat)))
+        assert self.place.f is not None
+        return max(math.sqrt(2 * ABOVE_NOISE * noise / -curvature), math.sqrt(self.place.f.eps) * size)
+
+    def _ladder(self, first: float) -> Iterator[float]:
+        reach = 10 * max(1.0, float(np.linalg.norm(self.place.flat)))
+        step = first
+        while step <= max(first, reach):
+            yield step
+            yield -step
+            step *= 4
+        yield first / 2
+        yield -first / 2
+
+    def _expand(self, step: float, noise: float) -> float:
+        best, value = step, self.attempts[-1].value
+        ended = "until f rose again"
+        while True:
+            if len(self.attempts) >= self.limit:
+                ended = f"and f was still falling after {self.limit} attempts"
+                break
+            after = self._value(2 * best)
+            if not after < value - noise:
+                break
+            best, value = 2 * best, after
+        self.message = (
+            f"moved by {abs(best):.4g} along the direction of curvature, f from {self.start:.8g} to "
+            f"{value:.8g}: the step was doubled {ended}"
+        )
+        return best
+
+    def _value(self, step: float) -> float:
+        place = self.place
+        assert place.f is not None
+        with np.errstate(all="ignore"):
+            value = place.f((place.flat + step * self.u).astype(place.flat.dtype, copy=False))
+        self.attempts.append(Attempt(step, value))
+        return math.inf if math.isnan(value) else value
+
+
+def _nothing(curvature: float, tau: float) -> str:
+    return (
+        f"not moved: there is no negative curvature to follow; the smallest eigenvalue is {curvature:.4g}, "
+        f"known within {tau:.2g}"
+    )
+
+
+def _result(
+    place: Place, u: Array | None, curvature: float, attempts: tuple[Attempt, ...], step: float, message: str
+) -> EscapeResult:
+    value = next((a.value for a in attempts if a.step == step), place.value)
+    flat = place.flat if u is None else place.flat + step * u
+    return EscapeResult(
+        place.structured(flat),
+        step != 0.0,
+        place.value - value,
+        value,
+        step,
+        None if u is None else place.structured(u),
+        curvature,
+        place.value_noise,
+        attempts,
+        message,
+    )

@@ -1,0 +1,110 @@
+"""The ends of the spectrum of a Hessian too large to be formed, and what may be said of the rest."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt._functions import VectorFunction
+from fastopt.curvature._krylov import extreme_ritz_values, lanczos, minres, missed, steps_needed
+from fastopt.curvature._noise import checked
+from fastopt.curvature._verdict import Counts, tolerance
+
+Array = NDArray[Any]
+
+__all__ = ["Extremes"]
+
+#: Eigenpairs sought at both ends together.
+PAIRS = 8
+#: Products spent on them: a Ritz value counts whether it has converged or not.
+SEARCH = 300
+#: The probability that a verdict resting on Lanczos is wrong.
+CHANCE = 1e-6
+#: The Krylov space behind such a verdict: at most so many steps, and so many bytes.
+STEPS, BYTES = 400, 1 << 29
+#: Steps of the Newton direction: it need not be exact, as the gradient after it is looked at.
+NEWTON_STEPS = 60
+
+
+class Extremes:
+    """What `Dense` is for a matrix, for a product v -> H v. Counts of resolved eigenvalues are lower bounds.
+
+    Ritz values are Rayleigh quotients on orthonormal vectors, so (Cauchy) H has at least as many eigenvalues
+    below -tau as there are Ritz values there, converged or not: a saddle needs no luck. That nothing lies
+    beyond the Ritz values is never certain from products alone; `certify` says it with a probability.
+    """
+
+    matrix = None
+
+    def __init__(self, product: VectorFunction, n: int, error: float, rng: np.random.Generator) -> None:
+        from fastopt.linalg import EigshNoConvergence, eigsh
+
+        self.product, self.n, self.rng = product, n, rng
+        self.notes: tuple[str, ...] = ()
+        v, w = (_unit(rng, n, product) for _ in range(2))
+        skew = abs(float(w @ self.matvec(v) - v @ self.matvec(w)))
+        self.error = max(error, skew * math.sqrt(n))
+        self.eps = product.eps
+        try:
+            found = eigsh(self.matvec, min(PAIRS, n), n=n, which="BE", tol=1e-5, max_steps=SEARCH)
+            self.eigenvalues, self.vectors = found.eigenvalues, found.eigenvectors
+        except EigshNoConvergence as e:
+            self.eigenvalues, self.vectors = e.eigenvalues, e.eigenvectors
+            self.notes = (f"the extreme eigenvalues have not converged in {e.products} products",)
+        self.norm = float(np.abs(self.eigenvalues[[0, -1]]).max())
+        self.tau = tolerance(n, self.norm, self.eps, self.error)
+        negative = int((self.eigenvalues < -self.tau).sum())
+        positive = int((self.eigenvalues > self.tau).sum())
+        self.counts = Counts(negative, n - negative - positive, positive)
+        self.confidence = 1.0
+        if not (negative and positive):
+            self._certify()
+
+    def matvec(self, v: Array) -> Array:
+        return checked(self.product, v)
+
+    @property
+    def smallest(self) -> float:
+        """Below this no |eigenvalue| is known to stay: nothing is known of the inner ones."""
+        return self.tau if self.counts.unresolved else float(np.abs(self.eigenvalues).min())
+
+    def lowest(self) -> tuple[float, Array]:
+        return float(self.eigenvalues[0]), self.vectors[:, 0]
+
+    def pairs(self) -> tuple[Array, Array]:
+        return self.eigenvalues, self.vectors
+
+    def newton(self, g: Array) -> tuple[Array, Array]:
+        """s that minimises |g + H s| over a Krylov space of g (as MINRES); the unresolved part is unknown."""
+        rcond = self.tau / self.norm if self.norm else 0.0
+        return minres(self.matvec, g, NEWTON_STEPS, rcond), np.zeros_like(g)
+
+    def _certify(self) -> None:
+        """Whether all eigenvalues have the sign of those found, but for a chance of `CHANCE`."""
+        distance = float(np.abs(self.eigenvalues).min()) - self.tau
+        spread = float(self.eigenvalues[-1] - self.eigenvalues[0])
+        one_sided = self.eigenvalues[0] > self.tau or self.eigenvalues[-1] < -self.tau
+        if not one_sided:
+            return
+        # Twice the steps that would just do: the spread is estimated as well, and has to be enlarged.
+        steps = 2 * steps_needed(self.n, min(distance / spread, 1.0), CHANCE / 2) if spread else self.n
+        if steps > min(STEPS, max(2, BYTES // (8 * self.n))) and steps < self.n:
+            self.notes += (f"a verdict on the sign of all eigenvalues would take {steps} products or more",)
+            return
+        steps = min(steps, self.n)
+        _, alpha, beta = lanczos(self.matvec, _unit(self.rng, self.n, self.product), steps)
+        low, high = extreme_ritz_values(alpha, beta)
+        share = missed(self.n, steps, CHANCE / 2)
+        slack = share * (high - low) / (1 - 2 * share) if share < 0.5 else math.inf
+        if low - slack > self.tau:
+            self.counts, self.confidence = Counts(0, 0, self.n), 1 - CHANCE
+        elif high + slack < -self.tau:
+            self.counts, self.confidence = Counts(self.n, 0, 0), 1 - CHANCE
+
+
+def _unit(rng: np.random.Generator, n: int, product: VectorFunction) -> Array:
+    v = rng.standard_normal(n).astype(product.layout.dtype)
+    return np.asarray(v / np.linalg.norm(v))

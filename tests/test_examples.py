@@ -1,0 +1,36 @@
+"""The examples run and write their pictures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+#: Script, options that keep it short, pictures.
+RUNS = [
+    ("saddle", [], ["saddle.png"]),
+]
+
+
+@pytest.mark.parametrize(("script", "options", "pictures"), RUNS, ids=[run[0] for run in RUNS])
+def test_an_example_writes_its_pictures(script, options, pictures, tmp_path):
+    pytest.importorskip("matplotlib")
+    command = [sys.executable, EXAMPLES / f"{script}.py", "--out", tmp_path, *options]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(pictures)
+    for picture in pictures:
+        data = (tmp_path / picture).read_bytes()
+        assert data[:4] in (b"\x89PNG", b"GIF8")
+        assert len(data) < 400_000
+
+
+def test_the_committed_pictures_are_small():
+    sizes = {p.name: p.stat().st_size for p in (EXAMPLES / "pictures").iterdir()}
+    assert max(sizes.values()) < 400_000, sizes
