@@ -80,6 +80,18 @@ def test_every_value_is_where_the_count_says(seed, level):
             assert sturm_count(d, e, value - margin) <= i < sturm_count(d, e, value + margin)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [20, 50, 130])
+def test_any_scale(n, dtype, level):
+    """Small norms once lost all digits in divide and conquer: a gradient of 1e-10 has such a Hessian."""
+    a = np.random.default_rng(n).standard_normal((n, n))
+    a = (a + a.T).astype(dtype)
+    info = np.finfo(dtype)
+    for exponent in np.linspace(info.minexp + info.nmant, info.maxexp - 10, 25).astype(int):
+        for what, ratio in ratios(np.ldexp(a, exponent), level.eigh, level.eigvalsh).items():
+            assert ratio < LIMIT, f"2^{exponent}: {what} {ratio:.3g} n ulp"
+
+
 @pytest.mark.parametrize("n", [2, 3, 7, 33, 130])
 def test_values_against_numpy(n, level):
     rng = np.random.default_rng(n)

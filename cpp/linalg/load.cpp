@@ -10,7 +10,8 @@
 namespace fastopt::linalg {
 namespace {
 
-// Entries whose squares, summed n times and multiplied again, stay inside the range: no scaling needed.
+// Entries whose squares, summed n times and multiplied again, stay inside the range: no scaling needed. Not so below 1:
+// divide and conquer deflates by a tolerance that compares T with unit vectors, and has lost all digits at a norm of 2^-50.
 template <class T>
 constexpr int harmless = sizeof(T) == 8 ? 200 : 10;
 
@@ -53,7 +54,7 @@ T largest(const T* a, std::int64_t n, std::int64_t ld) {
     rest = std::max(rest, x[l]);
     bad += p[l];
   }
-  if (bad != T(0)) throw std::domain_error("a: expected finite entries, got NaN or infinity");
+  if (bad != T(0)) throw std::domain_error(not_finite);
   return rest;
 }
 
@@ -66,7 +67,7 @@ int load_scaled(Source<T> source, Shape<T> shape, T* to) {
   const T most = largest(to, n, ld);
   int exponent = 0;
   if (most > T(0)) std::frexp(most, &exponent);
-  if (std::abs(exponent) <= harmless<T>) exponent = 0;
+  if (exponent >= 0 && exponent <= harmless<T>) exponent = 0;
   if (exponent != 0) {  // in two steps: 2^-exponent itself may not be representable
     const T first = std::ldexp(T(1), -exponent / 2), second = std::ldexp(T(1), -exponent - (-exponent / 2));
     for (std::int64_t j = 0; j < n; ++j)

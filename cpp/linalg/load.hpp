@@ -14,6 +14,8 @@ struct Source {
   bool lower;
 };
 
+inline constexpr const char* not_finite = "a: expected finite entries, got NaN or infinity";
+
 // Fills `to` (lower triangle, whole diagonal tiles, zeros from n on) with the matrix times 2^-k and returns k, chosen so
 // that squares neither overflow nor underflow. Throws std::domain_error for NaN or infinity.
 template <class T>
