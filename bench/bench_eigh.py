@@ -1,10 +1,11 @@
 """fastopt.linalg.eigh and eigvalsh beside numpy.linalg: one run, interleaved, ratios from pairs.
 
-    python bench/bench_eigh.py [--sizes 32,64,...] [--png eigh.png] [--json eigh.json]
+    python bench/bench_eigh.py [--sizes 32,64,...] [--stacks 2,3,...] [--png eigh.png] [--json eigh.json]
 
 Both sides take turns with the same number of threads: 1, and all that this process may use. The ratio is
 the median of the turns' ratios, NumPy's time over ours; beside it stand the 10 % and 90 % quantiles. NumPy
-"at its best" is the better of its two thread counts, against our better one.
+"at its best" is the better of its two thread counts, against our better one. Stacked rows are stacks of
+4096 matrices in one call.
 """
 
 from __future__ import annotations
@@ -62,6 +63,18 @@ def cases(sizes: list[int]) -> list[tuple[str, str, int, Callable[[], Any], Call
     return out
 
 
+def stacks(orders: list[int], count: int) -> list[tuple[str, str, int, Callable[[], Any], Callable[[], Any]]]:
+    """Stacks of `count` matrices, in both precisions against NumPy's in the same."""
+    out: list[tuple[str, str, int, Callable[[], Any], Callable[[], Any]]] = []
+    for n in orders:
+        a = np.random.default_rng(n).standard_normal((count, n, n))
+        for dtype, name in ((np.float64, f"{count} stacked"), (np.float32, f"{count} stk. f32")):
+            s = (a + a.swapaxes(1, 2)).astype(dtype)
+            out.append(("eigvalsh", name, n, lambda s=s: eigvalsh(s), lambda s=s: np.linalg.eigvalsh(s)))
+            out.append(("eigh", name, n, lambda s=s: eigh(s), lambda s=s: np.linalg.eigh(s)))
+    return out
+
+
 def blas() -> list[str]:
     return [
         f"{pool['internal_api']} {pool['version']} {pool.get('architecture')}"
@@ -70,20 +83,22 @@ def blas() -> list[str]:
     ]
 
 
-def run(sizes: list[int], threads: list[int]) -> list[dict[str, Any]]:
+def run(sizes: list[int], orders: list[int], count: int, threads: list[int]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     print(
         f"{'function':9} {'matrix':14} {'n':>5} {'threads':>7} "
         f"{'ours ms':>10} {'theirs ms':>10} {'ratio':>6}  10 % to 90 %"
     )
-    for name, kind, n, ours, theirs in cases(sizes):
-        for count in threads:
-            fastopt.set_num_threads(count)
-            with threadpool_limits(count, user_api="blas"):
-                row = {"function": name, "matrix": kind, "n": n, "threads": count} | measured(n, ours, theirs)
+    for name, kind, n, ours, theirs in cases(sizes) + stacks(orders, count):
+        for workers in threads:
+            fastopt.set_num_threads(workers)
+            with threadpool_limits(workers, user_api="blas"):
+                row = {"function": name, "matrix": kind, "n": n, "threads": workers} | measured(
+                    n, ours, theirs
+                )
             rows.append(row)
             print(
-                f"{name:9} {kind:14} {n:5} {count:7} {row['ours_ms']:10.4f} {row['theirs_ms']:10.4f} "
+                f"{name:9} {kind:14} {n:5} {workers:7} {row['ours_ms']:10.4f} {row['theirs_ms']:10.4f} "
                 f"{row['ratio']:6.2f}  {row['lowest']:.2f} to {row['highest']:.2f}",
                 flush=True,
             )
@@ -141,8 +156,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--sizes", default="8,16,32,64,128,256,512,1024,2048", help="orders, separated by commas"
+        "--sizes", default="2,3,4,8,16,32,64,128,256,512,1024,2048", help="orders, separated by commas"
     )
+    parser.add_argument(
+        "--stacks", default="2,3,4,8,16,32,48,64", help="orders of the stacked matrices; '' for none"
+    )
+    parser.add_argument("--count", type=int, default=4096, help="matrices in a stack")
     parser.add_argument("--threads", help="thread counts; default: 1 and all that this process may use")
     parser.add_argument("--png", type=Path, default=Path("eigh.png"))
     parser.add_argument("--json", type=Path)
@@ -152,7 +171,8 @@ def main() -> None:
     where = machine() | {"blas": blas()}
     for key, value in where.items():
         print(f"{key:9} {value}")
-    rows = run([int(n) for n in options.sizes.split(",")], threads)
+    sizes, orders = ([int(n) for n in text.split(",") if n] for text in (options.sizes, options.stacks))
+    rows = run(sizes, orders, options.count, threads)
     print("\nNumPy at its best thread count, against ours at its best:")
     for row in best(rows):
         print(f"{row['function']:9} {row['n']:5} {row['ratio']:6.2f}")
