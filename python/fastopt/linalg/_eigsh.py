@@ -87,7 +87,7 @@ def eigsh(
         eigenvalue is at most the residual, and about its square over the gap to its neighbours.
     max_steps : int, optional
         The largest number of products, at least 1; ``max(1000, 10 * n)`` by default.
-    seed : int or anything that ``numpy.random.default_rng`` takes, default 0
+    seed : int, sequence of int, None, SeedSequence, BitGenerator or Generator, default 0
         Of the start vector and the searches. The same seed gives the same result.
 
     Returns

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastopt.linalg._eigh import eigh
 from fastopt.linalg._lanczos import Lanczos
 from fastopt.linalg._operator import Operator
+from fastopt.linalg._random import generator
 from fastopt.linalg._wanted import bounds, nothing_missed, wanted
 
 Array = NDArray[Any]
@@ -42,7 +43,7 @@ class Search:
     def __init__(self, op: Operator, k: int, which: str, tol: float, max_steps: int, seed: Any) -> None:
         self.op, self.k, self.which, self.tol, self.max_steps = op, k, which, tol, max_steps
         self.before = op.products
-        self.lanczos = Lanczos(op, k, np.random.default_rng(seed))
+        self.lanczos = Lanczos(op, k, generator(seed))
 
     @property
     def products(self) -> int:
