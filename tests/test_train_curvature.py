@@ -12,7 +12,9 @@ import pytest
 
 import fastopt
 from fastopt.cli import main
+from fastopt.curvature import spectral_density
 from fastopt.mlp import Dataset, Objective, Problem, Session, Settings, digits
+from fastopt.mlp.analysis import lanczos
 from fastopt.mlp.analysis.analyse import analyse
 from fastopt.mlp.analysis.dense import bells
 from fastopt.mlp.analysis.place import Place
@@ -84,6 +86,65 @@ def test_the_minimum_of_a_convex_loss_is_called_one() -> None:
     block = inputs.T @ inputs / 120 + np.diag([0.1, 0.1, 0.1, 0.0])  # the penalty belongs to the loss
     np.testing.assert_allclose(found.largest[-1], np.linalg.eigvalsh(block)[-1], rtol=1e-9)
     assert "with the L2 penalty 0.1" in found.about
+
+
+def test_a_large_model_s_analysis_needs_products_alone() -> None:
+    """Linear regression with ten outputs: the Hessian is known, 501 eigenvalues of 10 copies each."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1500, 500)) * np.linspace(0.5, 2, 500)
+    settings = Settings(hidden=(), epochs=2, curvature=True, optimizers=("sgd:lr=0.01",))
+    problem = Problem(Dataset("wide", x, rng.standard_normal((1500, 10)), ()), settings)
+    session = trained(problem, hidden=(), epochs=2, curvature=True, optimizers=("sgd:lr=0.01",))
+    steps: list[str] = []
+    (found,) = analyse(session, lambda label, what, done, total: steps.append(what))
+    assert (found.n, found.method) == (5010, "Lanczos")
+    inputs = np.hstack([problem.x["train"], np.ones((900, 1))]).astype(float)
+    block = inputs.T @ inputs / 900
+    values = np.linalg.eigvalsh(block)
+    np.testing.assert_allclose([found.smallest[0], found.largest[-1]], values[[0, -1]], rtol=1e-6)
+    assert [layer.name for layer in found.layers] == ["layer1"]
+    assert found.layers[0].deviation > 0
+    assert abs(found.layers[0].trace - 10 * values.sum()) < 5 * found.layers[0].deviation
+    # All are positive: the bounds may leave the weight of the nodes beside 0 open, and no more.
+    assert 0.8 < found.min_ratio[0] < found.min_ratio[1] == 1.0
+    assert found.min_ratio_beyond == (1.0, 1.0)
+    density = found.density
+    assert density.low is not None
+    area = sum(density.density) * (density.at[1] - density.at[0])
+    assert area == pytest.approx(1.0, rel=0.02)
+    assert list(dict.fromkeys(steps)) == ["verdict", "spectral density", "trace per layer"]
+    assert found.products < 0.5 * found.n
+
+
+def test_the_share_of_positive_eigenvalues_is_within_its_intervals() -> None:
+    """A spectrum with a crowd at 0, as those of networks: from -0.3 to 1, nine tenths of it within 1e-3."""
+    rng = np.random.default_rng(0)
+    crowd, spread = 1e-3 * rng.uniform(-1, 1, 4500), np.concatenate([-0.3 * rng.random(100), rng.random(400)])
+    values = np.concatenate([crowd, spread])
+    density = spectral_density(lambda v: values * v, 5000, probes=lanczos.PROBES, steps=60)
+    low, high = lanczos.positive(density)
+    assert low <= (values > 0).mean() <= high
+    low, high = lanczos.decided(density)
+    beyond = values[np.abs(values) > lanczos.BEYOND * np.abs(values).max()]
+    assert low <= (beyond > 0).mean() <= high
+    assert high - low < 0.2
+
+
+def test_a_large_model_s_readings_are_of_the_eigenvalues_away_from_zero() -> None:
+    session = trained(hidden=(32,), epochs=2, curvature_every=2)
+    columns = session.results[0]["history"]["curvature"]
+    assert columns["rows"] == [512] * 2
+    assert columns["beyond"] == [lanczos.BEYOND] * 2
+    problem = session.problem
+    model = model_of(session.runs()[0], problem, session.results[0])
+    loss = Objective(model, problem.x["train"][:512], problem.t["train"][:512])
+    assert columns["loss"][-1] == pytest.approx(loss.value(loss.theta), rel=1e-6)
+    values = np.linalg.eigvalsh(loss.hessian(loss.theta))
+    beyond = values[np.abs(values) > lanczos.BEYOND * np.abs(values).max()]
+    share = (beyond > 0).mean()
+    width = columns["high"][-1] - columns["low"][-1]
+    assert 0.6 < share < 1
+    assert columns["low"][-1] - width < share < columns["high"][-1] + width
 
 
 def test_the_penalty_is_in_the_loss_where_the_optimizer_has_it_there() -> None:

@@ -13,7 +13,6 @@ import numpy as np
 import fastopt
 from fastopt import checkpoint as checkpoint_file
 from fastopt.mlp import blas, plan, tree
-from fastopt.mlp.analysis import dense
 from fastopt.mlp.plan import Run
 from fastopt.mlp.problem import Problem
 from fastopt.mlp.results import result_of
@@ -81,7 +80,7 @@ class Session:
         # Built once each before anything is trained: a wrong option of the third optimizer is an error now.
         for run in self.runs():
             if not run.fold:
-                self._check_curvature(Trainer(run, self.problem))
+                Trainer(run, self.problem)
 
     def run(self, watcher: Watcher | None = None, checkpoint: Path | None = None) -> bool:
         """Train until all runs are done (True) or the watcher asks to stop (False).
@@ -117,15 +116,6 @@ class Session:
                 stopped = watcher is not None and watcher.stop_requested()
                 if stopped:
                     break
-
-    def _check_curvature(self, trainer: Trainer) -> None:
-        n = sum(p.size for p in trainer.model.parameters)
-        for name in ("curvature", "curvature_every"):
-            if getattr(self.settings, name) and n > dense.LARGEST:
-                raise ValueError(
-                    f"{name}: expected a model of at most {dense.LARGEST} parameters, for which the whole "
-                    f"Hessian is formed, got {n}"
-                )
 
     def _next_trainer(self) -> Trainer:
         run = self.runs()[len(self.results)]

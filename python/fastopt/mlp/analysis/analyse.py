@@ -7,7 +7,7 @@ from itertools import pairwise
 from time import perf_counter
 
 from fastopt.mlp import blas
-from fastopt.mlp.analysis import dense
+from fastopt.mlp.analysis import dense, lanczos
 from fastopt.mlp.analysis.findings import Analysis, Tick
 from fastopt.mlp.analysis.place import Place
 from fastopt.mlp.results import model_of
@@ -41,20 +41,20 @@ def of_place(label: str, place: Place, tick: Tick) -> Analysis:
     """The analysis at one place; `tick(what, done, total)` is told how far it is."""
     began = perf_counter()
     objective = place.objective
-    found = dense.findings(place, tick)
+    large = objective.n > dense.LARGEST
+    found = lanczos.findings(place, tick) if large else dense.findings(place, tick)
     point = found.pop("point")
     return Analysis(
         label=label,
         loss=objective.value(objective.theta),
         about=str(place),
-        method=dense.NAME,
+        method=lanczos.NAME if large else dense.NAME,
         n=objective.n,
         kind=point.kind,
         text=str(point),
         n_negative=point.n_negative,
         n_unresolved=point.n_unresolved,
         n_positive=point.n_positive,
-        min_ratio=point.min_ratio,
         tolerance=point.tolerance,
         gradient_norm=point.gradient_norm,
         products=objective.products,

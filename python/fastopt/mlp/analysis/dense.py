@@ -14,8 +14,8 @@ from fastopt.mlp.analysis.place import Place
 Array = NDArray[Any]
 
 NAME = "dense"
-# Up to this number of parameters the whole Hessian is formed: 32 MB, and seconds for its eigenvalues.
-LARGEST = 2048
+# Up to this number of parameters the whole Hessian is formed: 128 MB, and half a minute at most.
+LARGEST = 4096
 # Eigenvalues shown of either end.
 EXTREMES = 6
 # Points of the density's curve.
@@ -36,6 +36,9 @@ def findings(place: Place, tick: Tick) -> dict[str, Any]:
     at, density = bells(values)
     return {
         "point": point,
+        "min_ratio": point.min_ratio,
+        "min_ratio_beyond": point.min_ratio,
+        "beyond": 0.0,
         "smallest": values[:EXTREMES].tolist(),
         "largest": values[-EXTREMES:].tolist(),
         "density": Density(at.tolist(), density.tolist(), None, None),

@@ -47,6 +47,10 @@ class Analysis:
     n_unresolved: int
     n_positive: int
     min_ratio: tuple[float, float]
+    """Share of positive eigenvalues: from the whole Hessian, or bounded by the spectral density."""
+    min_ratio_beyond: tuple[float, float]
+    """The same among eigenvalues beyond a share, `beyond`, of the largest in magnitude."""
+    beyond: float
     tolerance: float
     gradient_norm: float | None
     smallest: list[float]

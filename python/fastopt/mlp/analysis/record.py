@@ -7,29 +7,39 @@ from typing import Any
 import numpy as np
 
 import fastopt
+from fastopt.mlp.analysis import lanczos
 from fastopt.mlp.analysis.place import Place
 from fastopt.mlp.model import MLP
 from fastopt.mlp.problem import Problem
 from fastopt.mlp.settings import Settings
 
-# Training rows of a reading, at most: it must not take longer than the epochs between two of them.
-ROWS = 1024
+# Up to this number of parameters a reading forms the whole Hessian: it must not take longer than the epochs
+# between two of them. Beyond, products have to do, and on fewer rows.
+DENSE = 2048
+# Training rows of a reading, at most.
+ROWS, ROWS_OF_PRODUCTS = 1024, 512
 
 
 def reading(model: MLP, settings: Settings, problem: Problem, l2: float) -> dict[str, Any]:
     """Loss, gradient norm and minimum ratio, as an interval, at the model's present parameters.
 
-    The ratio is the share of positive eigenvalues of the Hessian. Away from a critical point it describes
-    the curvature and no more.
+    The ratio is the share of positive eigenvalues of the Hessian; of a large model, of those whose magnitude
+    is beyond a share, `beyond`, of the largest. Away from a critical point it describes the curvature and no
+    more.
     """
-    place = Place.of(model, settings, problem, l2, ROWS)
+    small = sum(p.size for p in model.parameters) <= DENSE
+    place = Place.of(model, settings, problem, l2, ROWS if small else ROWS_OF_PRODUCTS)
     objective, theta = place.objective, place.objective.theta
     row = {
         "loss": objective.value(theta),
         "gradient_norm": float(np.linalg.norm(objective.gradient(theta))),
         "rows": place.rows,
+        "beyond": 0.0 if small else lanczos.BEYOND,
     }
     if not place.finite():
         return row | {"low": float("nan"), "high": float("nan")}
-    low, high = fastopt.critical_point(None, None, hessian=objective.hessian(theta)).min_ratio
+    if small:
+        low, high = fastopt.critical_point(None, None, hessian=objective.hessian(theta)).min_ratio
+    else:
+        low, high = lanczos.reading(place)
     return row | {"low": low, "high": high}

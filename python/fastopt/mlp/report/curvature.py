@@ -40,17 +40,29 @@ def _verdict(found: Analysis) -> str:
     content = element("p", escape(TITLES[found.kind]), class_="verdict")
     content += element("p", escape(headline.partition(": ")[2].capitalize() + "."))
     content += element("pre", escape("\n".join(line.strip() for line in lines[1:])))
-    low, high = found.min_ratio
     exact = f"{found.products:,} Hessian-vector products" if found.method != "dense" else "the whole Hessian"
+    ratios = [("min ratio", _interval(found.min_ratio))]
+    if found.beyond:
+        among = f"{_interval(found.min_ratio_beyond)} among eigenvalues beyond {_share(found.beyond)}"
+        ratios = [("min ratio", f"{ratios[0][1]} by the spectral density; {among}")]
     about = facts(
         [
             ("loss", f"{found.loss:.6g}: {found.about}"),
-            ("min ratio", f"{low:.4f}" if low == high else f"{low:.4f} to {high:.4f}"),
+            *ratios,
             ("from", f"{exact}, {found.n:,} parameters, {found.seconds:.1f} s"),
         ],
         class_="about",
     )
     return panel("Verdict", found.label, element("div", content + about, class_="words"))
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    low, high = ends
+    return f"{low:.4f}" if low == high else f"{low:.4f} to {high:.4f}"
+
+
+def _share(beyond: float) -> str:
+    return f"{100 * beyond:g} % of the largest in magnitude"
 
 
 def _density(analyses: Sequence[Analysis], runs: dict[str, int]) -> str:
@@ -98,8 +110,10 @@ def _readings(session: Session, runs: dict[str, int]) -> list[str]:
     }
     if not histories:
         return []
-    rows = next(iter(histories.values()))["rows"][0]
+    first = next(iter(histories.values()))
+    rows, beyond = first["rows"][0], first["beyond"][0]
     note = f"on {rows:g} training rows; bars: what is left open; only descriptive while the gradient is large"
+    which = f"positive share of the eigenvalues beyond {_share(beyond)}" if beyond else "positive eigenvalues"
     over = [
         Series(
             runs[label],
@@ -114,5 +128,5 @@ def _readings(session: Session, runs: dict[str, int]) -> list[str]:
     chart = Chart("Minimum ratio", "epoch", over, percent=True)
     return [
         panel("Loss against minimum ratio", note, figures.ratio_plot(histories, runs)),
-        panel("Minimum ratio", "share of positive eigenvalues; area: what is left open", line_chart(chart)),
+        panel("Minimum ratio", f"{which}; area: what is left open", line_chart(chart)),
     ]
