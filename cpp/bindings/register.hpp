@@ -11,5 +11,6 @@ void register_threads(pybind11::module_& m);
 void register_floor(pybind11::module_& m);
 void register_linalg(pybind11::module_& m);
 void register_lanczos(pybind11::module_& m);
+void register_vectors(pybind11::module_& m);
 
 FASTOPT_BINDINGS_END

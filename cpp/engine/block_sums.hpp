@@ -1,0 +1,44 @@
+// A pass over vectors in blocks, with sums that have the same bits at every thread count: block sums added in order.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "engine/environment.hpp"
+#include "engine/norm.hpp"
+#include "threads/pool.hpp"
+
+namespace fastopt::engine {
+
+class BlockSums {
+ public:
+  // f(begin, end, sums) for every block of [0, n), in parallel if it pays; writes its `count` sums. Returns their totals.
+  // `streams` is how many vectors of doubles cross the bus, which is what such a pass takes its time for.
+  template <class F>
+  const double* run(std::int64_t n, int count, double streams, F&& f) {
+    const std::int64_t blocks = (n + sum_block - 1) / sum_block;
+    const auto width = static_cast<std::size_t>(count);
+    if (sums_.size() < width * static_cast<std::size_t>(blocks)) sums_.resize(width * static_cast<std::size_t>(blocks));
+    const auto one = [&](std::int64_t block) {
+      const DefaultEnvironment environment;
+      f(block * sum_block, std::min(n, (block + 1) * sum_block), sums_.data() + static_cast<std::size_t>(block) * width);
+    };
+    if (blocks == 1) {
+      one(0);
+    } else {
+      const double serial_ns = static_cast<double>(n) * 8 * streams * ns_per_byte;
+      threads::for_each(blocks, serial_ns, [&](std::int64_t block, int) { one(block); });
+      const DefaultEnvironment environment;
+      for (std::int64_t block = 1; block < blocks; ++block)
+        for (std::size_t i = 0; i < width; ++i) sums_[i] += sums_[static_cast<std::size_t>(block) * width + i];
+    }
+    return sums_.data();
+  }
+  const double* totals() const { return sums_.data(); }  // of the last run
+
+ private:
+  static constexpr double ns_per_byte = 0.08;  // of one thread, from memory; a first guess is all that is needed
+  std::vector<double> sums_;
+};
+
+}  // namespace fastopt::engine
