@@ -15,11 +15,13 @@ Array = NDArray[Any]
 
 __all__ = ["Objective", "VectorFunction"]
 
+_FLOAT64 = np.dtype(np.float64)
+
 
 class _Counted:
     """What both kinds share. `eps` belongs to the coarsest numbers seen so far, in `x` or in a result."""
 
-    __slots__ = ("calls", "eps", "function", "layout", "name")
+    __slots__ = ("calls", "eps", "function", "layout", "name", "plain")
 
     def __init__(self, function: Callable[..., Any], layout: Layout, name: str) -> None:
         if not callable(function):
@@ -28,6 +30,8 @@ class _Counted:
         self.layout = layout
         self.name = name
         self.calls = 0
+        # x is one float64 array of this shape: the usual case, which is worth a way of its own
+        self.plain = layout.shapes[0] if layout.kind is np.ndarray and layout.dtype == np.float64 else None
         self.eps = max(float(np.finfo(dtype).eps) for dtype in layout.dtypes)
 
 
@@ -38,7 +42,9 @@ class Objective(_Counted):
 
     def __call__(self, flat: Array) -> float:
         self.calls += 1
-        value = self.function(self.layout.structured(flat))
+        plain = self.plain
+        copy = self.layout.structured(flat) if plain is None else flat.reshape(plain).copy()
+        value = self.function(copy)
         if type(value) is float:
             return value
         return self._read(value)
@@ -68,7 +74,21 @@ class VectorFunction(_Counted):
 
     def __call__(self, flat: Array) -> Array:
         self.calls += 1
-        result = self.layout.read(self.function(self.layout.structured(flat)), self.name)
+        return self._checked(self.function(self.layout.structured(flat)))
+
+    def peek(self, flat: Array) -> Array:
+        """As a call, but the vector may be the function's own, to be read before anything else is called."""
+        plain = self.plain
+        if plain is None:
+            return self(flat)
+        self.calls += 1
+        came = self.function(flat.reshape(plain).copy())
+        if type(came) is np.ndarray and came.dtype is _FLOAT64 and came.shape == plain:
+            return came.reshape(-1)
+        return self._checked(came)
+
+    def _checked(self, came: Any) -> Array:
+        result = self.layout.read(came, self.name)
         if result.dtype.itemsize < 8:
             self.eps = max(self.eps, float(np.finfo(result.dtype).eps))
         return result if result.dtype.itemsize >= 4 else result.astype(np.float32)
