@@ -23,6 +23,7 @@ from fastopt.methods._result import Result, Stop
 __all__ = ["Limits", "Point", "Problem"]
 
 Array = NDArray[Any]
+_FLOAT64 = np.dtype(np.float64)
 
 
 class Limits(NamedTuple):
@@ -85,6 +86,8 @@ class Problem:
         if limits.maxiter is None:
             limits = limits._replace(maxiter=200 * self.n)
         self.limits = limits
+        self._tolerances = limits[:3]
+        self._maxfev = limits.maxfev
         self.maxiter: int = limits.maxiter or 0
         self.exact = all(dtype == np.float64 for dtype in self.layout.dtypes)
         self.joint = grad is True
@@ -116,7 +119,7 @@ class Problem:
 
     def fun(self, x: Array) -> float:
         """f at a flat vector; may be NaN or infinite. Stops the run instead if `maxfev` is used up."""
-        if self.nfev == self.limits.maxfev:
+        if self.nfev == self._maxfev:
             raise Stop("maxfev")
         self.nfev += 1
         if self.joint:
@@ -134,6 +137,16 @@ class Problem:
         elif self._given is None or not np.array_equal(self._given[0], x):
             self.fun(x)
         return self._grad(x).astype(np.float64, copy=False)
+
+    def raw_grad(self, x: Array) -> Array:
+        """As `grad`, but the vector may be the user's own: to be read before anything else is called."""
+        if self.joint:
+            return self.grad(x)
+        self.njev += 1
+        came = self._grad.peek(x)
+        return (
+            came if came.dtype is _FLOAT64 and came.flags.c_contiguous else came.astype(np.float64, order="C")
+        )
 
     def both(self, x: Array) -> tuple[float, Array]:
         """f and its gradient at a flat vector, recorded."""
@@ -234,12 +247,12 @@ class Problem:
         self.nit += 1
         if self._callback is not None:
             self._call_back(x(), fun)
-        if largest <= self.limits.gtol:
+        gtol, ftol, xtol = self._tolerances
+        if largest <= gtol:
             raise Stop("gtol")
-        ftol = self.limits.ftol
         if ftol and 0.0 <= before - fun <= ftol * max(abs(before), abs(fun), 1.0):
             raise Stop("ftol")
-        if step <= self.limits.xtol:
+        if step <= xtol:
             raise Stop("xtol")
         if self.nit >= self.maxiter:
             raise Stop("maxiter")

@@ -36,6 +36,8 @@ class Method(NamedTuple):
 _METHODS: dict[str, Method] = {
     method.name: method
     for method in (
+        Method("cg", "_cg", "cg"),
+        Method("l-bfgs", "_lbfgs", "l_bfgs", ftol=2.220446049250313e-09, maxiter=15_000),
         Method("trust-region", "_trust_region", "trust_region"),
         Method("saddle-free-newton", "_saddle_free", "saddle_free_newton"),
         Method("arc", "_arc", "arc"),
@@ -48,7 +50,7 @@ def names() -> list[str]:
     """Every method by name: the above, and every optimizer class in lower case.
 
     >>> from fastopt.methods import names
-    >>> {"sgd", "adam"} <= set(names())
+    >>> {"cg", "l-bfgs", "adam"} <= set(names())
     True
     """
     return [*_METHODS, *(name.lower() for name in fastopt.optim.__all__)]
