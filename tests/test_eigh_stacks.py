@@ -190,7 +190,7 @@ def test_threads_give_the_same(n):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
-@pytest.mark.parametrize(("n", "count"), [(8, 1_000_000), (32, 30_000), (100, 3_000)])
+@pytest.mark.parametrize(("n", "count"), [(8, 1_500_000), (32, 80_000), (100, 6_000)])
 def test_ctrl_c_ends_a_long_stack(n, count):
     class Pressed(Exception):
         pass
@@ -212,4 +212,4 @@ def test_ctrl_c_ends_a_long_stack(n, count):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-    assert interrupted < 0.8 * whole + 0.1
+    assert interrupted < 0.5 * whole + 0.05  # without a look at the signals: the whole
