@@ -63,7 +63,7 @@ class Search:
         while True:
             if state.done >= self.k and self._look():
                 return True
-            for _ in range(1 + state.done // 25):  # a look costs done**3
+            for _ in range(1 + state.done // 50):  # a look costs done**3
                 if state.done == self.op.n:
                     break
                 if self.products >= self.max_steps:
