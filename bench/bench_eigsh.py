@@ -3,7 +3,8 @@
     python bench/bench_eigsh.py [--n 5000] [--large 1000000]
 
 Peers by their method: ARPACK (SciPy's eigsh, which curvlinops uses) and deflated power iteration
-(PyHessian's, with its stopping rule). For each tolerance: products, and the largest relative error of the ten values.
+(PyHessian's, with its stopping rule). For each tolerance: products, and the largest relative error of the
+ten values.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ def own_time(n: int) -> None:
         ours(f, 1e-4)
         outside = time.process_time() - begin - f.inside
         print(
-            f"n = {n}, {np.dtype(dtype)}: {1e3 * outside / f.calls:.1f} ms of our own for each of {f.calls} products"
+            f"n = {n}, {np.dtype(dtype)}: {1e3 * outside / f.calls:.1f} ms of our own for each of {f.calls}
+products"
         )
 
 

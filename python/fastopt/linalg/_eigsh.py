@@ -85,7 +85,7 @@ def eigsh(
         A pair has converged when its residual is at most ``tol * abs(w)``, as in ARPACK; 0 stands for working
         precision, about :math:`10 \epsilon \|H\|`, which is also the least that is asked for. The error of an
         eigenvalue is at most the residual, and about its square over the gap to its neighbours: 1e-2
-        usually gives values to four digits.
+        usually gives values to three or four digits.
     max_steps : int, optional
         The largest number of products, at least 1; ``max(1000, 10 * n)`` by default.
     seed : int, sequence of int, None, SeedSequence, BitGenerator or Generator, default 0
