@@ -107,10 +107,9 @@ def own_time(n: int) -> None:
         begin = time.process_time()
         ours(f, 1e-4)
         outside = time.process_time() - begin - f.inside
-        print(
-            f"n = {n}, {np.dtype(dtype)}: {1e3 * outside / f.calls:.1f} ms of our own for each of {f.calls}
-products"
-        )
+        each = 1e3 * outside / f.calls
+        kind = np.dtype(dtype)
+        print(f"n = {n}, {kind}: {each:.1f} ms of our own for each of {f.calls} products")
 
 
 if __name__ == "__main__":
