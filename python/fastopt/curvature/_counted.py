@@ -40,8 +40,9 @@ class Counted:
         self.error = max(error, skew)
         self.eps = float(np.finfo(self.matrix.dtype).eps)
         start = np.random.default_rng(0).standard_normal(self.n).astype(self.matrix.dtype)
-        _, alpha, beta = lanczos(self.matvec, start, min(NORM_STEPS, self.n))
-        self.norm = max(map(abs, extreme_ritz_values(alpha, beta)))
+        scale = max(float(self.matrix.max()), -float(self.matrix.min())) or 1.0  # squares must not overflow
+        _, alpha, beta = lanczos(lambda v: self.matvec(v) / scale, start, min(NORM_STEPS, self.n))
+        self.norm = scale * max(map(abs, extreme_ritz_values(alpha, beta)))
         found = inertia(self.matrix, tolerance(self.n, self.norm, self.eps, self.error))
         self.tau = float(found.bound)
         self.counts = Counts(int(found.negative), int(found.zero), int(found.positive))

@@ -38,7 +38,8 @@ def _headline(p: CriticalPoint) -> str:
     low, high = p.min_ratio
     ratio = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
     bound = "at least " if p.n_unresolved and p.eigenvalues is not None and len(p.eigenvalues) < p.n else ""
-    parts = [f"{bound}{p.n_negative} of {p.n} eigenvalues negative", f"{bound}{p.n_positive} positive"]
+    parts = [f"{bound * bool(p.n_negative)}{p.n_negative} of {p.n} eigenvalues negative"]
+    parts.append(f"{bound * bool(p.n_positive)}{p.n_positive} positive")
     if p.n_unresolved:
         parts.append(f"{p.n_unresolved} unresolved")
     return f"{p.kind}: {', '.join(parts)} (min ratio {ratio})"
