@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt._dispatch import core
 from fastopt.linalg import eigh
 from fastopt.methods._secular import Step, norm
 
@@ -35,8 +36,8 @@ class Krylov:
     without another product: the space grows until that is at most `tolerance` |g|. Source: Gould, Lucidi,
     Roma and Toint, SIAM J. Optim. 9 (1999) 504-525.
 
-    Each vector is orthogonalised against the two before it, as the recurrence has it, and then against all,
-    twice if that was much: otherwise eigenvalues that have converged come back as copies.
+    The basis and all work on long vectors are the engine's (`cpp/linalg/lanczos.hpp`): each vector is
+    orthogonalised against all before it, as eigenvalues that have converged come back as copies otherwise.
 
     Parameters
     ----------
@@ -53,8 +54,8 @@ class Krylov:
         self._tolerance = tolerance
         self._most = min(most, g.size)
         self._length = norm(g)
-        self._basis: Array = np.empty((min(8, self._most) + 1, g.size))
-        self._basis[0] = g / self._length
+        self._basis = core.Basis(g.size, self._most + 1, False)
+        self._basis.append(g, 1.0 / self._length)
         self._diagonal: list[float] = []
         self._beside: list[float] = []
         self._scale = 0.0  # of H, as far as it was seen
@@ -65,7 +66,7 @@ class Krylov:
         return len(self._diagonal)
 
     def lift(self, y: Array) -> Array:
-        s: Array = (self._vectors @ y) @ self._basis[: self.size]
+        s: Array = self._basis.combine((self._vectors @ y)[:, None])[0]
         return s
 
     def lowest(self) -> Array:
@@ -102,33 +103,12 @@ class Krylov:
         self.c: Array = self._length * self._vectors[0]
 
     def _multiply(self) -> None:
-        k = self.size
-        if k + 2 > len(self._basis):
-            more = np.empty((min(2 * k, self._most) + 1, self._basis.shape[1]))
-            more[: k + 1] = self._basis[: k + 1]
-            self._basis = more
-        alpha, v, rest = self._orthogonalised(self._product(self._basis[k]), k)
-        self._diagonal.append(alpha)
-        self._scale = max(self._scale, abs(alpha), rest)
+        v = self._product(self._basis.column(self.size))
+        along, rest = self._basis.orthogonalise(v)
+        self._diagonal.append(float(along[-1]))
+        self._scale = max(self._scale, abs(float(along[-1])), rest)
         if rest <= 10 * EPS * self._scale:  # rounding is all that is left
             rest = 0.0
         else:
-            self._basis[k + 1] = v / rest
+            self._basis.append(v, 1.0 / rest)
         self._beside.append(rest)
-
-    def _orthogonalised(self, v: Array, k: int) -> tuple[float, Array, float]:
-        """The part of `v` along basis vector k, and what is orthogonal to all of them, with its length."""
-        q = self._basis[: k + 1]
-        alpha = float(q[k] @ v)
-        v = v - alpha * q[k]
-        if k:
-            v -= self._beside[-1] * q[k - 1]
-        before = norm(v)
-        for _ in range(2):
-            along = q @ v
-            v -= along @ q
-            alpha += float(along[k])
-            rest = norm(v)
-            if rest > 0.5 * before:  # nothing cancelled
-                break
-        return alpha, v, rest
