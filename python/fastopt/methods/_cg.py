@@ -24,7 +24,7 @@ def cg(
     powell: float | None = None,
     restart_every: int | None = None,
     c1: float = 1e-4,
-    c2: float = 0.4,
+    c2: float | None = None,
 ) -> None:
     r"""Nonlinear conjugate gradients: :math:`d_{k+1} = -g_{k+1} + \beta_k d_k`.
 
@@ -45,8 +45,9 @@ def cg(
         paper has 0.2. By default only a direction that does not descend enough is replaced.
     restart_every : int, optional
         Restart after so many iterations; n is the classical number.
-    c1, c2 : float, default 1e-4 and 0.4
-        Of the Wolfe conditions, 0 < c1 < c2 < 1.
+    c1, c2 : float
+        Of the Wolfe conditions, 0 < c1 < c2 < 1: by default 1e-4 and 0.4, or 0.1 for ``"fletcher-reeves"``
+        and ``"dai-yuan"``, which only descend after a good search.
 
     Notes
     -----
@@ -60,6 +61,8 @@ def cg(
         raise ValueError(f"beta: expected one of {', '.join(_BETAS)}, got {beta!r}")
     every = 0 if restart_every is None else integer("restart_every", restart_every, minimum=1)
     limit = None if powell is None else real("powell", powell, minimum=0.0, open_low=True)
+    if c2 is None:
+        c2 = 0.1 if beta in ("fletcher-reeves", "dai-yuan") else 0.4
     c1, c2 = wolfe(c1, c2)
     descend(problem, 0, c1, c2, _Turn(_BETAS[beta], limit, every))
 

@@ -83,8 +83,7 @@ def minimize(
     --------
     >>> import numpy as np, fastopt
     >>> A = np.diag([1.0, 10.0, 100.0])
-    >>> result = fastopt.minimize(lambda x: 0.5 * x @ A @ x, lambda x: A @ x, np.ones(3),
-    ...                            "sgd", lr=0.018)
+    >>> result = fastopt.minimize(lambda x: 0.5 * x @ A @ x, lambda x: A @ x, np.ones(3))
     >>> result.success, bool(np.abs(result.jac).max() <= 1e-5)
     (True, True)
     """
