@@ -119,3 +119,20 @@ def test_functions_cannot_harm_the_point_and_may_reuse_their_buffer():
 def test_not_a_function():
     with pytest.raises(TypeError, match=r"grad: expected a function of x, got"):
         VectorFunction(np.ones(2), Layout.of(np.ones(2))[0], "grad")
+
+
+def test_what_a_function_keeps_is_not_written_again():
+    layout, flat = Layout.of(np.zeros(1 << 17))
+    kept = []
+
+    def f(x):
+        kept.append(x if len(kept) % 2 else x[3:])
+        x[0] = -1
+        return 0.0
+
+    f, loose = Objective(f, layout, "f"), Objective(lambda x: float(x[5]), layout, "f")
+    for k in range(4):
+        flat[:] = k
+        f(flat)
+        assert loose(flat) == k
+    assert [a[5] for a in kept] == [0, 1, 2, 3]
