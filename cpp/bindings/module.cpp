@@ -18,4 +18,5 @@ PYBIND11_MODULE(FASTOPT_MODULE, m, pybind11::mod_gil_not_used()) {
   fastopt::bindings::register_linalg(m);
   fastopt::bindings::register_lanczos(m);
   fastopt::bindings::register_vectors(m);
+  fastopt::bindings::register_inertia(m);
 }

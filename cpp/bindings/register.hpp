@@ -12,5 +12,6 @@ void register_floor(pybind11::module_& m);
 void register_linalg(pybind11::module_& m);
 void register_lanczos(pybind11::module_& m);
 void register_vectors(pybind11::module_& m);
+void register_inertia(pybind11::module_& m);
 
 FASTOPT_BINDINGS_END

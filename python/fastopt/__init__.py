@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastopt._ewma import EWMA, ewma
     from fastopt._flatten import flatten
     from fastopt.curvature import check_grad, critical_point, escape, hessian, hvp, why_stalled
-    from fastopt.linalg import eigh, eigsh, eigvalsh
+    from fastopt.linalg import eigh, eigsh, eigvalsh, inertia
     from fastopt.methods import minimize
     from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
     from fastopt.optimizer import Optimizer
@@ -48,6 +48,7 @@ _LAZY = {
     "flatten": "_flatten",
     "hessian": "curvature",
     "hvp": "curvature",
+    "inertia": "linalg",
     "linalg": "linalg",
     "methods": "methods",
     "minimize": "methods",
@@ -100,6 +101,7 @@ __all__ = [
     "get_num_threads",
     "hessian",
     "hvp",
+    "inertia",
     "linalg",
     "methods",
     "minimize",

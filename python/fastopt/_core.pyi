@@ -99,6 +99,14 @@ def eigh(
     jacobi: bool = False,
 ) -> None: ...
 def eigh_new(a: Any, uplo: Any, result: type[tuple[Any, ...]] | None) -> Any: ...
+def inertia(
+    a: NDArray[Any],
+    lower: bool,
+    tol: float,
+    counts: NDArray[Any],
+    bounds: NDArray[Any],
+    factorisations: NDArray[Any],
+) -> None: ...
 
 class Basis:
     def __init__(self, n: int, capacity: int, single: bool) -> None: ...
