@@ -39,11 +39,12 @@ class _Counted:
         self.eps = max(float(np.finfo(dtype).eps) for dtype in layout.dtypes)
 
     def _lent(self, flat: Array, shape: tuple[int, ...]) -> Array:
-        """A copy for the user's function. A large one is filled again if the function kept no reference to the
-        last: fresh memory costs page faults (10^6 numbers: 15 ms per step of conjugate gradients, 9 without).
+        """A copy for the user's function. A large one is filled again if nobody kept a reference to the last:
+        fresh memory costs page faults (10^6 numbers: 15 ms per step of conjugate gradients, 9 without).
         """
         if flat.size < _LARGE:
-            return flat.reshape(shape).copy()
+            copy: Array = flat.reshape(shape).copy()
+            return copy
         if self._held is None or self._references() != self._alone:
             self._held = flat.reshape(shape).copy()
             self._alone = self._references()
