@@ -402,3 +402,12 @@ def test_the_statement_about_what_is_missed():
     assert bounds(np.array([-3.0, 1.0, 2.0]), 3, "LM") == (-1.0, 1.0)
     assert bounds(np.array([-3.0, 1.0, 2.0]), 3, "BE") == (-3.0, 1.0)
     assert bounds(np.array([2.0]), 1, "BE") == (-np.inf, 2.0)
+
+
+def test_without_the_search_for_copies_there_are_fewer_products():
+    d = np.concatenate([[5.0, 5.0, 4.0], np.linspace(0, 1, 497)])
+    with_copies = eigsh(lambda v: d * v, 2, n=500, which="LA", tol=1e-3)
+    without = eigsh(lambda v: d * v, 2, n=500, which="LA", tol=1e-3, copies=False)
+    assert with_copies.eigenvalues == pytest.approx([5, 5])
+    assert without.eigenvalues == pytest.approx([4, 5])  # one Krylov space sees one of the two
+    assert without.products < with_copies.products

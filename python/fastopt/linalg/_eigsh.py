@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import integer, real
+from fastopt._checks import flag, integer, real
 from fastopt.linalg._eigh import eigh
 from fastopt.linalg._lanczos import ASYMMETRY
 from fastopt.linalg._operator import Operator, as_operator
@@ -59,6 +59,7 @@ def eigsh(
     tol: float = 0,
     max_steps: int | None = None,
     seed: Any = 0,
+    copies: bool = True,
 ) -> EigshResult:
     r"""The k smallest, largest or extreme eigenpairs of a symmetric operator: :math:`H v_i = w_i v_i`.
 
@@ -90,6 +91,9 @@ def eigsh(
         The largest number of products, at least 1; ``max(1000, 10 * n)`` by default.
     seed : int, sequence of int, None, SeedSequence, BitGenerator or Generator, default 0
         Of the start vector and the searches. The same seed gives the same result.
+    copies : bool, default True
+        Whether to search for missed copies after convergence, as described above. Without it, as in ARPACK, a
+        multiple eigenvalue may come once only; the search costs 4 products at least.
 
     Returns
     -------
@@ -142,6 +146,7 @@ def eigsh(
     if which not in WHICH:
         raise ValueError(f"which: expected one of {', '.join(map(repr, WHICH))}, got {which!r}")
     tol = real("tol", tol, minimum=0, maximum=1, open_high=True)
+    copies = flag("copies", copies)
     limit = max(1000, 10 * order) if max_steps is None else integer("max_steps", max_steps, minimum=1)
     before = operator.products
     if operator.matrix is not None and order <= max(DENSE_MATRIX, 3 * k):
@@ -149,7 +154,7 @@ def eigsh(
     if order <= max(DENSE, 3 * k) and order <= limit:
         return EigshResult(*_dense(_formed(operator), k, which), operator.products - before)
     late = order <= DENSE_LATE and limit >= 2 * order
-    found = Search(operator, k, which, tol, order if late else limit, seed).run()
+    found = Search(operator, k, which, tol, order if late else limit, seed, copies).run()
     if late and not found.converged:
         return EigshResult(*_dense(_formed(operator), k, which), operator.products - before)
     result = EigshResult(*found[:3], operator.products - before)

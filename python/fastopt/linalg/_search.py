@@ -40,8 +40,11 @@ class Search:
     eigenvalues that the start vector was nearly orthogonal to, show up only there. What the probe finds has
     to converge as well."""
 
-    def __init__(self, op: Operator, k: int, which: str, tol: float, max_steps: int, seed: Any) -> None:
+    def __init__(
+        self, op: Operator, k: int, which: str, tol: float, max_steps: int, seed: Any, copies: bool
+    ) -> None:
         self.op, self.k, self.which, self.tol, self.max_steps = op, k, which, tol, max_steps
+        self.copies = copies
         self.before = op.products
         self.lanczos = Lanczos(op, k, generator(seed))
 
@@ -51,7 +54,7 @@ class Search:
 
     def run(self) -> Found:
         converged = self._converge()
-        while converged and not self._probe():
+        while self.copies and converged and not self._probe():
             converged = self._converge()
         return self._found(converged)
 
