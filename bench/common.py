@@ -29,17 +29,26 @@ def timed(call: Call, repeats: int) -> float:
     return statistics.median(samples) / 1e9
 
 
-def side_by_side(calls: Mapping[str, Call], *, turns: int = 15, budget: float = 0.02) -> dict[str, Any]:
+def side_by_side(
+    calls: Mapping[str, Call], *, turns: int = 15, budget: float = 0.02, rest: float = 0.0
+) -> dict[str, Any]:
     """Seconds of each call (median over the turns) and, for each but the first, the median ratio to the
     first.
 
-    `budget` is the time in seconds that a call gets within one turn.
+    `budget` is the time in seconds that a call gets within one turn; before each the process sleeps for `rest`
+    seconds, so that threads that the other side has left spinning do not take its processors.
     """
     repeats = {}
     for name, call in calls.items():
         call()
         repeats[name] = max(1, min(200, round(budget / max(timed(call, 2), 1e-7))))
-    rows = [{name: timed(call, repeats[name]) for name, call in calls.items()} for _ in range(turns)]
+
+    def rested(name: str, call: Call) -> float:
+        if rest > 0:
+            time.sleep(rest)
+        return timed(call, repeats[name])
+
+    rows = [{name: rested(name, call) for name, call in calls.items()} for _ in range(turns)]
     first = next(iter(calls))
     ratios = {name: [row[name] / row[first] for row in rows] for name in calls if name != first}
     return {

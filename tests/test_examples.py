@@ -13,7 +13,15 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 #: Script, options that keep it short, pictures.
 RUNS = [
+    ("batches", [], ["batches.png"]),
+    ("choosing", [], ["choosing.png", "settings.png"]),
+    ("conjugate", [], ["conjugate.png"]),
+    ("minimum_ratio", ["--quick"], ["minimum_ratio.png"]),
+    ("networks", [], ["networks.png", "starting.png"]),
+    ("race", ["--no-animation"], ["momentum.png", "race.png"]),
     ("saddle", [], ["saddle.png"]),
+    ("stalling", [], ["rates.png", "stalling.png"]),
+    ("surface", [], ["surface.png"]),
 ]
 
 
