@@ -35,8 +35,8 @@ def side_by_side(
     """Seconds of each call (median over the turns) and, for each but the first, the median ratio to the
     first.
 
-    `budget` is the time in seconds that a call gets within one turn; before each the process sleeps for `rest`
-    seconds, so that threads that the other side has left spinning do not take its processors.
+    `budget` is the time in seconds that a call gets within one turn; before each the process sleeps for
+    `rest` seconds, so that threads that the other side has left spinning do not take its processors.
     """
     repeats = {}
     for name, call in calls.items():
