@@ -23,8 +23,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import fastopt
 from fastopt.linalg import eigh, eigvalsh
 
-#: OpenBLAS's threads spin for some 20 ms after a call; with several threads each side waits for that to end.
-REST = 0.04
+#: OpenBLAS's threads spin for 90 ms after a call; with several threads each side waits for that to end.
+REST = 0.12
 
 
 def measured(
