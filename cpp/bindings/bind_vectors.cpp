@@ -1,5 +1,5 @@
-// The vectors of one minimisation, for fastopt.methods: owned here, shown to Python as arrays, read and written without checks
-// but for the gradient that comes from outside.
+// The vectors of one minimisation, for fastopt.methods: owned here, shown to Python as arrays, read and written without
+// checks but for the gradient that comes from outside.
 #include <array>
 
 #include "bindings/arrays.hpp"
