@@ -23,7 +23,7 @@ _LARGE = 1 << 16  # numbers
 class _Counted:
     """What both kinds share. `eps` belongs to the coarsest numbers seen so far, in `x` or in a result."""
 
-    __slots__ = ("_alone", "_held", "calls", "eps", "function", "layout", "name", "plain")
+    __slots__ = ("_alone", "_held", "calls", "eps", "function", "layout", "name", "plain", "vector")
 
     def __init__(self, function: Callable[..., Any], layout: Layout, name: str) -> None:
         if not callable(function):
@@ -34,6 +34,8 @@ class _Counted:
         self.calls = 0
         # x is one float64 array of this shape: the usual case, which is worth a way of its own
         self.plain = layout.shapes[0] if layout.kind is np.ndarray and layout.dtype == np.float64 else None
+        # ... and a small one of one axis needs nothing but a copy
+        self.vector = self.plain is not None and len(self.plain) == 1 and layout.size < _LARGE
         self._held: Array | None = None
         self._alone = 0
         self.eps = max(float(np.finfo(dtype).eps) for dtype in layout.dtypes)
@@ -63,9 +65,12 @@ class Objective(_Counted):
 
     def __call__(self, flat: Array) -> float:
         self.calls += 1
-        plain = self.plain
-        copy = self.layout.structured(flat) if plain is None else self._lent(flat, plain)
-        value = self.function(copy)
+        if self.vector:
+            value = self.function(flat.copy())
+        elif self.plain is not None:
+            value = self.function(self._lent(flat, self.plain))
+        else:
+            value = self.function(self.layout.structured(flat))
         if type(value) is float:
             return value
         return self._read(value)
@@ -103,9 +108,9 @@ class VectorFunction(_Counted):
         if plain is None:
             return self(flat)
         self.calls += 1
-        came = self.function(self._lent(flat, plain))
+        came = self.function(flat.copy() if self.vector else self._lent(flat, plain))
         if type(came) is np.ndarray and came.dtype is _FLOAT64 and came.shape == plain:
-            return came.reshape(-1)
+            return came if self.vector else came.reshape(-1)
         return self._checked(came)
 
     def _checked(self, came: Any) -> Array:

@@ -158,7 +158,8 @@ class Problem:
     @property
     def eps(self) -> float:
         """The unit round-off of the coarsest numbers so far: x, values of f, gradients."""
-        return max(self._f.eps, self._grad.eps)
+        f, grad = self._f.eps, self._grad.eps
+        return f if f > grad else grad
 
     @property
     def has_hess(self) -> bool:
