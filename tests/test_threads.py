@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import ctypes
 import os
 import signal
@@ -20,7 +19,7 @@ import pytest
 import threadpoolctl
 
 import fastopt
-from engine import LEVELS, bits, everything, make, normal, rouse, threads
+from engine import LEVELS, everything, make, normal, rouse, threads
 from fastopt import _dispatch, _threads
 
 LARGE = 1 << 19  # elements: a step of a few hundred microseconds, shared between threads
@@ -330,25 +329,35 @@ print("done")
         assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
-def until_interrupted(opt: Any, g: Any) -> None:
-    while True:
-        opt.step([g])
-
-
 def test_ctrl_c_leaves_an_optimizer_that_goes_on() -> None:
-    """Interrupted at any time, a step was done or not: counters, states and parameters agree."""
-    theta, g = np.zeros(1 << 16), np.ones(1 << 16)
-    opt = make("SGD", [theta], lr=lambda k: 1.0, ema_decay=0.0)
-    for _ in range(20):
-        timer = threading.Timer(0.005, _thread.interrupt_main)
+    """Interrupted at any time, a step was done or not: counters, states and parameters agree.
+
+    In a process of its own: a KeyboardInterrupt that arrives inside a hook of some other package (Hypothesis
+    and JAX have one in the garbage collector) is swallowed, and after thousands of other tests one was.
+    """
+    code = """
+import _thread, threading
+import numpy as np, fastopt
+theta, g = np.zeros(1 << 16), np.ones(1 << 16)
+opt = fastopt.SGD([theta], lr=lambda k: 1.0, ema_decay=0.0)
+interrupted = 0
+for _ in range(20):
+    timer = threading.Timer(0.005, _thread.interrupt_main)
+    try:
         timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            until_interrupted(opt, g)
-        timer.join()
-        assert (theta == -opt.step_count).all()
-        assert bits(opt.ema) == bits([theta])
-    opt.step([g])
-    assert opt.state_dict()["state"][0]["step"] == opt.step_count
+        while True:
+            opt.step([g])
+    except KeyboardInterrupt:
+        interrupted += 1
+    timer.join()
+    assert (theta == -opt.step_count).all()
+    assert opt.ema[0].tobytes() == theta.tobytes()
+opt.step([g])
+assert opt.state_dict()["state"][0]["step"] == opt.step_count
+print(interrupted)
+"""
+    done = python(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "20\n", "")
 
 
 def test_the_quota_of_a_cgroup_is_the_tightest_on_the_way_to_the_root(tmp_path: Path) -> None:
