@@ -11,6 +11,7 @@ import pytest
 
 import fastopt
 from fastopt.linalg import EighResult, eigh, eigvalsh
+from pressing import Pressed, pressed_after
 
 
 def symmetric(*shape, dtype=np.float64, seed=0):
@@ -161,23 +162,12 @@ def test_many_python_threads_at_once():
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 @pytest.mark.parametrize("n", [2500])
 def test_ctrl_c_ends_a_long_call(n):
-    class Pressed(Exception):
-        pass
-
-    def press(signum, frame):
-        raise Pressed
-
     a = np.eye(n) + 1 / (1.0 + np.arange(n)[:, None] + np.arange(n))
-    old = signal.signal(signal.SIGALRM, press)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
+    with pressed_after(0.05):
         begin = time.perf_counter()
         with pytest.raises(Pressed):
             eigh(np.broadcast_to(a, (20, n, n)))
         interrupted = time.perf_counter() - begin
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, old)
     begin = time.perf_counter()
     eigh(a)
     assert interrupted < 0.9 * (time.perf_counter() - begin) + 0.1

@@ -12,6 +12,7 @@ import fastopt
 from eigen_matrices import matrices, one_norm, ratios
 from fastopt import _dispatch
 from fastopt.linalg import eigh, eigvalsh
+from pressing import Pressed, pressed_after
 
 DTYPES = (np.float64, np.float32)
 LIMIT = 10  # n ulp, as for single matrices
@@ -192,24 +193,13 @@ def test_threads_give_the_same(n):
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 @pytest.mark.parametrize(("n", "count"), [(8, 1_500_000), (32, 80_000), (100, 6_000)])
 def test_ctrl_c_ends_a_long_stack(n, count):
-    class Pressed(Exception):
-        pass
-
-    def press(signum, frame):
-        raise Pressed
-
     a = np.broadcast_to(symmetric(n, n), (count, n, n))
     begin = time.perf_counter()
     eigvalsh(a)
     whole = time.perf_counter() - begin
-    old = signal.signal(signal.SIGALRM, press)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, whole / 10)
+    with pressed_after(whole / 10):
         begin = time.perf_counter()
         with pytest.raises(Pressed):
             eigvalsh(a)
         interrupted = time.perf_counter() - begin
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, old)
     assert interrupted < 0.5 * whole + 0.05  # without a look at the signals: the whole

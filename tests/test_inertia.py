@@ -12,6 +12,7 @@ import eigen_matrices
 import fastopt
 from fastopt._dispatch import core
 from fastopt.linalg import Inertia, eigvalsh, inertia
+from pressing import Pressed, pressed_after
 
 
 def orthogonal(n, seed=0):
@@ -287,24 +288,13 @@ def test_top_level():
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 def test_ctrl_c_ends_a_long_call():
-    class Pressed(Exception):
-        pass
-
-    def press(signum, frame):
-        raise Pressed
-
     n = 2500
     a = np.eye(n) + 1 / (1.0 + np.arange(n)[:, None] + np.arange(n))
-    old = signal.signal(signal.SIGALRM, press)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
+    with pressed_after(0.05):
         begin = time.perf_counter()
         with pytest.raises(Pressed):
             inertia(np.broadcast_to(a, (20, n, n)))
         interrupted = time.perf_counter() - begin
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, old)
     begin = time.perf_counter()
     inertia(a)
     assert interrupted < 0.9 * (time.perf_counter() - begin) + 0.1
