@@ -36,7 +36,7 @@ inline void rescaling_stops(const T* squares, std::int64_t n, std::vector<std::i
     int exponent;
     std::frexp(squares[i - 1], &exponent);  // 2^(exponent - 1) <= squares[i - 1]
     const T shrinks = std::max(T(0), threefold + T(1 - exponent));
-    if ((shrunk + shrinks > budget || grown + threefold > budget) && i > 1 && (stops.empty() || stops.back() < i)) {
+    if (i > 1 && (shrunk + shrinks > budget || grown + threefold > budget)) {
       stops.push_back(i);
       shrunk = grown = 0;
     }

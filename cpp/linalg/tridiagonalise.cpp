@@ -16,7 +16,7 @@ constexpr std::int64_t fused_below = sizeof(T) == 8 ? 600 : 840;
 constexpr std::int64_t panel = 32;
 
 // One column's pass over the matrix is shared out above this cost, among at most this many: memory feeds no more.
-constexpr double worthwhile_ns = 4'000;
+constexpr double worthwhile_ns = 4000;
 constexpr std::int64_t most_parts = 4;
 
 // r, r + 1, ... in the lanes of a vector, for masks.
