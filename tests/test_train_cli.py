@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from fastopt.cli import main
+from stopping import StopAfter
 
 # A small model and few epochs: what is tested here is the machinery, not the accuracy.
 SMALL = ["--hidden", "24", "--epochs", "3"]
@@ -190,24 +191,11 @@ def test_stopping_after_every_possible_step_of_an_epoch_changes_nothing(tmp_path
     whole = Session(settings)
     assert whole.run()
 
-    class StopAt:
-        def __init__(self, step: int) -> None:
-            self.left = step
-
-        def on_step(self, trainer: Any) -> None:
-            self.left -= 1
-
-        def on_result(self, result: Any) -> None:
-            pass
-
-        def stop_requested(self) -> bool:
-            return self.left == 0
-
     total = whole.results[0]["steps"]
     assert total == 16
     for step in range(1, total):
         path = tmp_path / "c.npz"
-        assert not Session(settings).run(StopAt(step), path)
+        assert not Session(settings).run(StopAfter(step), path)
         resumed = Session.resume(path)
         assert resumed.trainer is not None
         assert resumed.trainer.step == step
@@ -369,19 +357,6 @@ def test_a_subset_residual_connections_and_augmented_images(tmp_path: Path) -> N
 def test_folds_augmented_images_and_a_diagnosis_resume_to_the_same_bits(tmp_path: Path) -> None:
     from fastopt.mlp import Session, Settings
 
-    class StopAt:
-        def __init__(self, steps: int) -> None:
-            self.left = steps
-
-        def on_step(self, trainer: Any) -> None:
-            self.left -= 1
-
-        def on_result(self, result: Any) -> None:
-            pass
-
-        def stop_requested(self) -> bool:
-            return self.left <= 0
-
     common: dict[str, Any] = {"hidden": (64,), "residual": True, "epochs": 2, "batch_size": 90, "subset": 0.5}
     for more in ({"folds": 2}, {"diagnose": True, "curvature_every": 2}):
         settings = Settings(**common, **more, augment="shift=1,noise=0.2")
@@ -390,7 +365,7 @@ def test_folds_augmented_images_and_a_diagnosis_resume_to_the_same_bits(tmp_path
         path = tmp_path / "c.npz"
         session = Session(settings)
         stops = 0
-        while not session.run(StopAt(2), path):
+        while not session.run(StopAfter(2), path):
             session, stops = Session.resume(path), stops + 1
         assert stops >= 3
         assert len(session.results) == len(whole.results) == 2

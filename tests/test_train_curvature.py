@@ -22,6 +22,7 @@ from fastopt.mlp.analysis.record import reading
 from fastopt.mlp.building import build_optimizer, l2_in_loss
 from fastopt.mlp.results import model_of
 from fastopt.mlp.trainer import build_model
+from stopping import StopAfter
 
 SMALL: dict[str, Any] = {"hidden": (8,), "epochs": 3, "dropout": 0.2}
 
@@ -199,19 +200,6 @@ def test_readings_leave_the_training_as_it_is() -> None:
 
 
 def test_readings_survive_a_stop(tmp_path: Path) -> None:
-    class StopAfter:
-        def __init__(self, steps: int) -> None:
-            self.left = steps
-
-        def on_step(self, trainer: Any) -> None:
-            self.left -= 1
-
-        def on_result(self, result: Any) -> None:
-            pass
-
-        def stop_requested(self) -> bool:
-            return self.left <= 0
-
     settings = Settings(**SMALL, curvature_every=1)
     whole, session = trained(curvature_every=1), Session(settings)
     while not session.run(StopAfter(17), tmp_path / "c.npz"):
