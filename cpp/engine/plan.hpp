@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/norm.hpp"
+#include "threads/policy.hpp"
 
 namespace fastopt::engine {
 
@@ -129,7 +130,9 @@ class Plan {
   void fill_pass(Pass<T>& pass, const Prepared& prepared, const Group& group) const;
   void make_cut(Cut& cut) const;
   template <class F>
-  void for_each_piece(Cut& cut, double bytes_per_element, F&& f);
+  void for_each_piece(const Cut& cut, threads::Rate& rate, F&& f);
+  template <class F>
+  void for_each_tensor_piece(F&& f);
   Outcome read_pass(std::span<const Gradient> gradients);
   void reduce_phase(std::span<const Gradient> gradients);
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
@@ -153,6 +156,11 @@ class Plan {
   Cut blocks_{sum_block}, parts_{chunk_elements};  // for sums, for updates
   std::vector<SquareSum> square_sums_;
   std::vector<std::array<double, max_sums>> rule_sums_;
+
+  // What each kind of pass takes per element, learnt as the steps go: guesses from the bytes it moves.
+  static constexpr double ns_per_byte = 1.0 / 64;  // of one thread, between second-level cache and memory
+  threads::Rate read_rate_{4 * ns_per_byte}, reduce_rate_{24 * ns_per_byte}, update_rate_{28 * ns_per_byte},
+      rest_rate_{12 * ns_per_byte};
 };
 
 }  // namespace fastopt::engine

@@ -8,8 +8,6 @@
 namespace fastopt::engine {
 namespace {
 
-constexpr double bytes_per_ns = 64;  // of one thread, between the second-level cache (80) and memory (35), Zen 4
-
 template <class F>
 auto computed_in(Dtype parameter, F&& f) {
   return computes_in_double(parameter) ? f(double{}) : f(float{});
@@ -42,14 +40,16 @@ void Plan::make_cut(Cut& cut) const {
 
 // Calls f(index of the piece, piece), from several threads where that pays.
 template <class F>
-void Plan::for_each_piece(Cut& cut, double bytes_per_element, F&& f) {
-  make_cut(cut);
-  const double serial_ns = static_cast<double>(cut.elements) * bytes_per_element / bytes_per_ns;
-  threads::for_each(static_cast<std::int64_t>(cut.chunks.size()) - 1, serial_ns, [&](std::int64_t chunk, int) {
-    const DefaultEnvironment environment;
-    const auto c = static_cast<std::size_t>(chunk);
-    for (int p = cut.chunks[c]; p < cut.chunks[c + 1]; ++p) f(static_cast<std::size_t>(p), at(cut.pieces, p));
-  });
+void Plan::for_each_piece(const Cut& cut, threads::Rate& rate, F&& f) {
+  const auto elements = static_cast<double>(cut.elements);
+  const double took = threads::for_each(static_cast<std::int64_t>(cut.chunks.size()) - 1, rate.estimate(elements),
+                                        [&](std::int64_t chunk, int) {
+                                          const DefaultEnvironment environment;
+                                          const auto c = static_cast<std::size_t>(chunk);
+                                          for (int p = cut.chunks[c]; p < cut.chunks[c + 1]; ++p)
+                                            f(static_cast<std::size_t>(p), at(cut.pieces, p));
+                                        });
+  rate.measured(elements, took);
 }
 
 Outcome Plan::read_pass(std::span<const Gradient> gradients) {
@@ -61,7 +61,7 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
   f32.limit = static_cast<float>(f64.limit = options_.clip_value);
   make_cut(blocks_);
   square_sums_.resize(blocks_.pieces.size());
-  for_each_piece(blocks_, 4, [&](std::size_t index, const Piece& piece) {
+  for_each_piece(blocks_, read_rate_, [&](std::size_t index, const Piece& piece) {
     const auto tensor = static_cast<std::size_t>(at(items_, piece.item).tensor);
     square_sums_[index] = computes_in_double(tensors_[tensor].dtype)
                               ? square_sum(gradients[tensor], f64, piece.begin, piece.end)
@@ -94,7 +94,7 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
   std::vector<std::array<double, max_sums>> sums(items_.size(), std::array<double, max_sums>{});
   prepared_.reserve(n_prepared_ + items_.size());
 
-  for_each_piece(blocks_, 24, [&](std::size_t index, const Piece& piece) {
+  for_each_piece(blocks_, reduce_rate_, [&](std::size_t index, const Piece& piece) {
     const Item& item = at(items_, piece.item);
     const auto tensor = static_cast<std::size_t>(item.tensor);
     computed_in(tensors_[tensor].dtype, [&](auto tag) {
@@ -131,7 +131,8 @@ void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients
       update<T>(tensors_[tensor], gradients[tensor], pass, begin, end, zero_gradients);
     });
   };
-  for_each_piece(parts_, 28, [&](std::size_t, const Piece& piece) { walk(at(items_, piece.item), piece.begin, piece.end); });
+  for_each_piece(parts_, update_rate_,
+                 [&](std::size_t, const Piece& piece) { walk(at(items_, piece.item), piece.begin, piece.end); });
 }
 
 // Tensors that had no gradient: their average moves all the same.

@@ -1,0 +1,257 @@
+"""The thread pool: its mechanism explored and counted, its policy asked, and what it does at run time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from engine import LEVELS, make, threads
+from fastopt import _dispatch
+
+HERE = Path(__file__).parent
+CPP = HERE.parent / "cpp"
+COMPILER = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+
+needs_compiler = pytest.mark.skipif(
+    COMPILER is None or not CPP.exists() or not sys.platform.startswith("linux"),
+    reason="needs the C++ sources, a compiler and Linux",
+)
+
+
+def build(folder: Path, name: str, *sources: Path) -> Path:
+    program = folder / name
+    command = [str(COMPILER), "-std=c++20", "-O2", "-pthread", f"-I{CPP}", f"-I{HERE / 'cpp'}"]
+    subprocess.run([*command, *map(str, sources), "-o", str(program)], check=True, timeout=300)
+    return program
+
+
+def output(*command: object, timeout: float = 280) -> tuple[int, str]:
+    done = subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, timeout=timeout, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def explorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("explore"), "explore", HERE / "cpp" / "explore.cpp")
+
+
+# --- the mechanism ---
+
+
+@needs_compiler
+def test_every_interleaving_runs_every_chunk_once(explorer: Path) -> None:
+    code, text = output(explorer)
+    assert code == 0, text
+    assert "FAILS" not in text
+
+
+@needs_compiler
+def test_every_memory_order_is_needed_and_its_absence_seen(explorer: Path) -> None:
+    """The explorer finds what goes wrong without each order, without waking, and with claims in two steps."""
+    code, text = output(explorer, "weaken")
+    assert code == 0, text
+    assert text.count("FAILS") == text.count("without its order") + 2
+    assert text.count("without its order") >= 9
+
+
+@needs_compiler
+def test_the_explorer_finds_the_fault_of_the_first_pool(explorer: Path) -> None:
+    code, text = output(explorer, "canary")
+    assert code == 1, text
+    assert "FAILS" in text
+
+
+@needs_compiler
+@pytest.mark.parametrize(("regions", "size", "forks"), [(200_000, 2, 0), (50_000, 7, 1)])
+def test_every_chunk_runs_once_under_stress(tmp_path: Path, regions: int, size: int, forks: int) -> None:
+    program = build(tmp_path, "stress", CPP / "threads" / "pool.cpp", HERE / "cpp" / "stress.cpp")
+    code, text = output(program, regions, size, forks)
+    assert code == 0, text
+
+
+# --- the policy ---
+
+
+def width(**known: Any) -> int:
+    return int(_dispatch.core.choose_width(**{"chunks": 1 << 20, "most": 16, **known}))
+
+
+def test_a_short_region_stays_alone() -> None:
+    for work in (0.0, 100.0, 7e3):
+        assert width(work_ns=work, awake=15, streak=100) == 1
+
+
+def test_width_grows_with_the_work() -> None:
+    works = [1e3 * 2**k for k in range(14)]
+    for hot in (0, 9):
+        widths = [width(work_ns=w, streak=hot, awake=15 if hot else 0) for w in works]
+        assert widths == sorted(widths)
+        assert (widths[0], widths[-1]) == (1, 16)
+    hot = [width(work_ns=w, streak=9, awake=15) for w in works]
+    assert any(1 < w < 16 for w in hot), "between alone and all there are widths"
+
+
+def test_more_threads_never_make_a_region_longer_than_fewer_would() -> None:
+    """The width chosen for 128 threads is one that 16 would choose too, unless the work is worth more."""
+    for work in (1e4, 3e4, 1e5):
+        assert width(work_ns=work, most=128, awake=127, streak=9) <= max(
+            16, width(work_ns=work, most=16, awake=15, streak=9)
+        )
+    assert width(work_ns=3e4, most=128, awake=127, streak=9) < 20
+
+
+def test_never_wider_than_chunks_or_allowed() -> None:
+    for chunks in (1, 2, 3, 17):
+        for most in (1, 2, 5):
+            for work in (1e4, 1e6, 1e9):
+                assert 1 <= width(work_ns=work, chunks=chunks, most=most, streak=9) <= min(chunks, most)
+
+
+def test_a_lone_region_must_pay_for_waking() -> None:
+    assert width(work_ns=1.5e5, wake_ns=5e4, most=2) == 1
+    assert width(work_ns=2.5e5, wake_ns=5e4, most=2) == 2
+    assert width(work_ns=1.5e5, wake_ns=2e4, most=2) == 2
+    assert width(work_ns=1.9e5, wake_ns=2e4) >= 4
+
+
+def test_whatever_waking_took_a_long_region_is_shared() -> None:
+    for wake in (1e6, 1e9):
+        assert width(work_ns=6e5, wake_ns=wake, most=2) in (1, 2)
+        assert width(work_ns=1e8, wake_ns=1e6, most=2) == 2
+
+
+def test_while_others_need_the_processors_only_long_regions_are_shared() -> None:
+    assert width(work_ns=2e5, streak=9, awake=15, paused=True) == 1
+    assert width(work_ns=2e6, streak=9, awake=15, paused=True) > 1
+
+
+def test_against_recorded_timings() -> None:
+    """Sixteen processors, one step of Adam: what the policy chooses is within 1.5 of the best width.
+
+    A model of that machine fitted to its table: a hand-over of 1.5 us, a quarter of one for each worker, work
+    divided by the width.
+    """
+    for size in range(14, 23):
+        work = 0.32 * 2**size
+        best = min(work / w + (1500 + 250 * (w - 1)) * (w > 1) for w in range(1, 17))
+        w = width(work_ns=work, awake=15, streak=9)
+        took = work / w + (1500 + 250 * (w - 1)) * (w > 1)
+        assert took <= 1.5 * best
+
+
+# --- at run time ---
+
+LARGE = 1 << 21  # elements: long enough to be shared whatever has been measured
+
+
+def _shared(steps: int, opt: Any, grads: Any, gap: float = 0.0005) -> int:
+    core = _dispatch.core
+    before = core.pool_statistics()["parallel"]
+    for _ in range(steps):
+        opt.step(grads)
+        time.sleep(gap)
+    return int(core.pool_statistics()["parallel"] - before)
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one processor shares nothing")
+def test_slow_wake_ups_are_forgotten() -> None:
+    """However slow six wake-ups in a row have been, lone regions are shared again: the decision is probed."""
+    n = 1 << 20
+    opt, grads = make("Adam", [np.zeros(n, np.float32)]), [np.ones(n, np.float32)]
+    with threads(2):
+        core = _dispatch.core
+        core.set_eager(False)
+        core.pretend_wake(900e3)
+        assert core.pool_statistics()["wake_ns"] == 900e3
+        until = time.monotonic() + 60
+        while core.pool_statistics()["wake_ns"] == 900e3:
+            _shared(5, opt, grads)
+            assert time.monotonic() < until, "waking was never measured again"
+
+
+def test_a_wide_pool_does_not_make_two_chunks_expensive() -> None:
+    """A region of two chunks starts one worker, however many threads are allowed."""
+    code = """
+import numpy as np, fastopt
+from fastopt import _dispatch
+core = _dispatch.core
+fastopt.set_num_threads(128)
+core.set_eager(True)
+n = 2 * 8192
+opt = fastopt.SGD([np.zeros(n, np.float32)], lr=0.0)
+for _ in range(50): opt.step([np.zeros(n, np.float32)])
+s = core.pool_statistics()
+print(s["workers"] <= 4, s["width"] <= 5, s["parallel"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout == "True True 50\n", done.stderr
+
+
+def test_a_lower_number_parks_workers() -> None:
+    core = _dispatch.core
+    theta = np.zeros(1 << 17, np.float32)
+    opt = make("SGD", [theta], lr=0.0)
+    core.set_eager(True)
+    with threads(5):
+        opt.step([theta.copy()])
+        workers = core.pool_statistics()["workers"]
+        assert workers >= 4
+        fastopt.set_num_threads(2)
+        opt.step([theta.copy()])
+        assert core.pool_statistics()["width"] == 2
+        assert core.pool_statistics()["workers"] == workers
+        fastopt.set_num_threads(1)
+        before = core.pool_statistics()["parallel"]
+        opt.step([theta.copy()])
+        assert core.pool_statistics()["parallel"] == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_workers_take_no_signal_but_their_own_faults() -> None:
+    core = _dispatch.core
+    core.set_eager(True)
+    with threads(4):
+        known = {t.native_id for t in threading.enumerate()}
+        make("SGD", [np.zeros(1 << 17, np.float32)], lr=0.0).step([np.zeros(1 << 17, np.float32)])
+        faults = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+        blocked = []
+        for task in os.listdir("/proc/self/task"):
+            status = Path(f"/proc/self/task/{task}/status").read_text(encoding="utf-8")
+            mask = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk")), 16)
+            if int(task) not in known and mask >> (signal.SIGINT - 1) & 1:
+                blocked.append(mask)
+        assert len(blocked) >= 3, "the workers were not found"
+        assert all(mask >> (s - 1) & 1 == 0 for mask in blocked for s in faults)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_no_thread_is_started_before_there_is_work_for_it(level: str) -> None:
+    code = f"""
+import numpy as np, fastopt
+from fastopt import _dispatch
+core = _dispatch.load({level!r})
+core.set_num_threads(64)
+assert core.pool_statistics()["workers"] == 0
+opt = fastopt.Adam([np.zeros(100, np.float32)])
+for _ in range(100): opt.step([np.ones(100, np.float32)])
+print(core.pool_statistics()["workers"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "0\n", done.stderr
