@@ -6,13 +6,21 @@ ARGS ?=
 BIN := $(VENV)/bin
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f ! -name '*.pyc' ! -name '*.so')
 
-.PHONY: train test check bench clean help
+# What runs under the sanitizers: everything that enters the compiled code, with several threads for the first.
+THREADED := tests/test_pool.py tests/test_threads.py tests/test_bits.py tests/test_eigh.py tests/test_eigh_stacks.py \
+  tests/test_inertia.py tests/test_eigsh.py
+NATIVE := $(THREADED) tests/test_arrays.py tests/test_bad_input.py tests/test_rules.py tests/test_step_order.py \
+  tests/test_state_dict.py tests/test_checkpoint.py tests/test_eigh_small.py tests/test_line_vectors.py
+
+.PHONY: train test check bench tsan asan asserts clean help
 
 help:
 	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
 	@echo "make test    all checks and tests, on an installed wheel (ARGS=... for pytest)"
 	@echo "make check   ruff, mypy and clang-format alone"
 	@echo "make bench   the step benchmark against plain NumPy, and PyTorch if it is installed"
+	@echo "make tsan    the pool, engine and eigensolver under ThreadSanitizer"
+	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
 	@echo "make clean   remove the virtual environment and the build"
 
 train: $(VENV)/.installed
@@ -30,6 +38,15 @@ check: $(VENV)/.testable
 
 bench: $(VENV)/.testable
 	$(BIN)/python bench/bench_step.py $(ARGS)
+
+tsan: $(VENV)/.testable
+	sh tools/checked.sh thread $(VENV) $(THREADED) $(ARGS)
+
+asan: $(VENV)/.testable
+	sh tools/checked.sh address $(VENV) $(NATIVE) $(ARGS)
+
+asserts: $(VENV)/.testable
+	sh tools/checked.sh asserts $(VENV) $(NATIVE) $(ARGS)
 
 $(VENV)/.python:
 	@sh tools/prerequisites.sh $(PYTHON)

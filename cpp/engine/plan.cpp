@@ -44,12 +44,32 @@ Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool 
     norm = -1;
   }
   for (std::size_t i = 0; i < n_prepared_; ++i) fill(prepared_[i], at(groups_, prepared_[i].group));
-  make_cut(parts_);  // all memory is had before the first element is written
+  make_room(gradients);
   if (any_sums_) reduce_phase(gradients);
   update_phase(gradients, zero_gradients);
-  if (options_.ema_decay >= 0) average_rest(gradients);
+  if (options_.ema_decay >= 0 && items_.size() < tensors_.size()) average_rest();
   commit();
   return {};
+}
+
+// All memory is had before the first element is written; from the second step on there is nothing to be had.
+void Plan::make_room(std::span<const Gradient> gradients) {
+  make_cut(parts_, items_);
+  if (any_sums_) {
+    summed_.clear();
+    for (const Item& item : items_)
+      if (at(groups_, at(group_of_, item.tensor)).kernel->sums > 0) summed_.push_back(item);
+    make_cut(sum_blocks_, summed_);
+    rule_sums_.resize(sum_blocks_.pieces.size());
+    tensor_sums_.assign(summed_.size(), {});
+    if (prepared_.size() < n_prepared_ + summed_.size()) prepared_.resize(n_prepared_ + summed_.size());
+  }
+  if (options_.ema_decay >= 0 && items_.size() < tensors_.size()) {
+    rest_.clear();
+    for (int i = 0; i < size(); ++i)
+      if (at(gradients, i).data == nullptr) rest_.push_back({i, -1});
+    make_cut(rest_parts_, rest_);
+  }
 }
 
 void Plan::collect(std::span<const Gradient> gradients) {

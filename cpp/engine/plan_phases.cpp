@@ -15,27 +15,33 @@ auto computed_in(Dtype parameter, F&& f) {
 
 }  // namespace
 
-void Plan::make_cut(Cut& cut) const {
-  const bool all = items_.size() == tensors_.size();
-  if (all && cut.whole == size()) return;
-  cut.whole = all ? size() : -1;
+void Plan::make_cut(Cut& cut, std::span<const Item> items) const {
+  const auto same = [](int tensor, const Item& item) { return tensor == item.tensor; };
+  if (cut.whole && std::equal(cut.tensors.begin(), cut.tensors.end(), items.begin(), items.end(), same)) return;
+  cut.whole = false;
+  cut.tensors.clear();
   cut.pieces.clear();
   cut.chunks.assign(1, 0);
   cut.elements = 0;
+  for (const Item& item : items) {
+    cut.tensors.push_back(item.tensor);
+    cut.elements += at(tensors_, item.tensor).size;
+  }
+  const std::int64_t chunk = chunk_of(cut.elements), length = std::min(cut.length, chunk);
   std::int64_t filled = 0;
-  for (int i = 0; i < static_cast<int>(items_.size()); ++i) {
-    const std::int64_t n = at(tensors_, at(items_, i).tensor).size;
-    cut.elements += n;
-    for (std::int64_t begin = 0; begin < n; begin += cut.length) {
-      cut.pieces.push_back({i, begin, std::min(begin + cut.length, n)});
+  for (int i = 0; i < static_cast<int>(items.size()); ++i) {
+    const std::int64_t n = at(tensors_, at(items, i).tensor).size;
+    for (std::int64_t begin = 0; begin < n; begin += length) {
+      cut.pieces.push_back({i, begin, std::min(begin + length, n)});
       filled += cut.pieces.back().end - begin;
-      if (filled >= chunk_elements) {
+      if (filled >= chunk) {
         cut.chunks.push_back(static_cast<int>(cut.pieces.size()));
         filled = 0;
       }
     }
   }
   if (filled > 0) cut.chunks.push_back(static_cast<int>(cut.pieces.size()));
+  cut.whole = true;
 }
 
 // Calls f(index of the piece, piece), from several threads where that pays.
@@ -59,7 +65,7 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
   f32.unscale_by = static_cast<float>(f64.unscale_by = unscale_);
   f32.clip_value = f64.clip_value = options_.clip_value > 0;
   f32.limit = static_cast<float>(f64.limit = options_.clip_value);
-  make_cut(blocks_);
+  make_cut(blocks_, items_);
   square_sums_.resize(blocks_.pieces.size());
   for_each_piece(blocks_, read_rate_, [&](std::size_t index, const Piece& piece) {
     const auto tensor = static_cast<std::size_t>(at(items_, piece.item).tensor);
@@ -86,16 +92,8 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
 
 // LARS, LAMB: a barrier between the sums and the update that needs them.
 void Plan::reduce_phase(std::span<const Gradient> gradients) {
-  const auto all = items_;
-  std::erase_if(items_, [&](const Item& item) { return at(groups_, at(group_of_, item.tensor)).kernel->sums == 0; });
-  make_cut(blocks_);
-  rule_sums_.resize(blocks_.pieces.size());
-  // nothing may fail once a state is written
-  std::vector<std::array<double, max_sums>> sums(items_.size(), std::array<double, max_sums>{});
-  prepared_.reserve(n_prepared_ + items_.size());
-
-  for_each_piece(blocks_, reduce_rate_, [&](std::size_t index, const Piece& piece) {
-    const Item& item = at(items_, piece.item);
+  for_each_piece(sum_blocks_, reduce_rate_, [&](std::size_t index, const Piece& piece) {
+    const Item& item = at(summed_, piece.item);
     const auto tensor = static_cast<std::size_t>(item.tensor);
     computed_in(tensors_[tensor].dtype, [&](auto tag) {
       using T = decltype(tag);
@@ -106,17 +104,16 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
     });
   });
   // each tensor has its own sums, hence its own coefficients
-  for (std::size_t p = 0; p < blocks_.pieces.size(); ++p)
-    for (int k = 0; k < max_sums; ++k) at(at(sums, blocks_.pieces[p].item), k) += at(rule_sums_[p], k);
+  for (std::size_t p = 0; p < sum_blocks_.pieces.size(); ++p)
+    for (int k = 0; k < max_sums; ++k) at(at(tensor_sums_, sum_blocks_.pieces[p].item), k) += at(rule_sums_[p], k);
   std::size_t next = 0;
-  items_ = all;
   for (Item& item : items_) {
     const Group& group = at(groups_, at(group_of_, item.tensor));
     if (group.kernel->sums == 0) continue;
     if (n_prepared_ == prepared_.size()) prepared_.emplace_back();
     prepared_[n_prepared_] = Prepared(at(prepared_, item.prepared));
     Prepared& own = prepared_[n_prepared_];
-    group.kernel->finish(own.coefs, sums[next++].data());
+    group.kernel->finish(own.coefs, tensor_sums_[next++].data());
     fill(own, group);
     item.prepared = static_cast<int>(n_prepared_++);
   }
@@ -136,41 +133,56 @@ void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients
 }
 
 // Tensors that had no gradient: their average moves all the same.
-void Plan::average_rest(std::span<const Gradient> gradients) {
+void Plan::average_rest() {
   Pass<float> f32;
   Pass<double> f64;
   f32.ema_keep = static_cast<float>(f64.ema_keep = options_.ema_decay);
   f32.ema_take = static_cast<float>(f64.ema_take = 1 - options_.ema_decay);
-  for (int i = 0; i < size(); ++i) {
+  Pass<float> copy_f32;
+  Pass<double> copy_f64;
+  copy_f32.ema_copy = copy_f64.ema_copy = true;
+  for_each_piece(rest_parts_, rest_rate_, [&](std::size_t, const Piece& piece) {
+    const int i = at(rest_, piece.item).tensor;
+    const bool first = !at(groups_, group_of(i)).averaged;
     const Tensor& tensor = at(tensors_, i);
-    if (at(gradients, i).data != nullptr) continue;
-    f32.ema_copy = f64.ema_copy = !at(groups_, group_of(i)).averaged;
-    computes_in_double(tensor.dtype) ? walk_ema(tensor, f64, 0, tensor.size) : walk_ema(tensor, f32, 0, tensor.size);
-  }
+    if (computes_in_double(tensor.dtype))
+      walk_ema(tensor, first ? copy_f64 : f64, piece.begin, piece.end);
+    else
+      walk_ema(tensor, first ? copy_f32 : f32, piece.begin, piece.end);
+  });
+}
+
+// Calls f(tensor's number, piece) for all tensors, from several threads where that pays.
+template <class F>
+void Plan::for_each_of_all(F&& f) {
+  std::vector<Item> all;
+  for (int i = 0; i < size(); ++i) all.push_back({i, -1});
+  make_cut(all_parts_, all);
+  for_each_piece(all_parts_, rest_rate_,
+                 [&](std::size_t, const Piece& piece) { f(at(all_parts_.tensors, piece.item), piece); });
 }
 
 void Plan::look_ahead() {
-  const DefaultEnvironment environment;
-  for (int i = 0; i < size(); ++i) {
+  for_each_of_all([&](int i, const Piece& piece) {
     const Tensor& tensor = at(tensors_, i);
     const Group& group = at(groups_, at(group_of_, i));
-    if (group.kernel->look_ahead == nullptr || at(counts_, i) == 0 || tensor.states[0] == nullptr) continue;
+    if (group.kernel->look_ahead == nullptr || at(counts_, i) == 0 || tensor.states[0] == nullptr) return;
     const double distance = group.kernel->look_ahead(group.hypers);
-    computed_in(tensor.dtype, [&](auto tag) { walk_along<decltype(tag)>(tensor, -distance); });
-  }
+    computed_in(tensor.dtype, [&](auto tag) { walk_along<decltype(tag)>(tensor, -distance, piece.begin, piece.end); });
+  });
 }
 
 void Plan::write_ema() {
-  const DefaultEnvironment environment;
-  for (int i = 0; i < size(); ++i) {
+  for_each_of_all([&](int i, const Piece& piece) {
     const Tensor& tensor = at(tensors_, i);
-    if (!at(groups_, group_of(i)).averaged) continue;
+    if (!at(groups_, group_of(i)).averaged) return;
     computed_in(tensor.dtype, [&](auto tag) {
-      const auto* mean = reinterpret_cast<const decltype(tag)*>(tensor.ema);
-      dispatch(tensor.dtype,
-               [&](auto stored) { store(mean, reinterpret_cast<decltype(stored)*>(tensor.theta), tensor.size); });
+      const auto* mean = reinterpret_cast<const decltype(tag)*>(tensor.ema) + piece.begin;
+      dispatch(tensor.dtype, [&](auto stored) {
+        store(mean, reinterpret_cast<decltype(stored)*>(tensor.theta) + piece.begin, piece.end - piece.begin);
+      });
     });
-  }
+  });
 }
 
 }  // namespace fastopt::engine

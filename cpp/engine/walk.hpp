@@ -218,11 +218,11 @@ inline void update_ema(const Tensor& tensor, const Pass<T>& pass, const T* theta
 
 // theta += by * (first state)
 template <class T>
-inline void walk_along(const Tensor& tensor, double by) {
+inline void walk_along(const Tensor& tensor, double by, std::int64_t begin, std::int64_t end) {
   constexpr std::int64_t size = Walk<T>::block_size;
   alignas(64) T theta[size], state[size];
-  for (std::int64_t at = 0; at < tensor.size; at += size) {
-    const std::int64_t n = std::min(size, tensor.size - at);
+  for (std::int64_t at = begin; at < end; at += size) {
+    const std::int64_t n = std::min(size, end - at);
     dispatch(tensor.state_dtype, [&](auto tag) { load(reinterpret_cast<decltype(tag)*>(tensor.states[0]) + at, state, n); });
     dispatch(tensor.dtype, [&](auto tag) {
       auto* stored = reinterpret_cast<decltype(tag)*>(tensor.theta) + at;
