@@ -387,3 +387,20 @@ def test_the_quota_of_version_1(tmp_path: Path) -> None:
     assert _quota(str(tmp_path), str(tmp_path / "none")) is None
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("400000\n")
     assert _quota(str(tmp_path), str(tmp_path / "none")) == 4
+
+
+def test_hardware_threads_of_one_core_count_once(tmp_path: Path) -> None:
+    from fastopt._threads import _cores
+
+    root = str(tmp_path)
+    for cpu, siblings in enumerate(["0,4", "1,5", "2-3", "2-3", "0,4", "1,5"]):
+        topology = tmp_path / f"cpu{cpu}" / "topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(siblings + "\n")
+    assert _cores({0, 1, 2, 3, 4, 5}, root) == 3
+    assert _cores({0, 4}, root) == 1
+    assert _cores({3, 4, 5}, root) == 3  # whose siblings are not in the mask
+    assert _cores({0, 7}, root) == 2  # nothing is known of the last one
+    (tmp_path / "smt").mkdir()
+    (tmp_path / "smt" / "active").write_text("0\n")
+    assert _cores({0, 1, 2, 3, 4, 5}, root) == 6

@@ -39,14 +39,39 @@ def _quota(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> int 
     return max(1, min(limits)) if limits else None
 
 
+def _numbers(text: str) -> set[int]:
+    """The CPUs of a list like "0,64" or "0-1,8-9"."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if first.isdecimal():
+            found.update(range(int(first), int(last if last.isdecimal() else first) + 1))
+    return found
+
+
+def _cores(cpus: set[int], root: str = "/sys/devices/system/cpu") -> int:
+    """How many physical cores these CPUs are: hardware threads of one core share what bounds a step."""
+    if _text(f"{root}/smt/active") == "0":
+        return len(cpus)
+    left, cores = set(cpus), 0
+    while left:
+        cpu = min(left)
+        left -= _numbers(_text(f"{root}/cpu{cpu}/topology/thread_siblings_list")) | {cpu}
+        cores += 1
+    return cores
+
+
 def _usable() -> tuple[int, str]:
     """CPUs that this process may use, and what says so."""
     if sys.platform.startswith("linux"):
-        cpus, why = len(os.sched_getaffinity(0)), "CPUs in this process's affinity mask"
+        cpus = os.sched_getaffinity(0)
+        cores = _cores(cpus)
         quota = _quota()
-        if quota is not None and quota < cpus:
+        if quota is not None and quota < cores:
             return quota, "the CPU quota of this process's cgroup"
-        return cpus, why
+        if cores < len(cpus):
+            return cores, "physical cores in this process's affinity mask"
+        return cores, "CPUs in this process's affinity mask"
     return os.cpu_count() or 1, "CPUs of this machine"
 
 
@@ -87,7 +112,7 @@ def set_num_threads(threads: int) -> None:
 
 def get_num_threads() -> int:
     """How many threads a step may use: ``set_num_threads()``, else ``FASTOPT_NUM_THREADS``, else
-    ``OMP_NUM_THREADS``, else the CPUs this process may use (affinity mask and cgroup quota)."""
+    ``OMP_NUM_THREADS``, else the physical cores this process may use (affinity mask and cgroup quota)."""
     return int(core.get_num_threads())
 
 
