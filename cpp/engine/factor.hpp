@@ -38,8 +38,8 @@ struct Factor {
   Factor() = default;
   explicit Factor(const Scale& scale) {
     using Limits = std::numeric_limits<T>;
+    if (scale.is_one()) return;  // before any call: two of these are made in every step
     const double value = scale.value();
-    if (scale.is_one()) return;
     const bool plain =
         std::abs(value) >= static_cast<double>(Limits::min()) && std::abs(value) <= static_cast<double>(Limits::max());
     if (plain || scale.mantissa == 0 || !std::isfinite(scale.mantissa)) {

@@ -38,7 +38,7 @@ int Plan::add_tensor(const Tensor& tensor, int group) {
 
 Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool zero_gradients) {
   const DefaultEnvironment environment;
-  unscale_ = Scale::of(1) / Scale::of(grad_scale);
+  unscale_ = grad_scale == 1 ? Scale() : Scale::of(1) / Scale::of(grad_scale);
   clip_by_ = {};
   collect(gradients);
   if (needs_norm()) {
