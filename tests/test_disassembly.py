@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 )
 #: What a vectorised loop of the level works on.
 REGISTERS = {"v2": "xmm", "v3": "ymm", "v4": "zmm"}
-LOOPS = ("update f32", "update f64", "reduce f32", "reduce f64")
+LOOPS = ("update f32", "update f64", "reduce f32", "reduce f64", "decayed f32", "decayed f64")
 Instruction = tuple[int, str, str]  # address, mnemonic, operands
 
 

@@ -192,7 +192,7 @@ def test_decoupled_decay_is_shrinking_by_hand(name: str) -> None:
     opt = CLASSES[name](params, 0.05, weight_decay=0.0)
     for row, expected in zip(grads, decayed, strict=True):
         for p in params:
-            p *= 1 - 0.05 * 0.1
+            p -= (0.05 * 0.1) * p
         opt.step(row)
         assert_same_bits([expected], [params])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -70,7 +71,7 @@ def test_every_memory_order_is_needed_and_its_absence_seen(explorer: Path) -> No
 @needs_compiler
 def test_the_explorer_finds_the_fault_of_the_first_pool(explorer: Path) -> None:
     code, text = output(explorer, "canary")
-    assert code == 1, text
+    assert code == 0, text
     assert "FAILS" in text
 
 
@@ -104,13 +105,20 @@ def test_width_grows_with_the_work() -> None:
     assert any(1 < w < 16 for w in hot), "between alone and all there are widths"
 
 
+def hot_ns(work: float, w: int) -> float:
+    """What a region takes with spinning workers: a hand-over, and a little for each of them."""
+    return work / w + (1500 + 250 * (w - 1) if w > 1 else 0)
+
+
 def test_more_threads_never_make_a_region_longer_than_fewer_would() -> None:
-    """The width chosen for 128 threads is one that 16 would choose too, unless the work is worth more."""
-    for work in (1e4, 3e4, 1e5):
-        assert width(work_ns=work, most=128, awake=127, streak=9) <= max(
-            16, width(work_ns=work, most=16, awake=15, streak=9)
+    for work in (1e3 * 1.7**k for k in range(20)):
+        took = [
+            hot_ns(work, width(work_ns=work, most=m, awake=m - 1, streak=9)) for m in (1, 2, 4, 8, 16, 128)
+        ]
+        assert all(later <= earlier * 1.02 for earlier, later in itertools.pairwise(took)), (
+            work,
+            took,
         )
-    assert width(work_ns=3e4, most=128, awake=127, streak=9) < 20
 
 
 def test_never_wider_than_chunks_or_allowed() -> None:
@@ -139,17 +147,14 @@ def test_while_others_need_the_processors_only_long_regions_are_shared() -> None
 
 
 def test_against_recorded_timings() -> None:
-    """Sixteen processors, one step of Adam: what the policy chooses is within 1.5 of the best width.
+    """Sixteen processors, one step of Adam: what the policy chooses is within 1.25 of the best width.
 
-    A model of that machine fitted to its table: a hand-over of 1.5 us, a quarter of one for each worker, work
-    divided by the width.
+    The machine that the table of threads was measured on is `hot_ns`.
     """
     for size in range(14, 23):
         work = 0.32 * 2**size
-        best = min(work / w + (1500 + 250 * (w - 1)) * (w > 1) for w in range(1, 17))
-        w = width(work_ns=work, awake=15, streak=9)
-        took = work / w + (1500 + 250 * (w - 1)) * (w > 1)
-        assert took <= 1.5 * best
+        best = min(hot_ns(work, w) for w in range(1, 17))
+        assert hot_ns(work, width(work_ns=work, awake=15, streak=9)) <= 1.25 * best
 
 
 # --- at run time ---
@@ -229,14 +234,28 @@ def test_workers_take_no_signal_but_their_own_faults() -> None:
         known = {t.native_id for t in threading.enumerate()}
         make("SGD", [np.zeros(1 << 17, np.float32)], lr=0.0).step([np.zeros(1 << 17, np.float32)])
         faults = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
-        blocked = []
-        for task in os.listdir("/proc/self/task"):
-            status = Path(f"/proc/self/task/{task}/status").read_text(encoding="utf-8")
-            mask = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk")), 16)
-            if int(task) not in known and mask >> (signal.SIGINT - 1) & 1:
-                blocked.append(mask)
-        assert len(blocked) >= 3, "the workers were not found"
-        assert all(mask >> (s - 1) & 1 == 0 for mask in blocked for s in faults)
+        until = time.monotonic() + 30
+        while True:  # a thread that has just been made blocks everything for a moment
+            blocked = [
+                mask
+                for task, mask in _signal_masks().items()
+                if task not in known and mask >> (signal.SIGINT - 1) & 1
+            ]
+            closed = [mask for mask in blocked if any(mask >> (s - 1) & 1 for s in faults)]
+            if len(blocked) >= 3 and not closed:
+                return
+            assert time.monotonic() < until, [hex(mask) for mask in blocked]
+            time.sleep(0.01)
+
+
+def _signal_masks() -> dict[int, int]:
+    """The signals that each thread of this process blocks."""
+    masks = {}
+    for task in os.listdir("/proc/self/task"):
+        status = Path(f"/proc/self/task/{task}/status").read_text(encoding="utf-8")
+        line = next(line for line in status.splitlines() if line.startswith("SigBlk"))
+        masks[int(task)] = int(line.split()[1], 16)
+    return masks
 
 
 @pytest.mark.parametrize("level", LEVELS)

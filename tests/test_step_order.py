@@ -56,7 +56,9 @@ def by_hand(state: dict[str, Any], grads: list[Any], o: dict[str, Any], norm: fl
         g = -g if o.get("maximize") else g
         g = g + o["weight_decay"] * theta if "weight_decay" in o and not o.get("decoupled") else g
         g = g + o["l1"] * sign(theta) if "l1" in o else g
-        theta = theta * (1 - LR * o["weight_decay"]) if o.get("decoupled") and "weight_decay" in o else theta
+        theta = (
+            theta - (LR * o["weight_decay"]) * theta if o.get("decoupled") and "weight_decay" in o else theta
+        )
         v = MU * state["v"][i] + 1.0 * g
         theta = theta - LR * v
         if "l1_proximal" in o:
@@ -64,7 +66,8 @@ def by_hand(state: dict[str, Any], grads: list[Any], o: dict[str, Any], norm: fl
             theta = np.where(size > 0, np.copysign(size, theta), 0.0)
         d = o.get("ema_decay")
         if d is not None:
-            state["ema"][i] = theta.copy() if state["steps"] == 0 else d * state["ema"][i] + (1 - d) * theta
+            old = state["ema"][i]
+            state["ema"][i] = theta.copy() if state["steps"] == 0 else old + ((1 - d) * theta - (1 - d) * old)
         state["theta"][i], state["v"][i] = theta, v
     state["steps"] += 1
 
@@ -107,7 +110,7 @@ def test_the_order_of_operations(case: tuple[str, ...], level: str) -> None:
 @pytest.mark.parametrize("other", ["l1", "clip_norm", "l1_proximal", "maximize", "ema"])
 @pytest.mark.parametrize("level", LEVELS)
 def test_decoupled_decay_comes_after_what_reads_theta_and_before_the_rule(level: str, other: str) -> None:
-    """SignSGD: theta (1 - lr wd) - lr sign(g); the l1 term reads theta before its decay."""
+    """SignSGD: theta - lr wd theta - lr sign(g); the l1 term reads theta before its decay."""
     o = {"weight_decay": 0.5, **SWITCHES[other]}
     theta, grads = normal(2, SHAPES, np.float64), normal(3, SHAPES, np.float64)
     opt = make("SignSGD", theta, level, lr=LR, decoupled_weight_decay=True, **o)
@@ -117,7 +120,7 @@ def test_decoupled_decay_comes_after_what_reads_theta_and_before_the_rule(level:
             g = g * min(1.0, 5.0 / (opt.grad_norm + 1e-6))
         g = -g if other == "maximize" else g
         g = g + 0.13 * sign(was) if other == "l1" else g
-        expected = was * (1 - LR * 0.5) - LR * sign(g)
+        expected = (was - (LR * 0.5) * was) - LR * sign(g)
         if other == "l1_proximal":
             size = np.abs(expected) - LR * 0.4
             expected = np.where(size > 0, np.copysign(size, expected), 0.0)

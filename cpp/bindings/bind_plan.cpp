@@ -1,5 +1,8 @@
 #include <pybind11/stl.h>
 
+#include <map>
+#include <utility>
+
 #include "bindings/bound_plan.hpp"
 #include "bindings/register.hpp"
 
@@ -24,6 +27,8 @@ py::list rules() {
     rule["flags"] = k.flags;
     rule["flag_names"] = names(k.flag_names, self);
     rule["states"] = names(k.states, [](const rules::State& s) { return s.used ? s.name : std::string_view(); });
+    rule["squared"] =
+        names(k.states, [](const rules::State& s) { return s.used && s.squared ? s.name : std::string_view(); });
     rule["hypers"] = names(k.hypers, self);
     rule["scalars"] = names(k.scalars, self);
     rule["first_scalars"] = std::vector<double>(k.first_scalars, k.first_scalars + k.scalars.size());
@@ -32,12 +37,29 @@ py::list rules() {
   return list;
 }
 
+// The coefficients that a rule forms in double for step t, and the scalars it leaves: what tests hold against arithmetic
+// with 50 digits.
+std::pair<std::vector<double>, std::vector<double>> prepare(const std::string& name, unsigned flags,
+                                                            const std::map<std::string, double>& hypers, std::int64_t t,
+                                                            std::vector<double> scalars) {
+  const engine::Kernel* const kernel = engine::find_kernel(name, flags);
+  if (kernel == nullptr) throw py::value_error("no rule " + name + " with flags " + std::to_string(flags));
+  if (scalars.size() != kernel->scalars.size() || t < 1)
+    throw py::value_error("expected a step >= 1 and the scalars of the rule");
+  double values[engine::max_hypers] = {};
+  for (std::size_t i = 0; i < kernel->hypers.size(); ++i) values[i] = hypers.at(std::string(kernel->hypers[i]));
+  std::vector<double> coefs(static_cast<std::size_t>(kernel->coefs));
+  kernel->prepare(values, t, scalars.data(), coefs.data());
+  return {coefs, scalars};
+}
+
 // Where the loops of each kernel begin, in the order of rules(): what tests/test_disassembly.py looks at.
 std::vector<std::vector<std::uintptr_t>> kernel_addresses() {
   std::vector<std::vector<std::uintptr_t>> list;
   for (const engine::Kernel& k : engine::kernels())
     list.push_back({reinterpret_cast<std::uintptr_t>(k.update_f32), reinterpret_cast<std::uintptr_t>(k.update_f64),
-                    reinterpret_cast<std::uintptr_t>(k.reduce_f32), reinterpret_cast<std::uintptr_t>(k.reduce_f64)});
+                    reinterpret_cast<std::uintptr_t>(k.reduce_f32), reinterpret_cast<std::uintptr_t>(k.reduce_f64),
+                    reinterpret_cast<std::uintptr_t>(k.decayed_f32), reinterpret_cast<std::uintptr_t>(k.decayed_f64)});
   return list;
 }
 
@@ -69,7 +91,9 @@ void set_averaged(BoundPlan& p, const std::vector<bool>& begun) {
 
 void register_plan(py::module_& m) {
   m.def("rules", &rules, "Every rule with every set of flags.");
-  m.def("kernel_addresses", &kernel_addresses, "Addresses of update and reduce, float and double; 0 for none.");
+  m.def("prepare", &prepare, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("t"), py::arg("scalars"),
+        "Coefficients of a step, and the scalars after it.");
+  m.def("kernel_addresses", &kernel_addresses, "Addresses of update, reduce and decayed, float and double; 0 for none.");
   py::class_<BoundPlan>(m, "Plan", py::module_local(), "The arrays of one optimizer, and how a step changes them.")
       .def(py::init<double, double, const std::string&, double, bool>(), py::arg("clip_value"), py::arg("clip_norm"),
            py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"))

@@ -344,6 +344,7 @@ void BoundPlan::step(const py::object& given, const py::object& scale, const py:
     outcome = plan_.step(gradients_, grad_scale, zero_gradients);
   }
   if (outcome.status == engine::Outcome::nonfinite) raise_nonfinite(outcome.tensor);
+  if (outcome.status == engine::Outcome::overflow) raise_overflow(outcome.tensor);
 }
 
 void BoundPlan::write_ema() {
@@ -361,6 +362,13 @@ void BoundPlan::look_ahead() {
 void BoundPlan::raise_nonfinite(int tensor) const {
   throw py::value_error(gradient_label(static_cast<std::size_t>(tensor)) +
                         ": holds NaN or infinity (nonfinite=\"raise\"); nothing was changed");
+}
+
+void BoundPlan::raise_overflow(int tensor) {
+  const bool wide = engine::computes_in_double(plan_.tensor(tensor).dtype);
+  throw py::value_error(gradient_label(static_cast<std::size_t>(tensor)) +
+                        ": is finite, but its square or multiple in the rule overflows " + (wide ? "float64" : "float32") +
+                        " (nonfinite=\"raise\"); nothing was changed");
 }
 
 FASTOPT_BINDINGS_END

@@ -73,6 +73,7 @@ class BoundPlan {
   void check_disjoint();
   std::string gradient_label(std::size_t i) const;
   [[noreturn]] void raise_nonfinite(int tensor) const;
+  [[noreturn]] void raise_overflow(int tensor);
 
   engine::Plan plan_;
   bool uint16_is_bf16_;

@@ -27,6 +27,13 @@ constexpr bool is_valid() {
     return true;
 }
 
+template <class Rule>
+constexpr bool has_own_decay() {
+  for (const std::string_view name : Rule::hypers)
+    if (name == "weight_decay") return true;
+  return false;
+}
+
 template <class Struct>
 Struct from_array(const double* values) {
   std::array<double, sizeof(Struct) / sizeof(double)> array;
@@ -90,6 +97,11 @@ Kernel describe(unsigned flags) {
   k.start = start<Rule>;
   k.update_f32 = Loop<Rule, float>::update;
   k.update_f64 = Loop<Rule, double>::update;
+  if constexpr (!has_own_decay<Rule>()) {
+    k.decayed_f32 = Loop<Rule, float>::decayed;
+    k.decayed_f64 = Loop<Rule, double>::decayed;
+  }
+  if constexpr (requires { Rule::reach; }) k.reach = Rule::reach;
   if constexpr (HasLookAhead<Rule>) k.look_ahead = look_ahead<Rule>;
   if constexpr (HasScalars<Rule>) {
     static_assert(sizeof(typename Rule::Scalars) == Rule::scalars.size() * sizeof(double));

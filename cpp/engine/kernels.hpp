@@ -12,8 +12,9 @@ namespace fastopt::engine {
 inline constexpr int max_states = 4, max_hypers = 12, max_scalars = 2, max_coefs = 16, max_sums = 2;
 
 // Updates n elements in place; `states` holds a pointer for each state of the rule, null where the flags do not use it.
+// `decay` is read by the kernels of decoupled decay only.
 template <class T>
-using Update = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs);
+using Update = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay);
 
 // The first phase of a rule that needs sums over the whole tensor: adds the squares of what it wants summed to `lanes`.
 template <class T>
@@ -25,6 +26,7 @@ struct Kernel {
   std::span<const std::string_view> flag_names, hypers, scalars;
   std::span<const rules::State> states;
   const double* first_scalars;
+  rules::Reach reach;
   int coefs, sums;
   bool reads_gradient;        // in `update`, if there are sums
   bool reduce_writes_states;  // then a state gets its first value before `reduce`, else before `update`
@@ -34,15 +36,17 @@ struct Kernel {
   void (*finish)(double* coefs, const double* sums);
   Update<float> update_f32;
   Update<double> update_f64;
+  Update<float> decayed_f32;  // after theta -= decay theta; null where the rule has a weight decay of its own
+  Update<double> decayed_f64;
   Reduce<float> reduce_f32;
   Reduce<double> reduce_f64;
 
   template <class T>
-  auto update() const {
+  Update<T> update(bool decays) const {
     if constexpr (sizeof(T) == 4)
-      return update_f32;
+      return decays ? decayed_f32 : update_f32;
     else
-      return update_f64;
+      return decays ? decayed_f64 : update_f64;
   }
   template <class T>
   auto reduce() const {

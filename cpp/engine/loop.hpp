@@ -39,16 +39,24 @@ struct Loop {
     if constexpr (Rule::states[I].used) state[i] = value;
   }
 
-  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs) {
-    update(theta, g, states, n, unpack(coefs), Indices{});
+  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T) {
+    update<false>(theta, g, states, n, unpack(coefs), T(0), Indices{});
   }
 
-  template <std::size_t... I>
-  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs c, std::index_sequence<I...>) {
+  // The same after decoupled decay, theta -= decay theta: a kernel of its own, so that decay costs a product and a
+  // difference between load and store and no pass, and no decay leaves an infinite theta and the sign of a zero alone.
+  static void decayed(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay) {
+    update<true>(theta, g, states, n, unpack(coefs), decay, Indices{});
+  }
+
+  template <bool decays, std::size_t... I>
+  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs c, [[maybe_unused]] const T decay,
+                     std::index_sequence<I...>) {
     [[maybe_unused]] const std::array<T*, n_states> s = {states[I]...};
     FASTOPT_INDEPENDENT
     for (std::int64_t i = 0; i < n; ++i) {
       T value = theta[i];
+      if constexpr (decays) value -= decay * value;
       [[maybe_unused]] std::array<T, n_states> local = {load<I>(s[I], i)...};
       Rule::update(value, g[i], local[I]..., c);
       (store<I>(s[I], i, local[I]), ...);

@@ -2,12 +2,17 @@
 #include "engine/plan.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
 
 #include "engine/environment.hpp"
 
 namespace fastopt::engine {
 int Plan::add_group(const Group& group) {
   groups_.push_back(group);
+  if (group.decay_kind == WeightDecay::decoupled && group.kernel->decayed_f32 == nullptr)
+    throw std::invalid_argument("rule " + std::string(group.kernel->name) + " has a weight decay of its own");
   any_sums_ |= group.kernel->sums > 0;
   return static_cast<int>(groups_.size()) - 1;
 }
@@ -33,9 +38,10 @@ int Plan::add_tensor(const Tensor& tensor, int group) {
 
 Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool zero_gradients) {
   const DefaultEnvironment environment;
-  unscale_ = grad_scale == 1 ? 1 : 1 / grad_scale;
-  clip_by_ = 1;
+  unscale_ = grad_scale == 1 ? Scale() : Scale::of(1) / Scale::of(grad_scale);
+  clip_by_ = {};
   collect(gradients);
+  make_room(gradients);
   if (needs_norm()) {
     const Outcome outcome = read_pass(gradients);
     skipped += outcome.status == Outcome::skipped;
@@ -44,7 +50,6 @@ Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool 
     norm = -1;
   }
   for (std::size_t i = 0; i < n_prepared_; ++i) fill(prepared_[i], at(groups_, prepared_[i].group));
-  make_room(gradients);
   if (any_sums_) reduce_phase(gradients);
   update_phase(gradients, zero_gradients);
   if (options_.ema_decay >= 0 && items_.size() < tensors_.size()) average_rest();
@@ -72,6 +77,10 @@ void Plan::make_room(std::span<const Gradient> gradients) {
   }
 }
 
+namespace {
+double decay_of(const Group& group, WeightDecay kind) { return group.decay_kind == kind ? group.weight_decay : 0; }
+}  // namespace
+
 void Plan::collect(std::span<const Gradient> gradients) {
   n_prepared_ = 0;
   items_.clear();
@@ -82,6 +91,7 @@ void Plan::collect(std::span<const Gradient> gradients) {
     const bool same =
         prepared >= 0 && at(prepared_, prepared).fits(group_of_[tensor], counts_[tensor] + 1, scalars_[tensor]);
     if (!same) prepared = prepare(i);
+    check_range(at(prepared_, prepared), tensors_[tensor].dtype);
     items_.push_back({i, prepared});
   }
 }
@@ -102,7 +112,34 @@ int Plan::prepare(int tensor) {
   p.before = p.after = scalars_[i];
   const Group& g = at(groups_, group);
   g.kernel->prepare(g.hypers, t, p.after.values, p.coefs);
+  const double lr = g.hypers[g.lr];
+  p.greatest =
+      std::max({decay_of(g, WeightDecay::coupled), lr * decay_of(g, WeightDecay::decoupled), g.l1, lr * g.l1_proximal});
+  for (int c = 0; c < g.kernel->coefs; ++c) p.greatest = std::max(p.greatest, std::abs(p.coefs[c]));
   return static_cast<int>(n_prepared_++);
+}
+
+// Hyper-parameters are finite, but what is formed of them may not be so in the type of computation: a schedule of 1e39 for
+// float32 parameters, or lr / (1 - beta1) from the largest double. The largest of them is what is at fault.
+void Plan::check_range(const Prepared& prepared, Dtype dtype) const {
+  const bool wide = computes_in_double(dtype);
+  const double limit = wide ? std::numeric_limits<double>::max() : static_cast<double>(std::numeric_limits<float>::max());
+  if (prepared.greatest <= limit) return;
+  const Group& g = at(groups_, prepared.group);
+  std::string name = "lr";
+  double value = g.hypers[g.lr];
+  const auto larger = [&](std::string_view other, double size) {
+    if (size > value) name = other, value = size;
+  };
+  for (std::size_t h = 0; h < g.kernel->hypers.size(); ++h) larger(g.kernel->hypers[h], g.hypers[h]);
+  larger("weight_decay", g.weight_decay);
+  larger("l1", g.l1);
+  larger("l1_proximal", g.l1_proximal);
+  char numbers[96];
+  std::snprintf(numbers, sizeof numbers, "%.9g (a number of the step would be %.3g)", value, prepared.greatest);
+  throw std::invalid_argument(name + ": expected a value of which the step is formed within " +
+                              (wide ? "float64" : "float32") + ", in which " + dtype_name(dtype) +
+                              " parameters are computed, got " + numbers);
 }
 
 void Plan::fill(Prepared& prepared, const Group& group) const {
@@ -115,19 +152,17 @@ void Plan::fill_pass(Pass<T>& pass, const Prepared& prepared, const Group& group
   const double lr = group.hypers[group.lr];
   pass.kernel = group.kernel;
   for (int i = 0; i < group.kernel->coefs; ++i) pass.coefs[i] = static_cast<T>(prepared.coefs[i]);
-  pass.unscale = unscale_ != 1;
-  pass.unscale_by = static_cast<T>(unscale_);
+  pass.unscale = Factor<T>(unscale_);
   pass.clip_value = options_.clip_value > 0;
-  pass.limit = static_cast<T>(options_.clip_value);
-  pass.clip_norm = clip_by_ != 1;  // also when it is NaN
-  pass.clip_by = static_cast<T>(clip_by_);
+  pass.limit = value_limit<T>(options_.clip_value);
+  pass.clip_norm = Factor<T>(clip_by_);
   pass.negate = group.maximize;
-  pass.coupled = group.weight_decay != 0 && group.decay_kind == WeightDecay::coupled;
-  pass.coupled_by = static_cast<T>(group.weight_decay);
+  pass.coupled_by = static_cast<T>(decay_of(group, WeightDecay::coupled));
+  pass.coupled = pass.coupled_by != T(0);
   pass.l1 = group.l1 != 0;
   pass.l1_by = static_cast<T>(group.l1);
-  pass.decay = group.weight_decay != 0 && group.decay_kind == WeightDecay::decoupled;
-  pass.decay_by = static_cast<T>(1 - lr * group.weight_decay);
+  pass.decay_by = static_cast<T>(lr * decay_of(group, WeightDecay::decoupled));
+  pass.decay = pass.decay_by != T(0);
   pass.shrink = group.l1_proximal != 0;
   pass.shrink_by = static_cast<T>(lr * group.l1_proximal);
   pass.ema_copy = !group.averaged;

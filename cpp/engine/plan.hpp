@@ -49,8 +49,8 @@ struct Options {
 };
 
 struct Outcome {
-  enum Status { applied, skipped, nonfinite } status = applied;
-  int tensor = -1;  // the first with a non-finite gradient
+  enum Status { applied, skipped, nonfinite, overflow } status = applied;
+  int tensor = -1;  // the first whose gradient is not finite, or (overflow) what the rule makes of it
 };
 
 class Plan {
@@ -94,6 +94,7 @@ class Plan {
     std::int64_t t = 0;
     Scalars before, after;
     double coefs[max_coefs] = {};
+    double greatest = 0;  // magnitude of a number that `fill_pass` rounds to the type of computation
     Pass<float> f32;
     Pass<double> f64;
     bool fits(int g, std::int64_t count, const Scalars& scalars) const {
@@ -129,6 +130,7 @@ class Plan {
   bool needs_norm() const { return options_.clip_norm > 0 || options_.nonfinite != Nonfinite::propagate; }
   void collect(std::span<const Gradient> gradients);
   int prepare(int tensor);
+  void check_range(const Prepared& prepared, Dtype dtype) const;
   void fill(Prepared& prepared, const Group& group) const;
   template <class T>
   void fill_pass(Pass<T>& pass, const Prepared& prepared, const Group& group) const;
@@ -138,6 +140,8 @@ class Plan {
   template <class F>
   void for_each_of_all(F&& f);
   Outcome read_pass(std::span<const Gradient> gradients);
+  Outcome judge(const SquareSum& total, const Scale& clip) const;
+  bool overflows(int tensor, double largest) const;
   void reduce_phase(std::span<const Gradient> gradients);
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
   void average_rest();
@@ -154,7 +158,7 @@ class Plan {
   bool any_sums_ = false;
 
   // of the step under way; kept for their memory
-  double unscale_ = 1, clip_by_ = 1;
+  Scale unscale_, clip_by_;
   std::vector<Prepared> prepared_;
   std::size_t n_prepared_ = 0;
   std::vector<Item> items_, summed_, rest_;        // with a gradient; of those, by rules that sum; without one

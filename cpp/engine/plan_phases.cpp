@@ -1,5 +1,7 @@
 // A step from the inside: passes over the tensors, cut into pieces for threads.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "engine/environment.hpp"
 #include "engine/plan.hpp"
@@ -61,10 +63,11 @@ void Plan::for_each_piece(const Cut& cut, threads::Rate& rate, F&& f) {
 Outcome Plan::read_pass(std::span<const Gradient> gradients) {
   Pass<float> f32;
   Pass<double> f64;
-  f32.unscale = f64.unscale = unscale_ != 1;
-  f32.unscale_by = static_cast<float>(f64.unscale_by = unscale_);
+  f32.unscale = Factor<float>(unscale_);
+  f64.unscale = Factor<double>(unscale_);
   f32.clip_value = f64.clip_value = options_.clip_value > 0;
-  f32.limit = static_cast<float>(f64.limit = options_.clip_value);
+  f32.limit = value_limit<float>(options_.clip_value);
+  f64.limit = value_limit<double>(options_.clip_value);
   make_cut(blocks_, items_);
   square_sums_.resize(blocks_.pieces.size());
   for_each_piece(blocks_, read_rate_, [&](std::size_t index, const Piece& piece) {
@@ -75,19 +78,43 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
   });
   SquareSum total;
   for (const SquareSum& sum : square_sums_) total += sum;
-  const bool refused = !total.finite && options_.nonfinite != Nonfinite::propagate;
-  if (!refused || options_.nonfinite == Nonfinite::skip) norm = total.norm();  // an exception changes nothing
-  if (refused) {
-    std::size_t bad = 0;
-    while (square_sums_[bad].finite) ++bad;
-    const int tensor = at(items_, blocks_.pieces[bad].item).tensor;
-    return {options_.nonfinite == Nonfinite::skip ? Outcome::skipped : Outcome::nonfinite, tensor};
-  }
+  const double size = total.norm();
   if (options_.clip_norm > 0) {
-    const double factor = options_.clip_norm / (norm + 1e-6);
-    clip_by_ = factor < 1 ? factor : factor >= 1 ? 1 : factor;  // NaN stays NaN
+    const double divisor = size + 1e-6;  // infinite also where the norm alone is: then it is nothing to 1e-6
+    const Scale factor =
+        Scale::of(options_.clip_norm) / (total.finite && std::isinf(divisor) ? total.scaled() : Scale::of(divisor));
+    if (!(factor.value() >= 1)) clip_by_ = factor;  // also NaN
+  }
+  const Outcome outcome = judge(total, clip_by_);
+  if (outcome.status == Outcome::applied || outcome.status == Outcome::skipped) norm = size;  // an exception changes nothing
+  return outcome;
+}
+
+// What the policy for non-finite gradients says: they, and those whose largest multiple or square in the rule
+// (rules::Reach) is not finite although they are. Clipped gradients are looked at as the rule will see them.
+Outcome Plan::judge(const SquareSum& total, const Scale& clip) const {
+  if (options_.nonfinite == Nonfinite::propagate || (total.finite && total.largest == 0)) return {};
+  for (std::size_t i = 0; i < square_sums_.size(); ++i) {
+    const SquareSum& sum = square_sums_[i];
+    const int tensor = at(items_, blocks_.pieces[i].item).tensor;
+    const bool over = sum.finite && sum.largest > 0 && overflows(tensor, (Scale::of(sum.largest) * clip).value());
+    if (sum.finite && !over) continue;
+    if (options_.nonfinite == Nonfinite::skip) return {Outcome::skipped, tensor};
+    return {over ? Outcome::overflow : Outcome::nonfinite, tensor};
   }
   return {};
+}
+
+bool Plan::overflows(int tensor, double largest) const {
+  const rules::Reach& reach = at(groups_, group_of(tensor)).kernel->reach;
+  const Tensor& t = at(tensors_, tensor);
+  const auto finite = [](auto most) { return most <= std::numeric_limits<decltype(most)>::max(); };
+  if (reach.summed) return !finite(largest * largest * static_cast<double>(t.size));
+  return !computed_in(t.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    const T most = static_cast<T>(reach.times) * static_cast<T>(largest);
+    return reach.squared ? finite(static_cast<T>(most * most)) : finite(most);
+  });
 }
 
 // LARS, LAMB: a barrier between the sums and the update that needs them.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/factor.hpp"
 #include "engine/tensor.hpp"
 
 namespace fastopt::engine {
@@ -16,10 +17,10 @@ template <class T>
 struct Pass {
   const Kernel* kernel = nullptr;
   T coefs[max_coefs] = {};
-  bool unscale = false, clip_value = false, clip_norm = false, negate = false, coupled = false, l1 = false, decay = false,
-       shrink = false, first = false, ema_copy = false;
-  T unscale_by = 1, limit = 0, clip_by = 1, coupled_by = 0, l1_by = 0, decay_by = 1, shrink_by = 0, ema_keep = 0,
-    ema_take = 0;
+  bool clip_value = false, negate = false, coupled = false, l1 = false, decay = false, shrink = false, first = false,
+       ema_copy = false;
+  T limit = 0, coupled_by = 0, l1_by = 0, decay_by = 0, shrink_by = 0, ema_keep = 0, ema_take = 0;
+  Factor<T> unscale, clip_norm;
   rules::Start start[max_states] = {};
 
   bool only_decay() const { return !changes_gradient() && !shrink && !first; }
@@ -28,10 +29,6 @@ struct Pass {
 
 namespace block {  // the actions; n elements each, in L1
 
-template <class T>
-void scale(T* x, std::int64_t n, T by) {
-  for (std::int64_t i = 0; i < n; ++i) x[i] *= by;
-}
 template <class T>
 void clip(T* x, std::int64_t n, T limit) {  // NaN stays NaN
   for (std::int64_t i = 0; i < n; ++i) x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
@@ -55,26 +52,39 @@ void soft_threshold(T* x, std::int64_t n, T by) {
     x[i] = size > T(0) ? std::copysign(size, x[i]) : size <= T(0) ? T(0) : x[i];
   }
 }
+// keep + take = 1: from the end that is nearer, as rules::ema, so that weights at rest are their own average to the last
+// bit. Products before differences: their terms are halves at most, so nothing overflows.
 template <class T>
 void average(T* __restrict mean, const T* __restrict x, std::int64_t n, T keep, T take) {
-  for (std::int64_t i = 0; i < n; ++i) mean[i] = keep * mean[i] + take * x[i];
+  if (take < keep)
+    for (std::int64_t i = 0; i < n; ++i) mean[i] += take * x[i] - take * mean[i];
+  else
+    for (std::int64_t i = 0; i < n; ++i) mean[i] = x[i] - (keep * x[i] - keep * mean[i]);
 }
+// A term with the coefficient 0 is left out: the gradient, or its square alone, may be infinite.
 template <class T>
 void start(T* __restrict state, const T* __restrict g, std::int64_t n, const rules::Start& s) {
   const T c = static_cast<T>(s.constant), a = static_cast<T>(s.gradient), b = static_cast<T>(s.gradient_squared);
-  if (a == T(0) && b == T(0))
-    std::fill_n(state, n, c);  // also where g is not finite
-  else
-    for (std::int64_t i = 0; i < n; ++i) state[i] = c + a * g[i] + b * (g[i] * g[i]);
+  std::fill_n(state, n, c);
+  if (a != T(0))
+    for (std::int64_t i = 0; i < n; ++i) state[i] += a * g[i];
+  if (b != T(0))
+    for (std::int64_t i = 0; i < n; ++i) state[i] += b * (g[i] * g[i]);
 }
 
 }  // namespace block
+
+// Beyond the type's largest number nothing finite is clipped, and infinity to that number.
+template <class T>
+inline T value_limit(double limit) {
+  return static_cast<T>(std::min(limit, static_cast<double>(std::numeric_limits<T>::max())));
+}
 
 // Loaded and unscaled: where the read pass and the step begin alike.
 template <class T>
 inline void raw_gradient(const Gradient& g, const Pass<T>& pass, std::int64_t begin, std::int64_t n, T* to) {
   load_gradient(g, begin, n, to);
-  if (pass.unscale) block::scale(to, n, pass.unscale_by);
+  pass.unscale.apply(to, n);
 }
 
 template <class T>
@@ -111,10 +121,9 @@ class Walk {
     T* theta = load_theta(at, n);
     const bool second_phase = kernel_.sums > 0;
     const T* g = second_phase && !kernel_.reads_gradient ? theta : prepared_gradient(theta, at, n);
-    if (pass_.decay) block::scale(theta, n, pass_.decay_by);
     T* states[max_states] = {};
     load_states(states, g, at, n, second_phase && kernel_.reduce_writes_states);
-    kernel_.template update<T>()(theta, g, states, n, pass_.coefs);
+    kernel_.template update<T>(pass_.decay)(theta, g, states, n, pass_.coefs, pass_.decay_by);
     store_states(at, n);
     if (pass_.shrink) block::soft_threshold(theta, n, pass_.shrink_by);
     if (own_theta_) store_theta(at, n);
@@ -144,7 +153,7 @@ class Walk {
     if (!own_gradient_) return gradient_at(at);
     raw_gradient(gradient_, pass_, at, n, g_);
     if (pass_.clip_value) block::clip(g_, n, pass_.limit);
-    if (pass_.clip_norm) block::scale(g_, n, pass_.clip_by);
+    pass_.clip_norm.apply(g_, n);
     if (pass_.negate) block::negate(g_, n);
     if (pass_.coupled) block::add_scaled(g_, theta, n, pass_.coupled_by);
     if (pass_.l1) block::add_sign(g_, theta, n, pass_.l1_by);
@@ -184,16 +193,12 @@ class Walk {
 template <class T>
 inline void update_in_place(const Tensor& tensor, const Gradient& gradient, const Pass<T>& pass, std::int64_t begin,
                             std::int64_t end) {
-  const std::int64_t length = pass.decay ? Walk<T>::block_size : end - begin;
-  for (std::int64_t at = begin; at < end; at += length) {
-    const std::int64_t n = std::min(length, end - at);
-    T* theta = reinterpret_cast<T*>(tensor.theta) + at;
-    T* states[max_states];
-    for (int s = 0; s < max_states; ++s)
-      states[s] = tensor.states[s] == nullptr ? nullptr : reinterpret_cast<T*>(tensor.states[s]) + at;
-    if (pass.decay) block::scale(theta, n, pass.decay_by);
-    pass.kernel->template update<T>()(theta, reinterpret_cast<const T*>(gradient.data) + at, states, n, pass.coefs);
-  }
+  T* theta = reinterpret_cast<T*>(tensor.theta) + begin;
+  const T* g = reinterpret_cast<const T*>(gradient.data) + begin;
+  T* states[max_states];
+  for (int s = 0; s < max_states; ++s)
+    states[s] = tensor.states[s] == nullptr ? nullptr : reinterpret_cast<T*>(tensor.states[s]) + begin;
+  pass.kernel->template update<T>(pass.decay)(theta, g, states, end - begin, pass.coefs, pass.decay_by);
 }
 
 template <class T>

@@ -12,25 +12,29 @@ struct AdaBelief {
   static constexpr std::string_view name = "adabelief";
   static constexpr Names<1> flags = {"amsgrad"};
   static constexpr bool amsgrad = Flags & 1;
-  static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_var"}, State{"max_exp_avg_var", amsgrad}};
+  static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_var", true, true},
+                                        State{"max_exp_avg_var", amsgrad, true}};
+  static constexpr Reach reach = {.times = 2, .squared = true};  // g - m
   struct Hypers {
     double lr, beta1, beta2, eps;
   };
   static constexpr Names<4> hypers = {"lr", "beta1", "beta2", "eps"};
   template <class T>
   struct Coefs {
-    T step, beta1, rest1, beta2, rest2, correct2, eps;
+    T step;
+    Average<T> beta1, beta2;
+    T correct2, eps;
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
     const double c1 = bias_correction(h.beta1, t), c2 = bias_correction(h.beta2, t);
-    return {h.lr / c1, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, 1 / std::sqrt(c2), h.eps};
+    return {h.lr / c1, average(h.beta1), average(h.beta2), 1 / std::sqrt(c2), h.eps};
   }
 
   template <class T>
   static void update(T& theta, T g, T& m, T& s, T& s_max, const Coefs<T>& c) {
-    m = ema(m, g, c.beta1, c.rest1);
-    s = ema(s, (g - m) * (g - m), c.beta2, c.rest2) + c.eps;
+    m = flushed(ema(m, g, c.beta1));
+    s = ema_squares(s, (g - m) * (g - m), c.beta2) + c.eps;
     if constexpr (amsgrad) s_max = max(s_max, s);
     theta -= c.step * m / corrected_root<false>(amsgrad ? s_max : s, c.correct2, c.eps);
   }

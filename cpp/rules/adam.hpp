@@ -11,25 +11,34 @@ struct Adam {
   static constexpr std::string_view name = "adam";
   static constexpr Names<2> flags = {"amsgrad", "eps_inside_root"};
   static constexpr bool amsgrad = Flags & 1, eps_inside_root = Flags & 2;
-  static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq"}, State{"max_exp_avg_sq", amsgrad}};
+  static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", true, true},
+                                        State{"max_exp_avg_sq", amsgrad, true}};
+  static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, beta1, beta2, eps;
   };
   static constexpr Names<4> hypers = {"lr", "beta1", "beta2", "eps"};
   template <class T>
   struct Coefs {
-    T step, beta1, rest1, beta2, rest2, correct2, eps;
+    T step;
+    Average<T> beta1, beta2;
+    T correct2, eps, flush;
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
     const double c1 = bias_correction(h.beta1, t), c2 = bias_correction(h.beta2, t);
-    return {h.lr / c1, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, eps_inside_root ? 1 / c2 : 1 / std::sqrt(c2), h.eps};
+    return {h.lr / c1,
+            average(h.beta1),
+            average(h.beta2),
+            eps_inside_root ? 1 / c2 : 1 / std::sqrt(c2),
+            h.eps,
+            may_flush(h.eps, eps_inside_root)};
   }
 
   template <class T>
   static void update(T& theta, T g, T& m, T& v, T& v_max, const Coefs<T>& c) {
-    m = ema(m, g, c.beta1, c.rest1);
-    v = ema(v, g * g, c.beta2, c.rest2);
+    m = flushed(ema(m, g, c.beta1));
+    v = flushed_square(ema_squares(v, g * g, c.beta2), c.flush);
     if constexpr (amsgrad) v_max = max(v_max, v);
     theta -= c.step * m / corrected_root<eps_inside_root>(amsgrad ? v_max : v, c.correct2, c.eps);
   }

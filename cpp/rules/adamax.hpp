@@ -10,23 +10,26 @@ struct Adamax {
   static constexpr std::string_view name = "adamax";
   static constexpr Names<0> flags = none;
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_inf"}};
+  static constexpr Reach reach = {.times = 2};  // g - m
   struct Hypers {
     double lr, beta1, beta2, eps;
   };
   static constexpr Names<4> hypers = {"lr", "beta1", "beta2", "eps"};
   template <class T>
   struct Coefs {
-    T step, beta1, rest1, beta2, eps;
+    T step;
+    Average<T> beta1, beta2;
+    T eps;
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
-    return {h.lr / bias_correction(h.beta1, t), h.beta1, 1 - h.beta1, h.beta2, h.eps};
+    return {h.lr / bias_correction(h.beta1, t), average(h.beta1), average(h.beta2), h.eps};
   }
 
   template <class T>
   static void update(T& theta, T g, T& m, T& u, const Coefs<T>& c) {
-    m = ema(m, g, c.beta1, c.rest1);
-    u = max(c.beta2 * u, std::abs(g) + c.eps);
+    m = flushed(ema(m, g, c.beta1));
+    u = max(decayed(u, c.beta2), std::abs(g) + c.eps);
     theta -= c.step * m / u;
   }
 };

@@ -11,26 +11,28 @@ template <unsigned Flags>
 struct Lamb {
   static constexpr std::string_view name = "lamb";
   static constexpr Names<0> flags = none;
-  static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq"}};
+  static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", true, true}};
+  static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, beta1, beta2, eps, weight_decay;
   };
   static constexpr Names<5> hypers = {"lr", "beta1", "beta2", "eps", "weight_decay"};
   template <class T>
   struct Coefs {
-    T step, beta1, rest1, beta2, rest2, correct1, correct2, eps, weight_decay;
+    T step;
+    Average<T> beta1, beta2;
+    T correct1, correct2, eps, weight_decay, flush;
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
     return {h.lr,
-            h.beta1,
-            1 - h.beta1,
-            h.beta2,
-            1 - h.beta2,
+            average(h.beta1),
+            average(h.beta2),
             1 / bias_correction(h.beta1, t),
             1 / std::sqrt(bias_correction(h.beta2, t)),
             h.eps,
-            h.weight_decay};
+            h.weight_decay,
+            may_flush(h.eps, false)};
   }
 
   template <class T>
@@ -43,8 +45,8 @@ struct Lamb {
 
   template <class T>
   static void reduce(T theta, T g, T& m, T& v, const Coefs<T>& c, T (&x)[sums]) {
-    m = ema(m, g, c.beta1, c.rest1);
-    v = ema(v, g * g, c.beta2, c.rest2);
+    m = flushed(ema(m, g, c.beta1));
+    v = flushed_square(ema_squares(v, g * g, c.beta2), c.flush);
     x[0] = theta;
     x[1] = direction(theta, m, v, c);
   }

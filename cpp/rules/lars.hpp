@@ -12,17 +12,18 @@ struct Lars {
   static constexpr std::string_view name = "lars";
   static constexpr Names<0> flags = none;
   static constexpr std::array states = {State{"momentum_buffer"}};
+  static constexpr Reach reach = {.squared = true, .summed = true};
   struct Hypers {
     double lr, momentum, weight_decay, trust_coefficient, eps;
   };
   static constexpr Names<5> hypers = {"lr", "momentum", "weight_decay", "trust_coefficient", "eps"};
   template <class T>
   struct Coefs {
-    T step, momentum, weight_decay, trust_coefficient, eps;  // the last two only for `finish`
+    T step, rest, weight_decay, trust_coefficient, eps;  // the last two only for `finish`
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t) {
-    return {h.lr, h.momentum, h.weight_decay, h.trust_coefficient, h.eps};
+    return {h.lr, 1 - h.momentum, h.weight_decay, h.trust_coefficient, h.eps};
   }
 
   static constexpr int sums = 2;
@@ -41,7 +42,7 @@ struct Lars {
 
   template <class T>
   static void update(T& theta, T g, T& v, const Coefs<T>& c) {
-    v = c.momentum * v + c.step * (g + c.weight_decay * theta);
+    v = flushed((v - c.rest * v) + c.step * (g + c.weight_decay * theta));
     theta -= v;
   }
 };

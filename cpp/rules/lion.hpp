@@ -10,21 +10,23 @@ struct Lion {
   static constexpr std::string_view name = "lion";
   static constexpr Names<0> flags = none;
   static constexpr std::array states = {State{"exp_avg"}};
+  static constexpr Reach reach = {.times = 2};  // g - m
   struct Hypers {
     double lr, beta1, beta2;
   };
   static constexpr Names<3> hypers = {"lr", "beta1", "beta2"};
   template <class T>
   struct Coefs {
-    T lr, beta1, rest1, beta2, rest2;
+    T lr;
+    Average<T> beta1, beta2;
   };
 
-  static Coefs<double> prepare(const Hypers& h, std::int64_t) { return {h.lr, h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2}; }
+  static Coefs<double> prepare(const Hypers& h, std::int64_t) { return {h.lr, average(h.beta1), average(h.beta2)}; }
 
   template <class T>
   static void update(T& theta, T g, T& m, const Coefs<T>& c) {
-    theta -= c.lr * sign(ema(m, g, c.beta1, c.rest1));
-    m = ema(m, g, c.beta2, c.rest2);
+    theta -= c.lr * sign(ema(m, g, c.beta1));
+    m = ema(m, g, c.beta2);
   }
 };
 

@@ -12,29 +12,44 @@ struct RAdam {
   static constexpr std::string_view name = "radam";
   static constexpr Names<1> flags = {"eps_inside_root"};
   static constexpr bool eps_inside_root = Flags & 1;
-  static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq"}};
+  static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", true, true}};
+  static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, beta1, beta2, eps, rectify_threshold;
   };
   static constexpr Names<5> hypers = {"lr", "beta1", "beta2", "eps", "rectify_threshold"};
   template <class T>
   struct Coefs {
-    T step, beta1, rest1, beta2, rest2, eps, adaptive;
+    T step;
+    Average<T> beta1, beta2;
+    T eps, adaptive, flush;
   };
 
+  // rho_t = limit - 2 t beta^t / (1 - beta^t). Early on both terms are large and nearly equal; with their leading parts
+  // taken out, 2 t - 1 - 2 lag / ((1 - beta) (1 - beta^t)) is the same (it tends to t as beta tends to 1).
+  static double length(double rest, double limit, const Power& p, double t) {
+    if (p.missing < 0.5) return 2 * t - 1 - 2 * p.lag / (rest * p.missing);
+    return limit - 2 * t * p.left / p.missing;
+  }
+
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
-    const double c2 = bias_correction(h.beta2, t), limit = 2 / (1 - h.beta2) - 1;
-    const double rho = limit - 2 * static_cast<double>(t) * (1 - c2) / c2;
+    const double rest = 1 - h.beta2, limit = (1 + h.beta2) / rest;
+    const Power p = power(h.beta2, t);
+    const double rho = length(rest, limit, p, static_cast<double>(t)), c2 = p.missing;
     const bool adaptive = rho > h.rectify_threshold;  // >= 4, so the root below is of a positive number
     const double rectify = adaptive ? std::sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho) * c2) : 1;
-    return {
-        h.lr * rectify / bias_correction(h.beta1, t), h.beta1, 1 - h.beta1, h.beta2, 1 - h.beta2, h.eps, adaptive ? 1. : 0.};
+    return {h.lr * rectify / bias_correction(h.beta1, t),
+            average(h.beta1),
+            average(h.beta2),
+            h.eps,
+            adaptive ? 1. : 0.,
+            may_flush(h.eps, eps_inside_root)};
   }
 
   template <class T>
   static void update(T& theta, T g, T& m, T& v, const Coefs<T>& c) {
-    m = ema(m, g, c.beta1, c.rest1);
-    v = ema(v, g * g, c.beta2, c.rest2);
+    m = flushed(ema(m, g, c.beta1));
+    v = flushed_square(ema_squares(v, g * g, c.beta2), c.flush);
     // the same for all elements: a select of values, which leaves the loop vectorised, and no root is taken times 0
     const T denominator = c.adaptive > T(0) ? root<eps_inside_root>(v, c.eps) : T(1);
     theta -= c.step * m / denominator;

@@ -11,27 +11,32 @@ struct RmsProp {
   static constexpr std::string_view name = "rmsprop";
   static constexpr Names<3> flags = {"centered", "momentum", "eps_inside_root"};
   static constexpr bool centered = Flags & 1, momentum = Flags & 2, eps_inside_root = Flags & 4;
-  static constexpr std::array states = {State{"square_avg"}, State{"grad_avg", centered},
+  static constexpr std::array states = {State{"square_avg", true, true}, State{"grad_avg", centered},
                                         State{"momentum_buffer", momentum}};
+  static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, alpha, eps, momentum;
   };
   static constexpr Names<4> hypers = {"lr", "alpha", "eps", "momentum"};
   template <class T>
   struct Coefs {
-    T lr, alpha, rest, eps, momentum;
+    T lr;
+    Average<T> alpha;
+    T eps, forget, flush;  // forget: 1 - momentum
   };
 
-  static Coefs<double> prepare(const Hypers& h, std::int64_t) { return {h.lr, h.alpha, 1 - h.alpha, h.eps, h.momentum}; }
+  static Coefs<double> prepare(const Hypers& h, std::int64_t) {
+    return {h.lr, average(h.alpha), h.eps, 1 - h.momentum, may_flush(h.eps, eps_inside_root)};
+  }
 
   template <class T>
   static void update(T& theta, T g, T& v, T& m, T& buffer, const Coefs<T>& c) {
-    v = ema(v, g * g, c.alpha, c.rest);
-    if constexpr (centered) m = ema(m, g, c.alpha, c.rest);
+    v = flushed_square(ema_squares(v, g * g, c.alpha), c.flush);
+    if constexpr (centered) m = flushed(ema(m, g, c.alpha));
     const T variance = centered ? max(v - m * m, T(0)) : v;
     const T denominator = root<eps_inside_root>(variance, c.eps);
     if constexpr (momentum) {
-      buffer = c.momentum * buffer + g / denominator;
+      buffer = flushed((buffer - c.forget * buffer) + g / denominator);
       theta -= c.lr * buffer;
     } else {
       theta -= c.lr * g / denominator;

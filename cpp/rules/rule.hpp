@@ -17,6 +17,7 @@
 // and, where the paper needs them:
 //
 //     static constexpr bool valid;                         // false: this combination of flags has no meaning
+//     static constexpr Reach reach;                        // what becomes of a large gradient, if not just lr times it
 //     struct Scalars { double x = x0; };                   // numbers that each tensor carries from step to step;
 //     static constexpr std::array scalars;                 //   then prepare(const Hypers&, t, Scalars&)
 //     static Start start(std::size_t state, const Hypers&);// what a state holds before the first step, if not 0
@@ -36,13 +37,23 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 namespace fastopt::rules {
 
 struct State {
   std::string_view name;
-  bool used = true;  // by this combination of flags; unused ones take no memory
+  bool used = true;      // by this combination of flags; unused ones take no memory
+  bool squared = false;  // holds squares: in the unit of g^2, beyond what a type of few exponents can hold
+};
+
+// The largest number that a rule forms of a gradient g at once: `times` |g|, or its square. The policies for non-finite
+// gradients look at that number, since a second moment that overflowed freezes its element for ever.
+struct Reach {
+  int times = 1;
+  bool squared = false;
+  bool summed = false;  // the square is formed in double whatever the type, and summed over the tensor
 };
 
 // A state before the first step: constant + gradient * g + gradient_squared * g^2, elementwise, with the first gradient.
@@ -55,12 +66,6 @@ using Names = std::array<std::string_view, N>;
 inline constexpr Names<0> none{};
 
 // --- words shared by the formulas ---
-
-// Exponentially weighted moving average; `rest` is 1 - beta, formed in double.
-template <class T>
-inline T ema(T average, T x, T beta, T rest) {
-  return beta * average + rest * x;
-}
 
 template <class T>
 inline T sign(T x) {  // sign(0) = 0, and NaN stays NaN: with 0 for it, a rule of signs would stop moving in silence
@@ -77,6 +82,53 @@ inline T min(T a, T b) {
   return b < a ? b : a;
 }
 
+// Exponentially weighted moving averages are m + (1 - beta) (x - m), with 1 - beta formed in double: a constant is a fixed
+// point to the last bit. The rounded weights of beta m + (1 - beta) x do not sum to 1, and it drifts (in float32 at beta =
+// 0.9999 by 1.7e-4). At beta = 0 the average is x itself, which m + (x - m) is not: then `old` is 0, and 1 otherwise.
+template <class T>
+struct Average {
+  T rest, old;
+};
+
+inline Average<double> average(double beta) { return {1 - beta, beta > 0 ? 1. : 0.}; }
+
+// Where x and m are of opposite sign and beyond half the largest number, x - m overflows and the average with it.
+template <class T>
+inline T ema(T m, T x, const Average<T>& a) {
+  const T from = a.old * m;
+  return from + a.rest * (x - from);
+}
+
+// The same of squares, which overflow far sooner: infinity stays infinity, and is no NaN by infinity - infinity.
+template <class T>
+inline T ema_squares(T v, T x, const Average<T>& a) {
+  const T from = a.old * v;
+  return from + a.rest * (x - min(from, std::numeric_limits<T>::max()));
+}
+
+// beta m, also where beta is so near to 1 that little of the difference is left once it is rounded: m - (1 - beta) m.
+template <class T>
+inline T decayed(T m, const Average<T>& a) {
+  const T from = a.old * m;
+  return from - a.rest * from;
+}
+
+// What decays ends at 0 and not among the subnormal numbers, where it would stay (0.9 times the smallest is the smallest)
+// and slow every operation on it down.
+template <class T>
+inline T flushed(T m) {
+  return std::abs(m) < std::numeric_limits<T>::min() ? T(0) : m;
+}
+
+// Squares are roots' operands: only where epsilon hides the difference (`allowed` is 1, else 0) may they end at 0.
+template <class T>
+inline T flushed_square(T v, T allowed) {
+  return v < allowed * std::numeric_limits<T>::min() ? T(0) : v;
+}
+
+// sqrt(2^-126), the root of float32's smallest normal number, is 1e-19; bias correction may multiply it by some 1e4.
+inline double may_flush(double eps, bool eps_inside_root) { return eps >= (eps_inside_root ? 1e-24 : 1e-12) ? 1 : 0; }
+
 // sqrt(v) + eps, or sqrt(v + eps)
 template <bool eps_inside_root, class T>
 inline T root(T v, T eps) {
@@ -89,15 +141,43 @@ inline T corrected_root(T v, T correct, T eps) {
   return eps_inside_root ? std::sqrt(correct * v + eps) : correct * std::sqrt(v) + eps;
 }
 
-// beta^t by repeated squaring: the same bits with every libm.
-inline double power(double beta, std::int64_t t) {
-  double result = 1;
-  for (; t > 0; t >>= 1, beta *= beta)
-    if (t & 1) result *= beta;
-  return result;
+// beta^t and what goes with it, each to a few units in its last place, by repeated squaring: the same bits with every libm.
+struct Power {
+  double left = 1;     // P = beta^t
+  double missing = 0;  // D = 1 - beta^t
+  double lag = 0;      // t (1 - beta) - (1 - beta^t), the second-order part of D
+};
+
+// From the leading bit of t down: P(2n) = P^2, D(2n) = D (1 + P), lag(2n) = 2 lag + D^2, and for one step more P beta,
+// D + (1 - beta) P, lag + (1 - beta) D. Only sums of what is positive, so no digit cancels: whichever of P and D is the
+// smaller is carried, the other is 1 minus it.
+inline Power power(double beta, std::int64_t t) {
+  const double rest = 1 - beta;  // exact from 1/2 on
+  Power p;
+  for (int bit = std::bit_width(static_cast<std::uint64_t>(t)) - 1; bit >= 0; --bit) {
+    const bool one = t >> bit & 1;
+    p.lag = 2 * p.lag + p.missing * p.missing;
+    if (p.left > 0.5) {
+      p.missing *= 1 + p.left;
+      p.left = 1 - p.missing;
+    } else {
+      p.left = p.left < 0x1p-200 ? 0 : p.left * p.left;
+      p.missing = 1 - p.left;
+    }
+    if (!one) continue;
+    p.lag += rest * p.missing;
+    if (p.left > 0.5) {
+      p.missing += rest * p.left;
+      p.left = p.missing < 0.5 ? 1 - p.missing : p.left * beta;
+    } else {
+      p.left *= beta;
+      p.missing = 1 - p.left;
+    }
+  }
+  return p;
 }
 
 // What is missing in an average that began at zero: 1 - beta^t (Kingma & Ba 2015, section 3).
-inline double bias_correction(double beta, std::int64_t t) { return 1 - power(beta, t); }
+inline double bias_correction(double beta, std::int64_t t) { return power(beta, t).missing; }
 
 }  // namespace fastopt::rules

@@ -24,15 +24,16 @@ struct Sgd {
   static constexpr Names<3> hypers = {"lr", "momentum", "dampening"};
   template <class T>
   struct Coefs {
-    T a, c, mu;
+    T a, c, mu, rest;
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
     const double damped = t == 1 ? 1 : 1 - h.dampening;
-    if (!momentum) return {h.lr, 1, 0};
-    if (step_form) return {1, h.lr * damped, h.momentum};
-    if (average_form) return {h.lr, (1 - h.momentum) * damped, h.momentum};
-    return {h.lr, damped, h.momentum};
+    const double rest = 1 - h.momentum;
+    if (!momentum) return {h.lr, 1, 0, 1};
+    if (step_form) return {1, h.lr * damped, h.momentum, rest};
+    if (average_form) return {h.lr, rest * damped, h.momentum, rest};
+    return {h.lr, damped, h.momentum, rest};
   }
 
   static double look_ahead(const Hypers& h) { return step_form ? h.momentum : h.lr * h.momentum; }
@@ -42,7 +43,8 @@ struct Sgd {
     if constexpr (!momentum) {
       theta -= c.a * g;
     } else {
-      v = c.mu * v + c.c * g;
+      // with 1 - mu as a number of its own: a mean of equal gradients stays, and mu near 1 keeps its digits
+      v = flushed(average_form ? v + (c.c * g - c.rest * v) : (v - c.rest * v) + c.c * g);
       theta -= c.a * (nesterov ? c.c * g + c.mu * v : v);
     }
   }

@@ -11,20 +11,22 @@ struct SignSgd {
   static constexpr Names<1> flags = {"momentum"};
   static constexpr bool momentum = Flags & 1;
   static constexpr std::array states = {State{"momentum_buffer", momentum}};
+  static constexpr Reach reach = {.times = momentum ? 2 : 1};  // g - m
   struct Hypers {
     double lr, momentum;
   };
   static constexpr Names<2> hypers = {"lr", "momentum"};
   template <class T>
   struct Coefs {
-    T lr, momentum, rest;
+    T lr;
+    Average<T> momentum;
   };
 
-  static Coefs<double> prepare(const Hypers& h, std::int64_t) { return {h.lr, h.momentum, 1 - h.momentum}; }
+  static Coefs<double> prepare(const Hypers& h, std::int64_t) { return {h.lr, average(h.momentum)}; }
 
   template <class T>
   static void update(T& theta, T g, T& m, const Coefs<T>& c) {
-    if constexpr (momentum) m = ema(m, g, c.momentum, c.rest);
+    if constexpr (momentum) m = ema(m, g, c.momentum);
     theta -= c.lr * sign(momentum ? m : g);
   }
 };

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,10 @@ __all__ = [
     "Hyper",
     "at_least",
     "boolean",
+    "check_single",
     "choice",
+    "epsilon",
+    "in_double",
     "lr",
     "non_negative",
     "pair",
@@ -31,11 +34,23 @@ class Hyper(NamedTuple):
     check: Callable[[str, Any], Any]  # name, value -> the value, normalised; raises TypeError or ValueError
     native: Callable[[str, Any], Mapping[str, float]] = lambda name, value: {name: value}
     fixed: bool = False  # chooses the formula, so it cannot change once states exist
+    guards: bool = False  # keeps a quotient finite, so it must not become 0 where it is rounded
+    wide: bool = False  # only enters what the rule forms in double before a step
 
 
 def non_negative() -> Hyper:
     """A finite number >= 0."""
     return Hyper(lambda name, value: real(name, value, minimum=0.0))
+
+
+def epsilon() -> Hyper:
+    """A finite number >= 0 that is added to a denominator."""
+    return non_negative()._replace(guards=True)
+
+
+def in_double(hyper: Hyper) -> Hyper:
+    """The same, for a number that may be beyond float32 whatever the parameters are."""
+    return hyper._replace(wide=True)
 
 
 def at_least(minimum: float) -> Hyper:
@@ -108,6 +123,32 @@ def lr() -> Hyper:
     """A finite number >= 0, or a callable of the number of completed steps."""
     return Hyper(lambda name, value: value if callable(value) else real(name, value, minimum=0.0))
 
+
+def check_single(hypers: Mapping[str, Hyper], values: Mapping[str, Any], params: Iterable[Any]) -> None:
+    """Raise ValueError for a value that float32 cannot hold, if one of the parameters is computed in it.
+
+    That is every dtype but float64. Too small is no error: a rate of 1e-50 is a step of 0 in float32 as well,
+    and schedules end there. Only what keeps a denominator from 0 must not vanish.
+    """
+    dtypes = {str(getattr(p, "dtype", "float64")) for p in params} - {"float64"}
+    if not dtypes:
+        return
+    for key, value in values.items():
+        hyper = hypers.get(key)
+        if hyper is None or hyper.wide or callable(value):
+            continue
+        # where an accumulator starts is no hyper-parameter of the rule's
+        for number in hyper.native(key, value).values() or [value] * isinstance(value, float):
+            large = abs(number) > _SINGLE_MAX
+            if large or (hyper.guards and number > 0 and np.float32(number) == 0):
+                bound = f"at most {_SINGLE_MAX:.3g}" if large else f"0 or at least {_SINGLE_MIN:.2g}"
+                raise ValueError(
+                    f"{key}: expected {bound} for {min(dtypes)} parameters, which are computed in float32, "
+                    f"got {value!r}"
+                )
+
+
+_SINGLE_MAX, _SINGLE_MIN = float(np.finfo(np.float32).max), float(np.finfo(np.float32).smallest_subnormal)
 
 #: What every group has.
 COMMON: dict[str, Hyper] = {

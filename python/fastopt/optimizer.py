@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastopt import _dispatch, _state
 from fastopt._checks import real, shown
-from fastopt._hypers import COMMON, Hyper
+from fastopt._hypers import COMMON, Hyper, check_single
 from fastopt._memory import buffers_like
 from fastopt._params import read_group, read_params
 from fastopt.param_group import ParamGroup
@@ -67,10 +67,13 @@ class Optimizer:
         Gradients are scaled by ``min(1, clip_norm / (norm + 1e-6))``, with the norm over all groups.
     nonfinite : {"propagate", "skip", "raise"}
         What happens when a gradient holds NaN or infinity: the arithmetic takes its course, the step is
-        skipped and counted in `skipped`, or ValueError is raised. Skipped and raised steps change nothing.
+        skipped and counted in `skipped`, or ValueError is raised. The latter two also where the gradient is
+        finite but, after clipping, its square or multiple in the rule is not: float32 beyond 1.8e19, say.
+        Skipped and raised steps change nothing.
     state_dtype : dtype, optional
         How states are stored: by default float32 for half-precision parameters, else the parameter's own
-        dtype.
+        dtype. Float16 is refused where a state holds squares of gradients. Bfloat16 has their range but eight
+        bits: an average with a decay above 0.99 stands still once its steps are below half of the last bit.
     ema_decay : float, optional
         Keep `ema`, an average of the weights: a copy after the first step, then ``d * ema + (1 - d) *
         theta``.
@@ -144,7 +147,10 @@ class Optimizer:
         return hyper.check(key, value)
 
     def _check_group(self, values: Mapping[str, Any]) -> None:
-        """What must hold between the hyper-parameters of a group; overridden where there is something."""
+        """What must hold between the hyper-parameters of a group and its ``"params"``; extended where there
+        is more.
+        """
+        check_single({**COMMON, **self._hypers}, values, values["params"])
 
     def _flags(self, values: Mapping[str, Any]) -> set[str]:
         """Names of the rule's flags that these hyper-parameters set: by default the fixed ones that are
@@ -176,7 +182,7 @@ class Optimizer:
             try:
                 values = {k: self._check(k, v) for k, v in group.items() if k != "params"}
                 values = {**self._defaults, **values}
-                self._check_group(values)
+                self._check_group({**values, "params": group["params"]})
             except (TypeError, ValueError) as error:
                 if len(groups) + len(self.param_groups) == 1 and set(group) == {"params"}:
                     raise
@@ -201,6 +207,13 @@ class Optimizer:
 
     def _new_group(self, values: dict[str, Any], arrays: list[Array], labels: list[str]) -> _NewGroup:
         rule = _state.find_rule(self._rule, self._flags(values))
+        squared = [name for name in rule["squared"] if name]
+        if squared and self._state_dtype == np.float16:
+            raise TypeError(
+                f"state_dtype: expected float32 or bfloat16 for {type(self).__name__}, got float16: its "
+                f"state {squared[0]!r} holds squares of gradients, in float16 0 below 2e-4 and infinite "
+                "from 256 on"
+            )
         states = self._allocate(arrays, rule["states"])
         ema: list[Array] = []
         if self._ema_decay is not None:

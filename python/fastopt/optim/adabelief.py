@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastopt._hypers import boolean, non_negative, pair
+from fastopt._hypers import boolean, epsilon, pair
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class AdaBelief(Optimizer):
     eps : float, default 1e-16
         Added to s at every step, and to the corrected root.
     weight_decay : float, default 0
-        Shrinks the parameters by ``1 - lr * weight_decay``, or, without `decoupled_weight_decay`, is an L2
+        Takes ``lr * weight_decay * theta`` from theta, or, without `decoupled_weight_decay`, is an L2
         penalty.
     amsgrad : bool, default False
         Divide by the largest s so far (of the uncorrected ones).
@@ -59,7 +59,7 @@ class AdaBelief(Optimizer):
     _rule = "adabelief"
     _hypers = {
         "betas": pair("beta1", "beta2"),
-        "eps": non_negative(),
+        "eps": epsilon(),
         "amsgrad": boolean(),
         "decoupled_weight_decay": boolean(),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastopt._hypers import non_negative, unit
+from fastopt._hypers import epsilon, unit
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Adadelta(Optimizer):
     _rule = "adadelta"
     _hypers = {
         "rho": unit(closed=True),
-        "eps": non_negative(),
+        "eps": epsilon(),
     }
 
     def __init__(

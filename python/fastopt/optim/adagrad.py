@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastopt._hypers import boolean, non_negative, start, switch
+from fastopt._hypers import boolean, epsilon, in_double, non_negative, start, switch
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class Adagrad(Optimizer):
 
     _rule = "adagrad"
     _hypers = {
-        "lr_decay": non_negative(),
+        "lr_decay": in_double(non_negative()),
         "initial_accumulator_value": start(),
-        "eps": non_negative(),
+        "eps": epsilon(),
         "average": switch(),
         "eps_inside_root": boolean(),
     }

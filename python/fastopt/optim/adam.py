@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastopt._hypers import boolean, non_negative, pair
+from fastopt._hypers import boolean, epsilon, pair
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Adam(Optimizer):
     amsgrad : bool, default False
         Divide by the largest v so far (of the uncorrected ones, as PyTorch and Keras do).
     decoupled_weight_decay : bool, default False
-        Let `weight_decay` shrink the parameters by ``1 - lr * weight_decay`` instead, as in `AdamW`.
+        Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead, as in `AdamW`.
     eps_inside_root : bool, default False
         :math:`\sqrt{v / (1 - \beta_2^t) + \epsilon}`.
     **common
@@ -58,7 +58,7 @@ class Adam(Optimizer):
     _rule = "adam"
     _hypers = {
         "betas": pair("beta1", "beta2"),
-        "eps": non_negative(),
+        "eps": epsilon(),
         "amsgrad": boolean(),
         "decoupled_weight_decay": boolean(),
         "eps_inside_root": boolean(),

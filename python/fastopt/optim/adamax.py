@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastopt._hypers import non_negative, pair
+from fastopt._hypers import epsilon, pair
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Adamax(Optimizer):
     _rule = "adamax"
     _hypers = {
         "betas": pair("beta1", "beta2"),
-        "eps": non_negative(),
+        "eps": epsilon(),
     }
 
     def __init__(

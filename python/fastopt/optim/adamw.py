@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastopt._hypers import boolean, non_negative, pair
+from fastopt._hypers import boolean, epsilon, pair
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class AdamW(Optimizer):
     _decay = "decoupled"
     _hypers = {
         "betas": pair("beta1", "beta2"),
-        "eps": non_negative(),
+        "eps": epsilon(),
         "amsgrad": boolean(),
         "eps_inside_root": boolean(),
     }

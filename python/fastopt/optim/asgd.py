@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastopt._hypers import non_negative
+from fastopt._hypers import in_double, non_negative
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class ASGD(Optimizer):
 
     _rule = "asgd"
     _hypers = {
-        "lambd": non_negative(),
-        "alpha": non_negative(),
-        "t0": non_negative(),
+        "lambd": in_double(non_negative()),
+        "alpha": in_double(non_negative()),
+        "t0": in_double(non_negative()),
     }
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastopt._hypers import non_negative, pair
+from fastopt._hypers import epsilon, pair
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class LAMB(Optimizer):
     _decay = "rule"
     _hypers = {
         "betas": pair("beta1", "beta2"),
-        "eps": non_negative(),
+        "eps": epsilon(),
     }
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastopt._hypers import non_negative, positive, unit
+from fastopt._hypers import in_double, non_negative, positive, unit
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class LARS(Optimizer):
     _decay = "rule"
     _hypers = {
         "momentum": unit(),
-        "trust_coefficient": positive(),
-        "eps": non_negative(),
+        "trust_coefficient": in_double(positive()),
+        "eps": in_double(non_negative()),
     }
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastopt._hypers import boolean, non_negative, pair
+from fastopt._hypers import boolean, epsilon, in_double, non_negative, pair
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class NAdam(Optimizer):
     momentum_decay : float, default 4e-3
         :math:`\psi \ge 0`: how fast :math:`\mu_t` rises from half of :math:`\beta_1` to all of it.
     decoupled_weight_decay : bool, default False
-        Let `weight_decay` shrink the parameters by ``1 - lr * weight_decay`` instead.
+        Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead.
     eps_inside_root : bool, default False
         :math:`\sqrt{v / (1 - \beta_2^t) + \epsilon}`.
     **common
@@ -65,8 +65,8 @@ class NAdam(Optimizer):
     _rule = "nadam"
     _hypers = {
         "betas": pair("beta1", "beta2"),
-        "eps": non_negative(),
-        "momentum_decay": non_negative(),
+        "eps": epsilon(),
+        "momentum_decay": in_double(non_negative()),
         "decoupled_weight_decay": boolean(),
         "eps_inside_root": boolean(),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastopt._hypers import at_least, boolean, non_negative, pair
+from fastopt._hypers import at_least, boolean, epsilon, in_double, pair
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class RAdam(Optimizer):
     weight_decay : float, default 0
         L2 penalty, added to the gradient, or decoupled decay of the parameters.
     decoupled_weight_decay : bool, default False
-        Let `weight_decay` shrink the parameters by ``1 - lr * weight_decay`` instead.
+        Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead.
     rectify_threshold : float, default 5
         At least 4, the paper's value, below which :math:`r_t` does not exist. PyTorch has 5.
     eps_inside_root : bool, default False
@@ -65,9 +65,9 @@ class RAdam(Optimizer):
     _rule = "radam"
     _hypers = {
         "betas": pair("beta1", "beta2"),
-        "eps": non_negative(),
+        "eps": epsilon(),
         "decoupled_weight_decay": boolean(),
-        "rectify_threshold": at_least(4.0),
+        "rectify_threshold": in_double(at_least(4.0)),
         "eps_inside_root": boolean(),
     }
 

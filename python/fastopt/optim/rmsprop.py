@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastopt._hypers import boolean, non_negative, start, unit
+from fastopt._hypers import boolean, epsilon, start, unit
 from fastopt.optimizer import Optimizer, Params
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class RMSprop(Optimizer):
     _rule = "rmsprop"
     _hypers = {
         "alpha": unit(),
-        "eps": non_negative(),
+        "eps": epsilon(),
         "momentum": unit(),
         "centered": boolean(),
         "initial_accumulator_value": start(),

@@ -95,6 +95,7 @@ class SGD(Optimizer):
         super().__init__(params, options, common)
 
     def _check_group(self, values: Mapping[str, Any]) -> None:
+        super()._check_group(values)
         if values["nesterov"] and (values["momentum"] == 0 or values["dampening"] != 0):
             raise ValueError(
                 "nesterov: expected momentum > 0 and dampening 0 with it, got "

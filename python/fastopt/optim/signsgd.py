@@ -29,7 +29,7 @@ class SignSGD(Optimizer):
     weight_decay : float, default 0
         L2 penalty, added to the gradient, or decoupled decay of the parameters.
     decoupled_weight_decay : bool, default False
-        Let `weight_decay` shrink the parameters by ``1 - lr * weight_decay`` instead.
+        Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.

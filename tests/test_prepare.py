@@ -1,0 +1,187 @@
+"""The numbers that a rule forms before a step, against the same formulas in arithmetic with 60 digits.
+
+Each is a few units in its last place off, whatever the hyper-parameters and the step: nothing cancels, be
+a beta or its power as near to 1 as may be. The formulas here are the papers', in the plain spelling.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal, localcontext
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastopt import _dispatch
+
+STEPS = (1, 2, 3, 4, 5, 6, 7, 10, 11, 100, 1000, 12345, 10**6, 10**9)
+ULPS = 12  # of the result: about two for each of the operations in a row that form it
+PRODUCT = 0.7
+_NADAM = Decimal(float("0.96"))  # the double
+Numbers = dict[str, Decimal]
+
+
+def _missing(beta: Decimal, t: int) -> Decimal:
+    return 1 - beta**t
+
+
+def _average(beta: Decimal) -> list[Decimal]:
+    return [1 - beta, Decimal(beta > 0)]
+
+
+def _flush(eps: Decimal, inside: bool = False) -> Decimal:
+    return Decimal(float(eps) >= (1e-24 if inside else 1e-12))
+
+
+def _adam(h: Numbers, t: int, s: list[Decimal], inside: bool) -> list[Decimal]:
+    c2 = _missing(h["beta2"], t)
+    correct = 1 / c2 if inside else 1 / c2.sqrt()
+    averages = [*_average(h["beta1"]), *_average(h["beta2"])]
+    return [h["lr"] / _missing(h["beta1"], t), *averages, correct, h["eps"], _flush(h["eps"], inside)]
+
+
+def _adamax(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    return [h["lr"] / _missing(h["beta1"], t), *_average(h["beta1"]), *_average(h["beta2"]), h["eps"]]
+
+
+def _adabelief(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    return _adam(h, t, s, inside=False)[:-1]
+
+
+def _nadam(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    base = _NADAM
+    mu, after = (h["beta1"] * (1 - base ** (k * h["momentum_decay"]) / 2) for k in (t, t + 1))
+    product = s[0] * mu
+    look = [h["lr"] * (1 - mu) / (1 - product), h["lr"] * after / (1 - product * after)]
+    return [*look, *_adam(h, t, s, inside=False)[1:]]
+
+
+def _length(beta: Decimal, t: int) -> Decimal:
+    return 2 / (1 - beta) - 1 - 2 * t * beta**t / (1 - beta**t)
+
+
+def _radam(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    limit, rho = 2 / (1 - h["beta2"]) - 1, _length(h["beta2"], t)
+    rectify = Decimal(1)
+    if rho > h["rectify_threshold"]:
+        square = (rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho)
+        rectify = (square * _missing(h["beta2"], t)).sqrt()
+    averages = [*_average(h["beta1"]), *_average(h["beta2"])]
+    step = h["lr"] * rectify / _missing(h["beta1"], t)
+    return [step, *averages, h["eps"], Decimal(rho > h["rectify_threshold"]), _flush(h["eps"])]
+
+
+def _adan(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    decay = h["lr"] * h["weight_decay"]
+    steps = [h["lr"] / _missing(h["beta1"], t), h["lr"] * h["beta2"] / _missing(h["beta2"], t), h["beta2"]]
+    averages = [x for k in "123" for x in _average(h[f"beta{k}"])]
+    correct = 1 / _missing(h["beta3"], t).sqrt()
+    return [*steps, *averages, correct, h["eps"], decay / (1 + decay), _flush(h["eps"])]
+
+
+def _lamb(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    averages = [*_average(h["beta1"]), *_average(h["beta2"])]
+    correct = [1 / _missing(h["beta1"], t), 1 / _missing(h["beta2"], t).sqrt()]
+    return [h["lr"], *averages, *correct, h["eps"], h["weight_decay"], _flush(h["eps"])]
+
+
+def _asgd(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    eta = h["lr"] if t == 1 else s[0]
+    return [eta, h["lambd"] * eta, s[1]]
+
+
+def _adagrad(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    return [h["lr"] / (1 + (t - 1) * h["lr_decay"]), 1 / Decimal(t) if h["average"] else Decimal(1), h["eps"]]
+
+
+def _sgd(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    rest, damped = 1 - h["momentum"], Decimal(1) if t == 1 else 1 - h["dampening"]
+    return [h["lr"], rest * damped, h["momentum"], rest]
+
+
+def _lars(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    return [h["lr"], 1 - h["momentum"], h["weight_decay"], h["trust_coefficient"], h["eps"]]
+
+
+def _rmsprop(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    return [h["lr"], *_average(h["alpha"]), h["eps"], 1 - h["momentum"], _flush(h["eps"])]
+
+
+ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {
+    ("sgd", 9): _sgd,  # momentum, as an average
+    ("adagrad", 0): _adagrad,
+    ("adadelta", 0): lambda h, t, s: [h["lr"], *_average(h["rho"]), h["eps"], _flush(h["eps"], True)],
+    ("rmsprop", 2): _rmsprop,
+    ("rprop", 0): lambda h, t, s: [h["shrink"], h["grow"], h["smallest"], h["largest"]],
+    ("asgd", 0): _asgd,
+    ("adam", 0): lambda h, t, s: _adam(h, t, s, inside=False),
+    ("adam", 2): lambda h, t, s: _adam(h, t, s, inside=True),
+    ("adamax", 0): _adamax,
+    ("nadam", 0): _nadam,
+    ("radam", 0): _radam,
+    ("lion", 0): lambda h, t, s: [h["lr"], *_average(h["beta1"]), *_average(h["beta2"])],
+    ("signsgd", 1): lambda h, t, s: [h["lr"], *_average(h["momentum"])],
+    ("adabelief", 0): _adabelief,
+    ("adan", 0): _adan,
+    ("lars", 0): _lars,
+    ("lamb", 0): _lamb,
+}
+
+
+def _rules() -> dict[str, Any]:
+    return {rule["name"]: rule for rule in _dispatch.core.rules()}
+
+
+def _draw(name: str, rng: np.random.Generator) -> float:
+    """Betas from 0 to the double before 1, on the scale of 1 - beta; the others over decades."""
+    if name.startswith("beta") or name in ("momentum", "alpha", "rho", "dampening"):
+        return float(rng.choice([0.0, 0.3, 0.9, 0.99987, 1 - 1e-9, 1 - 10 ** rng.uniform(-8, -0.3)]))
+    if name == "rectify_threshold":
+        return 5.0
+    return float(10 ** rng.uniform(-8, 1)) if name != "average" else float(rng.integers(2))
+
+
+def _ulps(got: float, exact: Decimal) -> float:
+    return float(abs(Decimal(got) - exact) / Decimal(math.ulp(float(exact))))
+
+
+def test_every_rule_is_here() -> None:
+    assert {name for name, _ in ORACLES} == set(_rules())
+
+
+@pytest.mark.parametrize("t", STEPS)
+@pytest.mark.parametrize(("name", "flags"), ORACLES, ids=str)
+def test_coefficients(name: str, flags: int, t: int) -> None:
+    rule, rng = _rules()[name], np.random.default_rng(t)
+    for _ in range(60):
+        hypers = {key: _draw(key, rng) for key in rule["hypers"]}
+        scalars = [float(rng.uniform(0, 1)) for _ in rule["scalars"]]
+        got, _ = _dispatch.core.prepare(name, flags, hypers, t, scalars)
+        with localcontext() as context:
+            context.prec = 60
+            exact = ORACLES[name, flags](
+                {k: Decimal(v) for k, v in hypers.items()}, t, [Decimal(x) for x in scalars]
+            )
+        assert len(got) == len(exact)
+        for i, (mine, true) in enumerate(zip(got, exact, strict=True)):
+            assert _ulps(mine, true) <= ULPS, (i, mine, true, hypers)
+
+
+@pytest.mark.parametrize("t", STEPS)
+def test_the_scalars_that_a_step_leaves(t: int) -> None:
+    rng = np.random.default_rng(t)
+    for _ in range(60):
+        h = {key: _draw(key, rng) for key in _rules()["asgd"]["hypers"]} | {"alpha": float(rng.uniform(0, 1))}
+        _, (eta, mu) = _dispatch.core.prepare("asgd", 0, h, t, [0.1, 1.0])
+        n = {key: _draw(key, rng) for key in _rules()["nadam"]["hypers"]}
+        _, (product,) = _dispatch.core.prepare("nadam", 0, n, t, [PRODUCT])
+        with localcontext() as context:
+            context.prec = 60
+            d = {k: Decimal(v) for k, v in h.items()}
+            assert _ulps(eta, d["lr"] / (1 + d["lambd"] * d["lr"] * t) ** d["alpha"]) <= ULPS, h
+            assert _ulps(mu, 1 / max(Decimal(1), t - d["t0"])) <= ULPS
+            e = {k: Decimal(v) for k, v in n.items()}
+            mu_t = e["beta1"] * (1 - _NADAM ** (t * e["momentum_decay"]) / 2)
+            assert _ulps(product, Decimal(PRODUCT) * mu_t) <= ULPS, n
