@@ -64,19 +64,19 @@ class Pool {
     release();
   }
 
-  void run(std::int64_t chunks, double serial_ns, void* context, Body body) {
-    run_now(chunks, serial_ns, context, body);
+  void run(std::int64_t chunks, double serial_ns, int max_width, void* context, Body body) {
+    run_now(chunks, serial_ns, max_width, context, body);
     if (serial_ns >= hot_threshold_ns) last_end_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
   }
 
-  void run_now(std::int64_t chunks, double serial_ns, void* context, Body body) {
-    if (!worth_sharing(chunks, serial_ns) || busy_.exchange(true, std::memory_order_acquire)) {
+  void run_now(std::int64_t chunks, double serial_ns, int max_width, void* context, Body body) {
+    if (max_width < 2 || !worth_sharing(chunks, serial_ns) || busy_.exchange(true, std::memory_order_acquire)) {
       serial_.fetch_add(1, std::memory_order_relaxed);
       for (std::int64_t chunk = 0; chunk < chunks; ++chunk) body(context, chunk, 0);
       return;
     }
     start_workers();
-    share(chunks, serial_ns, context, body);
+    share(chunks, serial_ns, max_width, context, body);
     release();
   }
 
@@ -162,8 +162,10 @@ class Pool {
     stop_ = false;
   }
 
-  void share(std::int64_t chunks, double serial_ns, void* context, Body body) noexcept {
-    const int width = static_cast<int>(std::min<std::int64_t>(static_cast<std::int64_t>(workers_.size()) + 1, chunks));
+  void share(std::int64_t chunks, double serial_ns, int max_width, void* context, Body body) noexcept {
+    const int most = std::min(static_cast<int>(workers_.size()) + 1, max_width);
+    const int width = static_cast<int>(std::min<std::int64_t>(most, chunks));
+    most_.store(most, std::memory_order_relaxed);
     publish(chunks, width, context, body);
     const bool woke = wake();
     work_on(epoch_.load(std::memory_order_relaxed), 0);
@@ -199,6 +201,7 @@ class Pool {
   }
 
   void work_on(std::uint64_t epoch, int self) noexcept {
+    if (self >= most_.load(std::memory_order_relaxed)) return;
     const int width = width_.load(std::memory_order_relaxed);
     for (int i = 0; i < width; ++i) {
       Range& range = ranges_[(self + i) % width];
@@ -272,7 +275,7 @@ class Pool {
   alignas(64) std::atomic<std::uint64_t> epoch_{0};
   std::atomic<Body> body_{nullptr};
   std::atomic<void*> context_{nullptr};
-  std::atomic<int> width_{1};
+  std::atomic<int> width_{1}, most_{1};  // ranges; participants, who may be more
   Clock::time_point started_;
   alignas(64) std::atomic<std::int64_t> done_{0};
   std::atomic<Clock::rep> first_claim_{0};
@@ -306,7 +309,9 @@ Pool& pool() {
 
 int size() noexcept { return pool().size(); }
 void set_size(int threads) { pool().set_size(threads); }
-void run(std::int64_t chunks, double serial_ns, void* context, Body body) { pool().run(chunks, serial_ns, context, body); }
+void run(std::int64_t chunks, double serial_ns, int max_width, void* context, Body body) {
+  pool().run(chunks, serial_ns, max_width, context, body);
+}
 Running::Running() noexcept { pool().enter(); }
 Running::~Running() { pool().leave(); }
 Statistics statistics() noexcept { return pool().statistics(); }

@@ -9,7 +9,9 @@
 //  - fork() waits for running regions and joins the workers; both sides start new ones when they need them.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <type_traits>
+#include <utility>
 
 namespace fastopt::threads {
 
@@ -21,13 +23,19 @@ int size() noexcept;
 void set_size(int threads);
 
 // Runs body for every chunk in [0, chunks). `serial_ns` is the caller's estimate of the whole work on one thread.
-void run(std::int64_t chunks, double serial_ns, void* context, Body body);
+// `worker` stays below max_width whatever set_size() does meanwhile: so many private buffers are enough.
+void run(std::int64_t chunks, double serial_ns, int max_width, void* context, Body body);
 
 template <class F>
-void for_each(std::int64_t chunks, double serial_ns, F&& f) {
+void for_each(std::int64_t chunks, double serial_ns, int max_width, F&& f) {
   using Function = std::remove_reference_t<F>;
-  run(chunks, serial_ns, const_cast<void*>(static_cast<const void*>(&f)),
+  run(chunks, serial_ns, max_width, const_cast<void*>(static_cast<const void*>(&f)),
       [](void* context, std::int64_t chunk, int worker) { (*static_cast<Function*>(context))(chunk, worker); });
+}
+// For bodies that have no use for the worker's number.
+template <class F>
+void for_each(std::int64_t chunks, double serial_ns, F&& f) {
+  for_each(chunks, serial_ns, std::numeric_limits<int>::max(), std::forward<F>(f));
 }
 
 // While one lives, a step is running: fork() waits for it. Never held while waiting for the GIL.
