@@ -1,4 +1,4 @@
-"""Memory runs out: MemoryError with a text, whatever allocation fails in whatever thread, and nothing half done."""
+"""Memory runs out: MemoryError with a text, whichever allocation fails in whichever thread."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def allocator(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(library)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("threads", [1, 7])
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_allocation_may_fail(allocator: str, group: str, threads: int) -> None:
     arguments = [str(HERE / "out_of_memory_cases.py"), group, str(threads)]
@@ -134,5 +134,3 @@ def test_matrices_of_an_order_beyond_all_memory() -> None:
     """
     done = child(["-c", textwrap.dedent(code)])
     assert done.returncode == 0, done.stderr
-
-

@@ -20,7 +20,7 @@ auto computed_in(Dtype parameter, F&& f) {
 void Plan::make_cut(Cut& cut) const {
   const bool all = items_.size() == tensors_.size();
   if (all && cut.whole == size()) return;
-  cut.whole = all ? size() : -1;
+  cut.whole = -1;  // until it is done: memory may run out in the middle
   cut.pieces.clear();
   cut.chunks.assign(1, 0);
   cut.elements = 0;
@@ -38,6 +38,7 @@ void Plan::make_cut(Cut& cut) const {
     }
   }
   if (filled > 0) cut.chunks.push_back(static_cast<int>(cut.pieces.size()));
+  if (all) cut.whole = size();
 }
 
 // Calls f(index of the piece, piece), from several threads where that pays.
