@@ -3,7 +3,7 @@
     python out_of_memory_cases.py GROUP THREADS
 
 A case makes a fresh state and gives three functions: the call, a check of its result, and a check that a
-failed call has changed nothing. The N-th allocation fails for N = 1, 2, ... until the call gets by without it;
+failed call has changed nothing. The N-th allocation fails for N = 1, 2, ... until the call is done without;
 once alone, once with all that follow it. After a failure the call is made again and must be right: after each
 where the call changes something.
 """
