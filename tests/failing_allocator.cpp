@@ -31,7 +31,8 @@ const char* object_of(void* address) {
 // The first frame outside of this file and of the C++ runtime tells whose allocation it is.
 _Unwind_Reason_Code look(_Unwind_Context* context, void* ours) {
   const char* object = object_of(reinterpret_cast<void*>(_Unwind_GetIP(context)));
-  if (strstr(object, "failing_allocator") || strstr(object, "libstdc++") || strstr(object, "libgcc_s")) return _URC_NO_REASON;
+  if (strstr(object, "failing_allocator") || strstr(object, "libstdc++") || strstr(object, "libgcc_s"))
+    return _URC_NO_REASON;
   const char* name = strrchr(object, '/');
   *static_cast<bool*>(ours) = name && strncmp(name, "/_core", 6) == 0;
   return _URC_END_OF_STACK;

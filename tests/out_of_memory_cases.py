@@ -46,7 +46,7 @@ class State(NamedTuple):
     right: Callable[[Any], None]
     unchanged: Callable[[], None] = lambda: None
     again: bool = True  # call after each failure, not only after the first
-    large: bool = False  # allocations fail one at a time only
+    large: bool = False  # for several threads; allocations fail one at a time only
 
 
 Make = Callable[[], State]
@@ -151,7 +151,7 @@ def inertia_of(a: Any) -> Make:
 
 def eigensolver() -> Iterator[tuple[str, Make]]:
     for dtype in (np.float64, np.float32):
-        for n in (20, 40, 520):  # alone, in blocks, with all threads
+        for n in (20, 40):  # alone, in blocks
             a = symmetric(n, n, dtype=dtype)
             yield f"eigvalsh {n} {a.dtype}", values_of(a)
             yield f"eigh {n} {a.dtype}", vectors_of(a)
@@ -162,13 +162,12 @@ def eigensolver() -> Iterator[tuple[str, Make]]:
         yield f"jacobi, indefinite, {a.dtype}", vectors_of(positive, method="jacobi")
         positive = (positive @ positive + np.eye(24)).astype(dtype)
         yield f"jacobi, positive, {a.dtype}", vectors_of(positive, method="jacobi")
-    clusters = np.diag(np.repeat([1.0, 2.0], 260))
-    yield "eigh, all deflated", vectors_of(clusters)
+    yield "eigh 520", vectors_of(symmetric(520, 520))  # with all threads
 
 
 def stacks() -> Iterator[tuple[str, Make]]:
     for dtype in (np.float64, np.float32):
-        for count, n in ((100, 4), (70, 20), (9, 60)):
+        for count, n in ((100, 4), (70, 20), (5, 60)):
             a = symmetric(count, n, n, dtype=dtype)
             yield f"eigvalsh ({count}, {n}, {n}) {a.dtype}", values_of(a)
             yield f"eigh ({count}, {n}, {n}) {a.dtype}", vectors_of(a)
@@ -230,13 +229,13 @@ def lanczos() -> Iterator[tuple[str, Make]]:
         for name in ("orthogonalise", "append", "rotate", "rotate to many", "combine", "column", "construct"):
             yield f"{name} {dtype}", lambda name=name, dtype=dtype: basis_call(name, dtype)
     rng = np.random.default_rng(3)
-    d = np.sort(rng.standard_normal(700))
+    d = np.sort(rng.standard_normal(200))
 
     def search() -> State:
         def right(found: Any) -> None:
-            np.testing.assert_allclose(found.eigenvalues, d[:3], atol=1e-10)
+            np.testing.assert_allclose(found.eigenvalues, d[:1], rtol=1e-3)
 
-        return State(lambda: eigsh(lambda v: d * v, 3, n=len(d)), right)
+        return State(lambda: eigsh(lambda v: d * v, 1, n=len(d), tol=1e-3), right)
 
     yield "eigsh", search
 
@@ -553,6 +552,8 @@ def main(group: str, threads: int) -> None:
     core.set_eager(True)
     for name, make in GROUPS[group]():
         state = make()
+        if state.large and threads == 1:
+            continue
         state.right(state.call())  # workers start here, and whatever is kept for the process
         for onwards in (False,) if state.large else (False, True):
             print(f"{name}, {'all after' if onwards else 'one'}: ", end="", flush=True)
