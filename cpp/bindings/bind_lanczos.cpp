@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "bindings/arrays.hpp"
+#include "bindings/construct.hpp"
 #include "bindings/register.hpp"
 #include "bindings/unlocked.hpp"
 #include "linalg/lanczos.hpp"
@@ -138,10 +139,10 @@ class BoundBasis {
 }  // namespace
 
 void register_lanczos(py::module_& m) {
-  py::class_<BoundBasis>(m, "Basis", py::module_local(), "Orthonormal columns of length n, at most `capacity` of them.")
-      .def(py::init<std::int64_t, std::int64_t, bool>(), py::arg("n"), py::arg("capacity"), py::arg("single"))
-      .def("orthogonalise", &BoundBasis::orthogonalise, py::arg("w"), py::arg("scale") = 1.0,
-           "w becomes scale w without its components in the basis; returns these, and the norm of what is left.")
+  py::class_<BoundBasis> c(m, "Basis", py::module_local(), "Orthonormal columns of length n, at most `capacity` of them.");
+  def_init<BoundBasis, std::int64_t, std::int64_t, bool>(c, py::arg("n"), py::arg("capacity"), py::arg("single"));
+  c.def("orthogonalise", &BoundBasis::orthogonalise, py::arg("w"), py::arg("scale") = 1.0,
+        "w becomes scale w without its components in the basis; returns these, and the norm of what is left.")
       .def("append", &BoundBasis::append, py::arg("w"), py::arg("scale"))
       .def("column", &BoundBasis::column, py::arg("j"), "A copy.")
       .def("swap", &BoundBasis::swap, py::arg("i"), py::arg("j"))

@@ -42,8 +42,8 @@ linalg::Stack<T> stack_of(const View& a, bool lower) {
                          1,
                          {},
                          {},
-                         a.stride(axes - 2) / item,
-                         a.stride(axes - 1) / item,
+                         element_stride(a, axes - 2, item),
+                         element_stride(a, axes - 1, item),
                          lower,
                          nullptr,
                          nullptr};

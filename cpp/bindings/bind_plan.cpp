@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "bindings/bound_plan.hpp"
+#include "bindings/construct.hpp"
 #include "bindings/register.hpp"
 
 FASTOPT_BINDINGS_BEGIN
@@ -94,10 +95,10 @@ void register_plan(py::module_& m) {
   m.def("prepare", &prepare, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("t"), py::arg("scalars"),
         "Coefficients of a step, and the scalars after it.");
   m.def("kernel_addresses", &kernel_addresses, "Addresses of update, reduce and decayed, float and double; 0 for none.");
-  py::class_<BoundPlan>(m, "Plan", py::module_local(), "The arrays of one optimizer, and how a step changes them.")
-      .def(py::init<double, double, const std::string&, double, bool>(), py::arg("clip_value"), py::arg("clip_norm"),
-           py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"))
-      .def("add_group", &BoundPlan::add_group, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("decay_kind"))
+  py::class_<BoundPlan> c(m, "Plan", py::module_local(), "The arrays of one optimizer, and how a step changes them.");
+  def_init<BoundPlan, double, double, const std::string&, double, bool>(
+      c, py::arg("clip_value"), py::arg("clip_norm"), py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"));
+  c.def("add_group", &BoundPlan::add_group, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("decay_kind"))
       .def("set_hypers", &BoundPlan::set_hypers, py::arg("group"), py::arg("hypers"))
       .def("set_start", &BoundPlan::set_start, py::arg("group"), py::arg("state"), py::arg("value"),
            py::arg("gradient_squared"))

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "bindings/arrays.hpp"
+#include "bindings/construct.hpp"
 #include "bindings/register.hpp"
 #include "bindings/unlocked.hpp"
 #include "engine/history.hpp"
@@ -24,8 +25,7 @@ class BoundVectors {
 
  public:
   BoundVectors(const py::object& x, const py::object& g, int pairs)
-      : n_(py::len(x)), history_(pairs), vectors_(n_, allocate()) {
-    if (pairs < 0 || pairs > 255) throw py::value_error("pairs: expected 0 to 255");
+      : n_(static_cast<std::int64_t>(py::len(x))), history_(checked(pairs)), vectors_(n_, allocate()) {
     std::copy_n(doubles(x, "x"), n_, vectors_.vectors().x);
     std::copy_n(doubles(g, "g"), n_, vectors_.vectors().g);
   }
@@ -65,8 +65,14 @@ class BoundVectors {
   // None if there is no pair: then the direction is the caller's to choose.
   py::object quasi_newton() {
     if (history_.wants_memory()) {
+      memory_.reserve(memory_.size() + 2);  // both or, on an exception, none
       double* s = vector();
-      history_.give_memory(s, vector());
+      try {
+        history_.give_memory(s, vector());
+      } catch (...) {
+        memory_.pop_back();
+        throw;
+      }
     }
     bool any = false;
     const engine::Direction direction = unlocked([&] {
@@ -78,6 +84,10 @@ class BoundVectors {
   }
 
  private:
+  static int checked(int pairs) {
+    if (pairs < 0 || pairs > 255) throw py::value_error("pairs: expected 0 to 255, got " + std::to_string(pairs));
+    return pairs;
+  }
   engine::Vectors allocate() {
     std::array<double*, 7> p;
     for (std::size_t i = 0; i < owned_.size(); ++i) {
@@ -99,12 +109,13 @@ class BoundVectors {
   const double* doubles(const py::object& array, const char* name) const {
     if (is_plain_array(array.ptr())) {
       const View view(array.ptr());
-      const bool flat = view.axes() == 1 && view.shape(0) == n_ && (view.stride(0) == 8 || n_ == 1);
+      const bool aligned = view.fields.flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+      const bool flat = aligned && view.axes() == 1 && view.shape(0) == n_ && (view.stride(0) == 8 || n_ <= 1);
       if (flat && py::reinterpret_borrow<py::dtype>(view.descr()).is(py::dtype::of<double>()))
         return reinterpret_cast<const double*>(view.data());
     }
-    throw py::value_error(std::string(name) + ": expected contiguous float64 of shape (" + std::to_string(n_) + ",), got " +
-                          describe(array.ptr()));
+    throw py::value_error(std::string(name) + ": expected contiguous float64 of shape (" + std::to_string(n_) +
+                          ",) in aligned memory, got " + describe(array.ptr()));
   }
   py::tuple told(const engine::Direction& d) {
     square_ = d.square;
@@ -124,9 +135,9 @@ class BoundVectors {
 
 void register_vectors(py::module_& m) {
   using B = BoundVectors;
-  py::class_<B>(m, "LineVectors", py::module_local())
-      .def(py::init<const py::object&, const py::object&, int>(), py::arg("x"), py::arg("g"), py::arg("pairs"))
-      .def("steepest", &B::steepest, py::arg("scale"))
+  py::class_<B> c(m, "LineVectors", py::module_local());
+  def_init<B, const py::object&, const py::object&, int>(c, py::arg("x"), py::arg("g"), py::arg("pairs"));
+  c.def("steepest", &B::steepest, py::arg("scale"))
       .def("step", &B::step, py::arg("alpha"))
       .def("take", &B::take, py::arg("gradient"))
       .def("keep", &B::keep)

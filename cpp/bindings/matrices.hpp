@@ -25,15 +25,25 @@ bool is_of(const py::array& a) {
   return a.dtype().num() == py::dtype::of<T>().num() && a.dtype().byteorder() == '=';
 }
 
-// The object as an array of aligned square matrices whose last two strides are whole elements.
+// The stride of an axis in elements. An axis of one entry is never stepped along, and NumPy promises nothing of its stride;
+// nor does it where there is no entry at all.
+inline std::int64_t element_stride(const View& a, int axis, std::int64_t item) {
+  return a.shape(axis) > 1 ? a.stride(axis) / item : 0;
+}
+
+// The object as an array of aligned square matrices whose strides are whole elements.
 inline py::array square_matrices(const py::object& matrices) {
   if (!py::isinstance<py::array>(matrices)) throw py::type_error("a: expected a NumPy array");
   auto a = py::reinterpret_borrow<py::array>(matrices);
   const py::ssize_t axes = a.ndim();
-  if (axes < 2 || a.shape(axes - 1) != a.shape(axes - 2)) throw py::value_error("a: expected square matrices");
+  if (axes < 2 || a.shape(axes - 1) != a.shape(axes - 2))
+    throw py::value_error("a: expected square matrices, got " + describe(a.ptr()));
+  if (a.size() == 0) return a;
   if (!(a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_)) throw py::value_error("a: expected aligned memory");
-  for (py::ssize_t axis = axes - 2; axis < axes; ++axis)
-    if (a.strides(axis) % a.itemsize() != 0) throw py::value_error("a: expected strides in whole elements");
+  for (py::ssize_t axis = 0; axis < axes; ++axis)
+    if (a.shape(axis) > 1 && a.strides(axis) % a.itemsize() != 0)
+      throw py::value_error("a: expected strides in whole elements, got " + std::to_string(a.strides(axis)) +
+                            " bytes along axis " + std::to_string(axis));
   return a;
 }
 
@@ -42,8 +52,10 @@ template <class T>
 T* writeable(const py::object& result, std::int64_t size) {
   if (!py::isinstance<py::array>(result)) throw py::type_error("expected NumPy arrays for the results");
   const auto out = py::reinterpret_borrow<py::array>(result);
-  if (!is_of<T>(out) || out.size() != size || !out.writeable() || !(out.flags() & py::array::c_style))
-    throw py::value_error("expected writeable C-contiguous results of the right dtype and size");
+  constexpr int wanted = int(py::array::c_style) | int(py::detail::npy_api::NPY_ARRAY_ALIGNED_);
+  if (!is_of<T>(out) || out.size() != size || !out.writeable() || (out.flags() & wanted) != wanted)
+    throw py::value_error("expected writeable, aligned and C-contiguous results of the right dtype and size, got " +
+                          describe(out.ptr()));
   return static_cast<T*>(const_cast<void*>(out.data()));
 }
 
@@ -63,8 +75,9 @@ struct Matrices {
       strides.push_back(from.strides(axis));
       count *= shape.back();
     }
-    row = from.strides(from.ndim() - 2) / item;
-    column = from.strides(from.ndim() - 1) / item;
+    const View view(from.ptr());
+    row = element_stride(view, view.axes() - 2, item);
+    column = element_stride(view, view.axes() - 1, item);
   }
 
   // Matrix `index`, counted in C order.

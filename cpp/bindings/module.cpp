@@ -1,10 +1,29 @@
 // The extension module of one CPU level. It only registers.
+#include <exception>
+#include <new>
+
 #include "bindings/register.hpp"
+#include "linalg/workspace.hpp"
 
 #define FASTOPT_JOIN2(a, b) a##b
 #define FASTOPT_JOIN(a, b) FASTOPT_JOIN2(a, b)
 #define FASTOPT_TEXT2(a) #a
 #define FASTOPT_TEXT(a) FASTOPT_TEXT2(a)
+
+namespace {
+
+// MemoryError with a text that says more than "std::bad_alloc".
+void translate_out_of_memory(std::exception_ptr exception) {
+  try {
+    if (exception) std::rethrow_exception(exception);
+  } catch (const fastopt::linalg::OutOfMemory& e) {
+    PyErr_SetString(PyExc_MemoryError, e.what());
+  } catch (const std::bad_alloc&) {
+    PyErr_SetString(PyExc_MemoryError, "not enough memory for this call");
+  }
+}
+
+}  // namespace
 
 PYBIND11_MODULE(FASTOPT_MODULE, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The engine of fastopt, compiled for one CPU level. Private: use the package fastopt.";
@@ -12,6 +31,7 @@ PYBIND11_MODULE(FASTOPT_MODULE, m, pybind11::mod_gil_not_used()) {
   m.attr("compiler") = FASTOPT_COMPILER;
   m.attr("flags") = FASTOPT_FLAGS;
   m.attr("eigen") = FASTOPT_EIGEN;
+  pybind11::register_local_exception_translator(&translate_out_of_memory);
   fastopt::bindings::register_plan(m);
   fastopt::bindings::register_threads(m);
   fastopt::bindings::register_floor(m);

@@ -35,6 +35,7 @@ History::History(int pairs) : pairs_(static_cast<std::size_t>(pairs) + 1) {
   yg_.resize(n);
   of_s_.resize(n);
   of_y_.resize(n);
+  order_.reserve(n);  // push() must not fail when it has moved the iterate
 }
 
 int History::free_slot() const {

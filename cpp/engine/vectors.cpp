@@ -38,7 +38,7 @@ void LineVectors::step(double alpha) {
 // trial_g = g, slope and size of it, and whatever else is to be summed while the block is in the cache.
 template <class F>
 double LineVectors::take_blocks(const double* g, int count, double streams, F&& more) {
-  largest_.assign(static_cast<std::size_t>((n_ + sum_block - 1) / sum_block), 0.0);
+  largest_.resize(static_cast<std::size_t>(sum_blocks(n_)));
   const double* sums = sums_.run(n_, count, streams, [&](std::int64_t begin, std::int64_t end, double* out) {
     const std::int64_t n = end - begin;
     double* t = v_.trial_g + begin;

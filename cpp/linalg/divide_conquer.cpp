@@ -83,6 +83,9 @@ bool divide_conquer(T* d, T* e, std::int64_t n, T* q, std::int64_t ld, const Tea
   });
   if (!converged) return false;
 
+  team.prepare_products(n, n, Part::all);
+  team.prepare_scratch(n);
+  Buffer<std::int64_t> indices(merge_indices * n);
   const std::int64_t whole = merge_workspace<T>(n);
   Buffer<T> workspace(at.size() > 2 ? whole + 64 * std::int64_t(at.size()) : 1);
   while (at.size() > 2) {
@@ -93,7 +96,7 @@ bool divide_conquer(T* d, T* e, std::int64_t n, T* q, std::int64_t ld, const Tea
                          last = at[std::size_t(2 * i + 2)];
       for (std::int64_t j = middle; j < last; ++j) order[std::size_t(j)] += middle - first;
       merge(Merge<T>{last - first, middle - first, d + first, order.data() + first, q + first * ld + first, ld,
-                     torn[std::size_t(middle)], memory},
+                     torn[std::size_t(middle)], memory, indices.get() + merge_indices * first},
             workers);
     };
     if (team.size() > 1 && merges >= 2 * team.size()) {

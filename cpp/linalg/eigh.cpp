@@ -36,7 +36,7 @@ void unscale(T* w, std::int64_t n, int exponent) {
 }
 
 // Below this order waking somebody costs more than it gives, and on a busy machine much more.
-inline std::int64_t threads_for(std::int64_t n) { return n < 512 ? 1 : threads::size(); }
+int threads_for(std::int64_t n) { return n < 512 ? 1 : threads::size(); }
 
 // T = Z diag(d) Z'. Divide and conquer on T scaled to norm about 1; should a leaf fail, one QL iteration on the whole.
 template <class T>

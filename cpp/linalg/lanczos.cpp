@@ -40,12 +40,17 @@ struct Pass {
   std::int64_t n, columns;
   T* w;
   T scale;
-  const T* g;  // may be null
-  double *h, squares = 0;
+  double* h;
+  const T* g = nullptr;
+  double squares = 0;
+  std::int64_t chunks = (n + chunk_rows - 1) / chunk_rows, width = columns + 1;
+  // had before the first pass, so that none fails when w has already been written
+  std::vector<double> sums = std::vector<double>(std::size_t(chunks * width));
+  std::vector<T> parts = std::vector<T>(std::size_t(chunks * columns));
 
-  // sums: columns + 1 doubles
-  void chunk(std::int64_t first, std::int64_t last, bool want_h, double* sums, T* part) const {
-    std::fill_n(sums, columns + 1, 0.0);
+  // sum: columns + 1 doubles
+  void chunk(std::int64_t first, std::int64_t last, bool want_h, double* sum, T* part) const {
+    std::fill_n(sum, columns + 1, 0.0);
     const std::int64_t step = block_rows<T>(columns);
     for (std::int64_t from = first; from < last; from += step) {
       const std::int64_t rows = std::min(step, last - from);
@@ -56,17 +61,14 @@ struct Pass {
       if (want_h) {
         Eigen::Map<Vector<T>> dots(part, columns);
         dots.noalias() = panel.transpose() * piece;
-        for (std::int64_t j = 0; j < columns; ++j) sums[j] += double(part[j]);
+        for (std::int64_t j = 0; j < columns; ++j) sum[j] += double(part[j]);
       }
-      sums[columns] += double(piece.squaredNorm());
+      sum[columns] += double(piece.squaredNorm());
     }
   }
 
   void run(bool want_h) {
-    const std::int64_t chunks = (n + chunk_rows - 1) / chunk_rows, width = columns + 1;
-    std::vector<double> sums(std::size_t(chunks * width));
-    std::vector<T> parts(std::size_t(chunks * columns));
-    threads::for_each(chunks, pass_ns<T>(n, width), [&](std::int64_t c, int) {
+    threads::try_each(chunks, pass_ns<T>(n, width), threads::size(), [&](std::int64_t c, int) {
       const std::int64_t first = c * chunk_rows;
       chunk(first, std::min(n, first + chunk_rows), want_h, &sums[std::size_t(c * width)], parts.data() + c * columns);
     });
@@ -79,6 +81,9 @@ struct Pass {
     }
   }
 };
+
+// Threads that a pass over blocks of 256 rows can use.
+int helpers(std::int64_t n) { return int(std::min<std::int64_t>(threads::size(), (n + 255) / 256)); }
 
 double largest(const std::vector<double>& h) {
   double m = 0;
@@ -94,7 +99,7 @@ double Basis<T>::orthogonalise(T* w, double scale, double* h) const {
   std::vector<double> more(static_cast<std::size_t>(columns_));
   std::vector<T> g(static_cast<std::size_t>(columns_) + 1);
   std::fill_n(h, columns_, 0.0);
-  Pass<T> pass{v_.get(), n_, columns_, w, T(scale), nullptr, more.data()};
+  Pass<T> pass{v_.get(), n_, columns_, w, T(scale), more.data()};
   pass.run(true);
   pass.scale = T(1);
   const double before = std::sqrt(pass.squares);
@@ -130,16 +135,18 @@ template <class T>
 void Basis<T>::rotate(const double* q, std::int64_t rows, std::int64_t kept) {
   const std::vector<T> factor(q, q + rows * kept);
   const std::int64_t behind = columns_ - rows, block = 256;
-  const Team<T> team(threads::size());
+  const Team<T> team(helpers(n_));
+  team.prepare_all();  // a product that fails would leave half of the rows behind
+  team.prepare_scratch(block * kept);
   team.split(n_, block, 0.05 * double(n_) * double(rows) * double(kept),
              [&](std::int64_t first, std::int64_t last, Packs<T>& packs) {
-               Buffer<T> result(block * kept);
+               T* const result = packs.scratch.get();
                for (std::int64_t from = first; from < last; from += block) {
                  const std::int64_t m = std::min(block, last - from);
                  T* v = v_.get() + from;
-                 product<T>(m, kept, rows, T(1), View<T>{v, 1, n_}, View<T>{factor.data(), kept, 1}, result.get(), block,
-                            true, Part::all, packs);
-                 for (std::int64_t j = 0; j < kept; ++j) std::copy_n(result.get() + j * block, m, v + j * n_);
+                 product<T>(m, kept, rows, T(1), View<T>{v, 1, n_}, View<T>{factor.data(), kept, 1}, result, block, true,
+                            Part::all, packs);
+                 for (std::int64_t j = 0; j < kept; ++j) std::copy_n(result + j * block, m, v + j * n_);
                  for (std::int64_t j = 0; j < behind; ++j) std::copy_n(v + (rows + j) * n_, m, v + (kept + j) * n_);
                }
              });
@@ -149,7 +156,8 @@ void Basis<T>::rotate(const double* q, std::int64_t rows, std::int64_t kept) {
 template <class T>
 void Basis<T>::combine(const double* q, std::int64_t rows, std::int64_t count, T* out) const {
   const std::vector<T> factor(q, q + rows * count);
-  const Team<T> team(threads::size());
+  const Team<T> team(helpers(n_));
+  team.prepare_products(n_, count, Part::all);
   team.split(n_, 256, 0.05 * double(n_) * double(rows) * double(count),
              [&](std::int64_t first, std::int64_t last, Packs<T>& packs) {
                product<T>(last - first, count, rows, T(1), View<T>{v_.get() + first, 1, n_},

@@ -72,7 +72,9 @@ struct Factorisation {
         n(f.shape.n),
         ld(f.shape.ld),
         products((panel + 1) * ld),
-        candidates(2 * ld) {}
+        candidates(2 * ld) {
+    if (n > panel) team.prepare_products(n, n, Part::lower);
+  }
 
   T* w(std::int64_t k) const { return products.get() + (k - first) * ld; }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <vector>
 
 #include "linalg/secular.hpp"
 
@@ -11,23 +10,40 @@ namespace fastopt::linalg {
 namespace {
 
 // Where a column of Q is not zero; deflated columns take no part in the products.
-enum Kind : unsigned char { upper, dense, lower, deflated };
+enum Kind : std::int64_t { upper, dense, lower, deflated };
+
+// A vector in memory that is there already.
+class List {
+ public:
+  List() = default;
+  explicit List(std::int64_t* memory) : data_(memory) {}
+  void push_back(std::int64_t x) { data_[size_++] = x; }
+  std::int64_t size() const { return size_; }
+  std::int64_t operator[](std::int64_t i) const { return data_[i]; }
+
+ private:
+  std::int64_t *data_ = nullptr, size_ = 0;
+};
 
 template <class T>
 class Merger {
  public:
   Merger(const Merge<T>& merge, const Team<T>& workers)
-      : m(merge), team(workers), n(m.n), padded(round_up(n, lanes<T>)), stride(padded), kind(std::size_t(n)) {
+      : m(merge), team(workers), n(m.n), padded(round_up(n, lanes<T>)), stride(padded) {
     T* p = m.workspace;
     for (T** v : {&z, &pole, &weight, &root, &zhat}) *v = p, p += padded + lanes<T>;
     distance = p;
     half = distance + stride * n;
+    std::int64_t* i = m.indices;
+    for (List* list : {&kept, &dropped, &grouped}) *list = List(i), i += n;
+    sorted = i;
+    kind = i + n;
   }
 
   void run() {
     tear();
     deflate();
-    if (!kept.empty()) {
+    if (k() > 0) {
       roots();
       recompute_z();
       vectors();
@@ -39,26 +55,26 @@ class Merger {
 
  private:
   T* column(std::int64_t j) const { return m.q + j * m.ld; }
-  std::int64_t k() const { return std::int64_t(kept.size()); }
+  std::int64_t k() const { return kept.size(); }
 
   // z = Q' u / sqrt(2) with u = (0 .. 0 1, +-1 0 .. 0): the last row of Q1 and the first of Q2.
   void tear() {
     const T scale = T(1) / std::sqrt(T(2)), second = std::copysign(scale, m.beta);
-    for (std::int64_t j = 0; j < m.top; ++j) z[j] = scale * column(j)[m.top - 1], kind[std::size_t(j)] = upper;
-    for (std::int64_t j = m.top; j < n; ++j) z[j] = second * column(j)[m.top], kind[std::size_t(j)] = lower;
+    for (std::int64_t j = 0; j < m.top; ++j) z[j] = scale * column(j)[m.top - 1], kind[j] = upper;
+    for (std::int64_t j = m.top; j < n; ++j) z[j] = second * column(j)[m.top], kind[j] = lower;
     rho = 2 * std::abs(m.beta);
   }
 
   // Columns that need no work: a negligible z_j, or two values so close that a rotation makes one of their z vanish.
   void deflate() {
-    std::vector<std::int64_t> sorted(static_cast<std::size_t>(n));
     auto less = [&](std::int64_t a, std::int64_t b) { return m.d[a] < m.d[b]; };
-    std::merge(m.order, m.order + m.top, m.order + m.top, m.order + n, sorted.begin(), less);
+    std::merge(m.order, m.order + m.top, m.order + m.top, m.order + n, sorted, less);
     T largest = 0;
     for (std::int64_t j = 0; j < n; ++j) largest = std::max({largest, std::abs(m.d[j]), std::abs(z[j])});
     const T tolerance = 4 * std::numeric_limits<T>::epsilon() * largest;
     std::int64_t last = -1;
-    for (const std::int64_t j : sorted) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t j = sorted[i];
       if (rho * std::abs(z[j]) <= tolerance) {
         drop(j);
         continue;
@@ -70,7 +86,7 @@ class Merger {
   }
 
   void drop(std::int64_t j) {
-    kind[std::size_t(j)] = deflated;
+    kind[j] = deflated;
     dropped.push_back(j);
   }
 
@@ -88,7 +104,7 @@ class Merger {
     const T moved = m.d[p] * c * c + m.d[j] * s * s;
     m.d[j] = m.d[p] * s * s + m.d[j] * c * c;
     m.d[p] = moved;
-    if (kind[std::size_t(p)] != kind[std::size_t(j)]) kind[std::size_t(j)] = dense;
+    if (kind[p] != kind[j]) kind[j] = dense;
     drop(p);
     return true;
   }
@@ -97,8 +113,8 @@ class Merger {
     const std::int64_t width = round_up(k(), lanes<T>);
     T total = 0;
     for (std::int64_t j = 0; j < width; ++j) {
-      pole[j] = j < k() ? m.d[kept[std::size_t(j)]] : T(0);
-      weight[j] = j < k() ? rho * z[kept[std::size_t(j)]] * z[kept[std::size_t(j)]] : T(0);
+      pole[j] = j < k() ? m.d[kept[j]] : T(0);
+      weight[j] = j < k() ? rho * z[kept[j]] * z[kept[j]] : T(0);
       total += weight[j];
     }
     // twice the bound, so that no padding pole ever meets a root
@@ -122,7 +138,7 @@ class Merger {
         if (before < after) zhat[i] *= from[i];
         for (std::int64_t j = after; j < b; ++j) zhat[j] *= from[j] / (pole[j] - di);
       }
-      for (std::int64_t j = a; j < b; ++j) zhat[j] = std::copysign(std::sqrt(std::abs(zhat[j])), z[kept[std::size_t(j)]]);
+      for (std::int64_t j = a; j < b; ++j) zhat[j] = std::copysign(std::sqrt(std::abs(zhat[j])), z[kept[j]]);
     });
   }
 
@@ -130,12 +146,13 @@ class Merger {
   void vectors() {
     for (const Kind wanted : {upper, dense, lower})
       for (std::int64_t j = 0; j < k(); ++j)
-        if (kind[std::size_t(kept[std::size_t(j)])] == wanted) {
+        if (kind[kept[j]] == wanted) {
           grouped.push_back(j);
           ++size[wanted];
         }
-    team.split(k(), 1, 1.5 * double(k()) * double(k()), [&](std::int64_t a, std::int64_t b, Packs<T>&) {
-      std::vector<T> v(static_cast<std::size_t>(k()));
+    team.prepare_scratch(k());
+    team.split(k(), 1, 1.5 * double(k()) * double(k()), [&](std::int64_t a, std::int64_t b, Packs<T>& packs) {
+      T* v = packs.scratch.get();
       for (std::int64_t i = a; i < b; ++i) {
         T* c = distance + i * stride;
         Vec<T> part = {};
@@ -143,12 +160,12 @@ class Merger {
         for (; j + lanes<T> <= k(); j += lanes<T>) {
           const Vec<T> x = load(zhat + j) / load(c + j);
           part += x * x;
-          store(v.data() + j, x);
+          store(v + j, x);
         }
         T norm = sum<T>(part);
-        for (; j < k(); ++j) v[std::size_t(j)] = zhat[j] / c[j], norm += v[std::size_t(j)] * v[std::size_t(j)];
+        for (; j < k(); ++j) v[j] = zhat[j] / c[j], norm += v[j] * v[j];
         const T scale = T(1) / std::sqrt(norm);
-        for (j = 0; j < k(); ++j) c[j] = scale * v[std::size_t(grouped[std::size_t(j)])];
+        for (j = 0; j < k(); ++j) c[j] = scale * v[grouped[j]];
       }
     });
   }
@@ -157,10 +174,10 @@ class Merger {
   void multiply(std::int64_t first, std::int64_t rows, Kind mine) {
     if (rows == 0) return;
     const std::int64_t skip = mine == upper ? 0 : size[upper];
-    const std::int64_t depth = size[mine] + size[dense], dropped_count = std::int64_t(dropped.size());
+    const std::int64_t depth = size[mine] + size[dense], dropped_count = dropped.size();
     auto gather = [&](std::int64_t from, std::int64_t to) { std::copy_n(column(from) + first, rows, half + to * rows); };
-    for (std::int64_t j = 0; j < depth; ++j) gather(kept[std::size_t(grouped[std::size_t(skip + j)])], j);
-    for (std::int64_t j = 0; j < dropped_count; ++j) gather(dropped[std::size_t(j)], depth + j);
+    for (std::int64_t j = 0; j < depth; ++j) gather(kept[grouped[skip + j]], j);
+    for (std::int64_t j = 0; j < dropped_count; ++j) gather(dropped[j], depth + j);
     const T* rest = half + depth * rows;
     if (depth == 0)
       for (std::int64_t j = 0; j < k(); ++j) std::fill_n(column(j) + first, rows, T(0));
@@ -175,7 +192,7 @@ class Merger {
 
   // Values in the order of the new columns: roots, then what was dropped.
   void collect() {
-    for (std::int64_t j = 0; j < std::int64_t(dropped.size()); ++j) root[k() + j] = m.d[dropped[std::size_t(j)]];
+    for (std::int64_t j = 0; j < dropped.size(); ++j) root[k() + j] = m.d[dropped[j]];
     std::copy(root, root + n, m.d);
     for (std::int64_t j = 0; j < n; ++j) m.order[j] = j;
     auto less = [&](std::int64_t a, std::int64_t b) { return m.d[a] < m.d[b]; };
@@ -188,8 +205,8 @@ class Merger {
   std::int64_t n, padded, stride;
   T *z, *pole, *weight, *root, *zhat, *distance, *half;
   T rho = 0;
-  std::vector<Kind> kind;
-  std::vector<std::int64_t> kept, dropped, grouped;
+  List kept, dropped, grouped;
+  std::int64_t *sorted, *kind;
   std::int64_t size[3] = {};
 };
 

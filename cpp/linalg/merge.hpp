@@ -17,12 +17,15 @@ struct Merge {
   T* q;
   std::int64_t ld;
   T beta;
-  T* workspace;  // merge_workspace<T>(n) entries, about 1.5 n^2
+  T* workspace;           // merge_workspace<T>(n) entries, about 1.5 n^2
+  std::int64_t* indices;  // merge_indices * n entries
 };
 
 template <class T>
 std::int64_t merge_workspace(std::int64_t n);
+inline constexpr std::int64_t merge_indices = 5;
 
+// Takes n entries of each member's scratch. With that and its products prepared nothing is allocated.
 template <class T>
 void merge(const Merge<T>& m, const Team<T>& team);
 

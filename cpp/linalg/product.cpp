@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <new>
 
 #include "linalg/symmetric_kernels.hpp"
 
@@ -126,16 +127,18 @@ bool eigen_product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View
   return small_product(alpha, ma.transpose(), mb.transpose(), c, ldc, set), true;
 }
 
-// Where Eigen's kernel was the faster one (x86-64-v4 and v3, measured side by side), or the only one that vectorises.
-constexpr std::int64_t small_area = vector_bytes == 8 ? INT64_MAX : 300 * 300;
-
 }  // namespace
 
 template <class T>
 void product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a, View<T> b, T* c, std::int64_t ldc, bool set,
              Part part, Packs<T>& packs) {
   if (m == 0 || n == 0) return;
-  if (part == Part::all && m * n <= small_area && eigen_product(m, n, k, alpha, a, b, c, ldc, set)) return;
+  if (!is_packed(m, n, part)) try {
+      if (eigen_product(m, n, k, alpha, a, b, c, ldc, set)) return;
+    } catch (const std::bad_alloc&) {
+      // Eigen had no memory for its own packing, which it asks for before it touches C, or when C is zeros that `set` will
+      // overwrite: the kernel here does it too, and mostly has what it needs.
+    }
   packs.prepare();
   constexpr std::int64_t R = Tile<T>::rows, C = Tile<T>::columns;
   constexpr std::int64_t block_m = Packs<T>::rows / R * R, block_n = Packs<T>::columns / C * C;

@@ -18,19 +18,26 @@ struct View {
   std::int64_t row, col;
 };
 
-// Private to one thread: the packed blocks of A and B, allocated when the first large product comes.
+// Private to one thread: the packed blocks of A and B, allocated when the first large product comes or, so that no product
+// fails in the middle of a phase, before; and memory for whatever else a phase needs of its own (Team::prepare_scratch).
 template <class T>
 struct Packs {
   static constexpr std::int64_t rows = 192, depth = 256, columns = 768;
   void prepare() {
-    if (a.get()) return;
-    a = Buffer<T>(rows * depth);
-    b = Buffer<T>(depth * columns);
+    a.grow(rows * depth);
+    b.grow(depth * columns);
   }
-  Buffer<T> a, b;
+  Buffer<T> a, b, scratch;
 };
 
 enum class Part { all, lower };
+
+// Does a product of this size use the packing buffers? (Eigen's own, for the others, are Eigen's concern.)
+inline bool is_packed(std::int64_t m, std::int64_t n, Part part) {
+  // where Eigen's kernel was the faster one (x86-64-v4 and v3, measured side by side), or the only one that vectorises
+  constexpr std::int64_t small_area = vector_bytes == 8 ? INT64_MAX : 300 * 300;
+  return part != Part::all || m * n > small_area;
+}
 
 // C (m x n, columns ldc apart) += alpha A (m x k) B (k x n). With Part::lower only tiles that meet the lower triangle
 // (row >= column) are computed; entries above the diagonal inside such a tile are changed too.

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <mutex>
-#include <new>
 #include <stdexcept>
 
 #include "linalg/eigh.hpp"
 #include "linalg/jacobi.hpp"
 #include "linalg/lane_solve.hpp"
 #include "linalg/product.hpp"
-#include "threads/pool.hpp"
+#include "threads/carry.hpp"
 
 namespace fastopt::linalg {
 namespace {
@@ -24,11 +23,10 @@ constexpr std::int64_t interruptible = 256;
 constexpr std::int64_t threaded = 512;
 constexpr double round_ns = 5e7;  // between two looks at the signals, per thread
 
-// What went wrong first, from all threads. memory: there was none.
+// What went wrong first, from all threads.
 struct Report {
   std::mutex lock;
   Failure failure;
-  bool memory = false;
 
   void add(std::int64_t index, const char* what) {
     const std::lock_guard<std::mutex> held(lock);
@@ -36,11 +34,7 @@ struct Report {
     failure.index = index;
     failure.what = what;
   }
-  void out_of_memory() {
-    const std::lock_guard<std::mutex> held(lock);
-    memory = true;
-  }
-  bool any() const { return failure || memory; }
+  bool any() const { return bool(failure); }
 };
 
 // Vectors come as rows; columns are asked for.
@@ -65,8 +59,6 @@ void solve_whole(const Stack<T>& s, std::int64_t i, Interrupt interrupt, Report&
     else
       eigvalsh(s.matrix(i), s.n, w, interrupt);
     if (v && !s.rows) transpose(v, s.n);
-  } catch (const std::bad_alloc&) {
-    report.out_of_memory();
   } catch (const std::domain_error& e) {
     report.add(i, e.what());
   } catch (const std::runtime_error& e) {
@@ -84,19 +76,20 @@ void solve_group(const Stack<T>& s, std::int64_t first, int count, T* work, Repo
   }
 }
 
-// Calls body(first, last, worker) for ranges that cover the stack, from several threads, and looks at the signals between.
-// A range is a multiple of `grain` matrices. each_ns: the estimate for one matrix.
+// Calls body(first, last, worker) for ranges that cover the stack, from `helpers` threads at most, and looks at the signals
+// between. A range is a multiple of `grain` matrices. each_ns: the estimate for one matrix.
 template <class F>
-void in_rounds(std::int64_t count, std::int64_t grain, double each_ns, Interrupt interrupt, const Report& report, F&& body) {
+void in_rounds(std::int64_t count, std::int64_t grain, double each_ns, int helpers, Interrupt interrupt,
+               const Report& report, F&& body) {
   constexpr double chunk_ns = 3e4;
   const std::int64_t chunk = round_up(std::max<std::int64_t>(1, std::int64_t(chunk_ns / each_ns)), grain);
-  const std::int64_t round = round_up(std::max<std::int64_t>(1, std::int64_t(round_ns / each_ns)) * threads::size(), chunk);
+  const std::int64_t round = round_up(std::max<std::int64_t>(1, std::int64_t(round_ns / each_ns)) * helpers, chunk);
   for (std::int64_t begin = 0; begin < count && !report.any(); begin += round) {
     if (begin > 0) poll(interrupt);
     const std::int64_t end = std::min(count, begin + round);
-    threads::for_each((end - begin + chunk - 1) / chunk, double(end - begin) * each_ns, [&](std::int64_t i, int worker) {
-      body(begin + i * chunk, std::min(end, begin + (i + 1) * chunk), worker);
-    });
+    threads::try_each(
+        (end - begin + chunk - 1) / chunk, double(end - begin) * each_ns, helpers,
+        [&](std::int64_t i, int worker) { body(begin + i * chunk, std::min(end, begin + (i + 1) * chunk), worker); });
   }
 }
 
@@ -106,9 +99,10 @@ void solve_in_lanes(const Stack<T>& s, Interrupt interrupt, Report& report) {
   const std::int64_t grain = lane_group<T>();
   const double n = double(s.n), each_ns = 10 + (s.v ? 0.4 * n + 6 : 0.12 * n + 2) * n * n;
   const std::int64_t work = s.n * s.n * std::min(round_up(s.count, lanes<T>), grain);
+  const int helpers = threads::size();
   std::vector<Buffer<T>> buffers;
-  for (int i = 0; i < threads::size(); ++i) buffers.emplace_back(work);
-  in_rounds(s.count, grain, each_ns, interrupt, report, [&](std::int64_t first, std::int64_t last, int worker) {
+  for (int i = 0; i < helpers; ++i) buffers.emplace_back(work);
+  in_rounds(s.count, grain, each_ns, helpers, interrupt, report, [&](std::int64_t first, std::int64_t last, int worker) {
     for (; first < last; first += grain)
       solve_group(s, first, int(std::min(grain, last - first)), buffers[std::size_t(worker)].get(), report);
   });
@@ -118,7 +112,7 @@ void solve_in_lanes(const Stack<T>& s, Interrupt interrupt, Report& report) {
 template <class T>
 void solve_shared(const Stack<T>& s, Interrupt interrupt, Report& report) {
   const double n = double(s.n), each_ns = (s.jacobi ? 10 : s.v ? 0.6 : 0.3) * n * n * n;
-  in_rounds(s.count, 1, each_ns, interrupt, report, [&](std::int64_t first, std::int64_t last, int) {
+  in_rounds(s.count, 1, each_ns, threads::size(), interrupt, report, [&](std::int64_t first, std::int64_t last, int) {
     for (; first < last; ++first) solve_whole(s, first, nullptr, report);
   });
 }
@@ -147,7 +141,6 @@ Failure solve_stack(const Stack<T>& s, Interrupt interrupt) {
       solve_whole(s, i, s.n >= interruptible ? interrupt : nullptr, report);
     }
   }
-  if (report.memory) throw std::bad_alloc();
   return report.failure;
 }
 

@@ -38,7 +38,7 @@ struct Failure {
 };
 
 // Matrix `index` of w, and of v, may be written as soon as that matrix has been read, so results may lie where the matrices
-// do. Throws Interrupted, std::bad_alloc.
+// do. Throws Interrupted, std::bad_alloc (then anything may have been written).
 template <class T>
 Failure solve_stack(const Stack<T>& stack, Interrupt interrupt);
 

@@ -20,6 +20,8 @@ def _checked(out: Any, name: str, stack: Array, shape: tuple[int, ...]) -> Array
         raise ValueError(f"{wanted}, got shape {out.shape}")
     if not out.flags.writeable:
         raise ValueError(f"{wanted}, got a read-only one")
+    if not out.flags.aligned:
+        raise ValueError(f"{wanted}, got a misaligned one")
     if np.may_share_memory(out, stack):
         raise ValueError(f"{name}: expected memory of its own, got memory of a")
     return out
