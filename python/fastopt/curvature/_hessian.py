@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from fastopt import _checks
 from fastopt._functions import VectorFunction
 from fastopt._layout import Layout
-from fastopt.curvature._differences import column, finite, relative_step, scales
+from fastopt.curvature._columns import Columns
+from fastopt.curvature._differences import finite
+from fastopt.curvature._lengths import magnitude
 from fastopt.curvature._products import product_at
 from fastopt.curvature._progress import Report, reporter
+from fastopt.curvature._seen import Seen, spectral_norm
 
 __all__ = ["Hessian", "hessian"]
 
@@ -148,25 +151,26 @@ def _from_gradients(
 ) -> Hessian:
     n = g.layout.size
     at_x = finite(g(flat), g.layout, "grad at x")
-    noise = float(np.max(np.abs(finite(g(flat), g.layout, "grad at x").astype(np.float64) - at_x)))
-    h = relative_step(step, g.eps) * scales(flat)
+    repeat = magnitude(finite(g(flat), g.layout, "grad at x").astype(np.float64) - at_x)
+    columns = Columns(g, flat, at_x, step, repeat)
     again = np.arange(n) if k == n else np.sort(np.random.default_rng(0).choice(n, k, replace=False))
-    rows, change = np.empty((n, n), at_x.dtype), np.empty((k, n), at_x.dtype)
     place = {int(i): j for j, i in enumerate(again)}
+    rows, seen = np.empty((n, n), at_x.dtype), Seen(again, n, at_x.dtype)
+    columns.learn(place)
 
     def fill(i: int) -> None:
-        at_h = column(g, flat, i, float(h[i]))
-        rows[i] = at_h
-        if i in place:
-            change[place[i]] = column(g, flat, i, 2.0 * float(h[i])) - at_h
+        column = columns.column(i, measured=i in place)
+        rows[i] = column.slope
+        seen.note(i, place.get(i), column)
 
     _each(fill, n, workers, report)
-    richardson = spectral_norm(change) * float(np.sqrt(n / k)) / 3.0
-    # Noise on the diagonal has no skew part, and dividing by 3 is right for a truncation error only.
-    diagonal = float(np.max(np.abs(change[np.arange(k), again])))
     skew = _symmetrise(rows)
-    _warn(noise / float(h.min()), skew, rows, g.eps, float(np.max(np.abs(at_x))) / float(h.min()))
-    return _hessian(rows, max(skew, richardson, diagonal), 2 + 2 * (n + k))
+    shortest = float(columns.guess.min())
+    if not np.isfinite(seen.errors).all():
+        _warn_unseen(g.layout.where(int(np.argmax(seen.errors))))
+    else:
+        _warn(repeat / shortest, skew, rows, g.eps, float(np.max(np.abs(at_x))) / shortest)
+    return _hessian(rows, max(skew, seen.error), 2 + seen.calls)
 
 
 def _from_products(product: VectorFunction, layout: Layout, workers: int, report: Report) -> Hessian:
@@ -221,17 +225,6 @@ def _symmetrise(rows: Array) -> float:
     return spectral_norm(skew)
 
 
-def spectral_norm(a: Array) -> float:
-    """||A||_2 of k <= n rows to three digits, from the largest eigenvalue of A A'."""
-    from fastopt.linalg import eigvalsh
-
-    largest = float(np.max(np.abs(a)))
-    if largest == 0.0:
-        return 0.0
-    scaled = (a / largest).astype(np.float32)  # half the time, and an estimate needs no more digits
-    return largest * float(np.sqrt(eigvalsh(scaled @ scaled.T)[-1]))
-
-
 def _warn(noise: float, skew: float, rows: Array, eps: float, slope: float) -> None:
     """`noise` and `slope`: what two calls differ by, and the largest |g|, each over the step."""
     largest = float(np.max(np.abs(rows)))
@@ -248,6 +241,15 @@ def _warn(noise: float, skew: float, rows: Array, eps: float, slope: float) -> N
     else:
         return
     warnings.warn(f"grad: {message}", RuntimeWarning, stacklevel=4)
+
+
+def _warn_unseen(where: str) -> None:
+    warnings.warn(
+        f"grad: no slope is seen along {where} at any step, down to one rounding error of x: a kink at x, or "
+        "more noise or bends than the digits of x can resolve; the Hessian's error is infinite",
+        RuntimeWarning,
+        stacklevel=4,
+    )
 
 
 def _hessian(rows: Array, error: float, evaluations: int) -> Hessian:

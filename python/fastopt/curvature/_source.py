@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -74,4 +75,5 @@ def _square(h: Any, n: int | None, error: float | None) -> tuple[Array, float]:
     claimed = getattr(h, "error", 0.0) if error is None else error
     if claimed is None:  # a matrix computed from a Hessian: not exact, and no longer measured
         raise ValueError("error: expected a number, as hessian was computed from one with an error; got None")
-    return array, real("error", claimed, minimum=0.0)
+    # An infinite error is known too: nothing is resolved then.
+    return array, math.inf if claimed == math.inf else real("error", claimed, minimum=0.0)
