@@ -45,9 +45,8 @@ def _typical(size: Array) -> float:
     return magnitude(size) / float(np.sqrt(size.size)) if size.size else 0.0
 
 
-def reach(flat: Array, sizes: Array, u: Array) -> float:
+def reach(whole: float, sizes: Array, u: Array) -> float:
     """How far to go along u: neither x as a whole nor any element moves by more than its own length."""
-    whole = magnitude(flat) or float(np.max(sizes))
     with np.errstate(over="ignore"):
         return 1.0 / max(magnitude(u) / whole, float(np.max(np.abs(u) / sizes)))
 

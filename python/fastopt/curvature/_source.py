@@ -56,7 +56,7 @@ def matrix_at(place: Place | None, hessian: Any, hvp: Any, error: float | None) 
     from fastopt.curvature._hessian import hessian as formed
 
     grad = None if place.grad is None else place.grad.function
-    if grad is not None and isinstance(hvp, HessianVectorProduct) and hvp._relative is not None:
+    if grad is not None and isinstance(hvp, HessianVectorProduct) and hvp._along is not None:
         hvp = None  # differences either way: column by column their error is known
     return _square(formed(grad, place.structured(place.flat), hvp=hvp), place.n, None)
 

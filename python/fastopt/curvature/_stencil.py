@@ -19,6 +19,8 @@ Array = NDArray[Any]
 
 #: The standard deviation of a rounding error, in units of eps.
 ROUNDED = 0.29
+#: H may be larger across a line than along it.
+BENT = 2.0
 #: The fourth difference of independent noise: 1 + 16 + 36 + 16 + 1.
 FOURTH = math.sqrt(70.0)
 #: Steps to zero are shorter than this times anything that a search looks at.
@@ -34,7 +36,7 @@ class Stencil(NamedTuple):
     rough: Array  #: the fourth difference over sqrt(70): the noise of g, and next to nothing of a smooth one
     still: bool  #: all five gradients are the same
     finite: bool
-    floor: float  #: what rounding the gradient itself costs, or two calls at x differ by: a deviation of |g|
+    floor: float  #: what rounding the gradient itself costs, two calls at x differ by, or a bent line: of |g|
 
     @property
     def size(self) -> float:
@@ -68,8 +70,8 @@ class Line:
     def stencil(self, t: float) -> Stencil:
         """Four gradients."""
         t = self._representable(t)
-        one, one_taken = self._pair(t)
-        two, two_taken = self._pair(2.0 * t)
+        one, one_taken, bend = self._pair(t)
+        two, two_taken, _ = self._pair(2.0 * t)
         with np.errstate(all="ignore"):
             slope = (one[0] - one[1]) / one_taken
             change = (two[0] - two[1]) / two_taken - slope
@@ -90,28 +92,31 @@ class Line:
             fourth / FOURTH,
             still,
             bool(np.isfinite(values).all() and np.isfinite(slope).all() and np.isfinite(change).all()),
-            max(ROUNDED * self.g.eps * largest, self.noise / math.sqrt(2.0)),
+            max(ROUNDED * self.g.eps * largest, self.noise / math.sqrt(2.0), BENT * bend * t * magnitude(slope)),
         )
 
     def slope(self, t: float) -> Array:
         """D(t) alone, for two gradients; not finite where they are not."""
-        pair, taken = self._pair(self._representable(t))
+        pair, taken, _ = self._pair(self._representable(t))
         with np.errstate(all="ignore"):
             difference: Array = (pair[0] - pair[1]) / taken
         return difference
 
-    def _pair(self, t: float) -> tuple[tuple[Array, Array], float]:
+    def _pair(self, t: float) -> tuple[tuple[Array, Array], float, float]:
+        """Both gradients, the step between them along u, and how far it goes aside, as a share of it."""
         above, below = self._point(t), self._point(-t)
         # Rounding bends a line that is not along a coordinate: its length along u is what counts.
         moved = above - below
         taken = float(moved[self.place]) if self.place is not None else float(moved @ self.u) / self.square
+        aside = 0.0 if self.place is not None else magnitude(moved - taken * self.u)
         if taken == 0.0:
             raise ValueError(
                 f"step: expected a step that changes x, got none {self.where(t)}: too small for its dtype"
             )
         self.calls += 2
         with np.errstate(all="ignore"):  # a step may leave the domain
-            return (self.g(above).astype(np.float64), self.g(below).astype(np.float64)), taken
+            pair = self.g(above).astype(np.float64), self.g(below).astype(np.float64)
+        return pair, taken, aside / abs(taken) / math.sqrt(self.square)
 
     def _point(self, t: float) -> Array:
         point = self.x.copy()
