@@ -26,6 +26,9 @@ Array = NDArray[Any]
 
 #: A good step: errors below so many eps^(2/3).
 GOOD = 30.0
+#: The slope over short steps is taken for that of g, and not of a ripple on it, if it is known to this power
+#: of eps (1e-6, or 3e-3 in float32). A ripple of wavelength l has an error of (eps x / l)^(2/3).
+CERTAIN = 0.375
 #: A slope is seen where its error is below this share of it.
 SEEN = 0.3
 #: Two stencils contradict each other beyond so many times the error of the one with the shorter step.
@@ -70,7 +73,7 @@ def settle(line: Line, first: Stencil, known: float = 0.0) -> Found:
             _shorten(line, tried, share)
         _lengthen(line, tried, share)
         _refine(line, tried, share)
-    return _chosen(tried, share, known)
+    return _chosen(tried, line.g.eps, known)
 
 
 def _explained(s: Stencil, known: float) -> bool:
@@ -164,7 +167,8 @@ def _error(tried: list[Stencil], s: Stencil) -> float:
     return error
 
 
-def _chosen(tried: list[Stencil], share: float, known: float) -> Found:
+def _chosen(tried: list[Stencil], eps: float, known: float) -> Found:
+    share = good_share(eps)
     best = _best(tried, share)
     if best is None:
         still = [s for s in tried if s.finite]
@@ -173,18 +177,18 @@ def _chosen(tried: list[Stencil], share: float, known: float) -> Found:
     error = _error(tried, best)
     if error >= SEEN * best.size:
         return Found(best, _unseen(tried, best, error, known), True)
-    if error > share * best.size:
+    if error > max(share, eps**CERTAIN) * best.size:
         error = max(error, _ripple(tried, best))
     return Found(best, error, True)
 
 
 def _ripple(tried: list[Stencil], best: Stencil) -> float:
     """What a slope over long steps differs by, if two of them agree on it: is the short one's a ripple's?"""
-    longer = sorted((s for s in tried if s.finite and not s.still and s.t > best.t), key=lambda s: s.t)
-    apart = 0.0
+    longer = sorted((s for s in tried if s.finite and s.t > best.t), key=lambda s: s.t)
+    enough, apart = SEEN * best.size, 0.0
     for one, two in zip(longer, longer[1:], strict=False):
-        both = all(error_of(s) < SEEN * s.size for s in (one, two))
-        if both and magnitude(one.slope - two.slope) < SEEN * one.size:
+        known = max(error_of(one), error_of(two)) < enough
+        if known and magnitude(one.slope - two.slope) < enough:
             apart = max(apart, magnitude(one.slope - best.slope))
     return apart
 
