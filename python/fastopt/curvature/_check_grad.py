@@ -15,6 +15,7 @@ from fastopt.curvature._check_products import check_products, matrix_product
 from fastopt.curvature._complex import complex_slope
 from fastopt.curvature._differences import finite, rounded
 from fastopt.curvature._judge import Finding, Place
+from fastopt.curvature._lengths import lengths
 from fastopt.curvature._line import Walk
 from fastopt.curvature._lines import Direction, lines, random_direction
 from fastopt.curvature._probe import probe, unsteadiness
@@ -26,7 +27,7 @@ __all__ = ["check_grad"]
 
 Array = NDArray[Any]
 
-#: The other points lie so far from x, in units of max(1, |x_i|).
+#: The other points lie so far from x, in units of its own lengths.
 AROUND = 0.1
 #: Two calls at the same point may differ by so many eps: sums in another order.
 REORDERED = 1e3
@@ -199,12 +200,12 @@ class _Check:
         self.noise = abs(self.f(flat) - value)
         for _ in range(LISTENED):
             line = random_direction(self.g.layout, flat, self.rng)
-            walk, scale = self._walk(flat, gradient, line), line.scale * self.rng.uniform(0.3, 1.0)
-            self.noise = max(self.noise, unsteadiness(walk, value, scale, self.f.eps))
+            walk, share = self._walk(flat, gradient, line), self.rng.uniform(0.3, 1.0)
+            self.noise = max(self.noise, unsteadiness(walk, value, line, share, self.f.eps))
 
     def elsewhere(self, flat: Array) -> tuple[Array, float, Array]:
         """A random point around x; nearer to it if the functions are not finite there."""
-        move = AROUND * self.rng.standard_normal(flat.size) * np.maximum(1.0, np.abs(flat))
+        move = AROUND * self.rng.standard_normal(flat.size) * lengths(self.g.layout, flat)
         for _ in range(10):
             with np.errstate(all="ignore"):
                 at = rounded(self.g.layout, flat + move).astype(flat.dtype)
@@ -221,7 +222,7 @@ class _Check:
         floor = 8.0 * self.g.eps * max(float(np.abs(gradient) @ np.abs(u)), float(np.max(np.abs(gradient))))
         place = Place("grad", line.where, line.parameter, line.index, point)
         walk = self._walk(flat, gradient, line)
-        finding = probe(place, walk, value, line.scale, claimed, self.f.eps, self.noise, floor, self.tol)
+        finding = probe(place, walk, value, line, claimed, self.f.eps, self.noise, floor, self.tol)
         if self.complex_step and finding.kink is None and not finding.one_sided:
             return complex_slope(self.f, flat, u, finding, floor, self.tol)
         return finding

@@ -60,7 +60,7 @@ def check_products(
         noise = 2.0 * g.eps * float(np.sum(np.abs(at_x)))
         floor = 8.0 * max(product.eps, g.eps) * float(np.sum(np.abs(claimed)))
         place = Place("hvp", f"{line.where} (H v)", line.parameter, line.index, point)
-        yield probe(place, walk, 0.0, line.scale, float(w @ claimed), g.eps, noise, floor, tol)
+        yield probe(place, walk, 0.0, line, float(w @ claimed), g.eps, noise, floor, tol)
     yield from _symmetry(product, g, flat, point, tol, rng)
 
 
