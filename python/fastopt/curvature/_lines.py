@@ -32,7 +32,7 @@ class Direction(NamedTuple):
     place: int | None  # in the flat vector
     unit: Array | None  # None for a coordinate
     scale: float  # the length that the relative steps are multiples of
-    shortest: float  # the step that moves x by its last digit; 0 at 0
+    shortest: float  # the step that moves x by its last digit; 0 where x says nothing of any length
 
     def vector(self, n: int) -> Array:
         if self.unit is not None:
@@ -73,7 +73,8 @@ def _coordinate(layout: Layout, flat: Array, i: int) -> Direction:
     parameter, index = layout.element(i)
     own, size, gap = (float(a[i]) for a in (np.abs(flat), lengths(layout, flat), ulps(layout, flat)))
     size = own if own > FAR * size else size
-    return Direction(layout.where(i), parameter, index, i, None, size, gap if flat[i] else 0.0)
+    shortest = gap if own else float(np.finfo(layout.dtype).eps) * size * bool(flat.any())
+    return Direction(layout.where(i), parameter, index, i, None, size, shortest)
 
 
 def random_direction(
@@ -89,5 +90,6 @@ def random_direction(
     u /= np.linalg.norm(u)
     sizes = lengths(layout, flat)
     whole = magnitude(flat[part]) or float(np.max(sizes[part]))
-    shortest = magnitude(ulps(layout, flat)[part]) if flat[part].any() else 0.0
+    eps = float(np.finfo(layout.dtype).eps)
+    shortest = magnitude(ulps(layout, flat)[part]) if flat[part].any() else eps * whole * bool(flat.any())
     return Direction(where, name, None, None, u, reach(whole, sizes, u), shortest)
