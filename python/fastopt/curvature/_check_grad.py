@@ -31,6 +31,8 @@ Array = NDArray[Any]
 AROUND = 0.1
 #: Two calls at the same point may differ by so many eps: sums in another order.
 REORDERED = 1e3
+#: Of the arithmetic here.
+EPS = float(np.finfo(np.float64).eps)
 #: Directions that the noise of f is taken from, the worst of them: one alone can miss that f moves in jumps.
 LISTENED = 4
 
@@ -236,7 +238,9 @@ class _Check:
             move = rounded(self.g.layout, x + t * u) - x
             taken = float(move @ u)
             # Rounding of x bends the line; the gradient in question is good enough to straighten it.
-            bent = float(gradient @ move) - claimed * taken if line.unit is not None else 0.0
+            aside = move - taken * u
+            straight = line.unit is None or np.max(np.abs(aside)) <= 8.0 * EPS * abs(t)
+            bent = 0.0 if straight else float(gradient @ move) - claimed * taken
             return taken, self.f((x + move).astype(flat.dtype)) - bent
 
         return walk

@@ -57,12 +57,13 @@ def probe(
             samples = samples.then(sample(walk, value, line.scale, exponents))
             finding = _judged(place, samples, claimed, eps, noise, floor, tol)
         # Down to the last digit nothing tells this function from noise, or from a jump at x.
-        return finding if _settles(samples, eps) or not _moves(samples, eps) else unseen(place, claimed)
+        told = _settles(samples, line, eps) or not _moves(samples, eps)
+        return finding if told else unseen(place, claimed)
 
 
 def _seen(finding: Finding, samples: Samples, line: Direction, eps: float) -> bool:
     """Whether more steps can say no more."""
-    if not _settles(samples, eps):
+    if not _settles(samples, line, eps):
         return False
     if line.shortest > 0.0:
         return finding.kind != "round-off" or finding.uncertainty < abs(finding.found)
@@ -75,10 +76,16 @@ def _moves(samples: Samples, eps: float) -> bool:
     return bool(np.max(changes, initial=0.0) > ROUNDING * eps * size)
 
 
-def _settles(samples: Samples, eps: float) -> bool:
+def _settles(samples: Samples, line: Direction, eps: float) -> bool:
     """Whether f moves, and less and less towards x."""
     changes, _ = _changes(samples)
-    return _moves(samples, eps) and bool(np.min(changes) <= FALLS * np.max(changes))
+    if not (_moves(samples, eps) and np.min(changes) <= FALLS * np.max(changes)):
+        return False
+    # Over all scales there are, f may be anything far away: what counts is the end.
+    small = changes[-1] <= OF_ALL * abs(samples.value)
+    last = changes[-5:]
+    falls = len(last) == 5 and np.all(last[1:] <= 0.2 * last[:-1])
+    return line.shortest > 0.0 or bool(small or falls)
 
 
 def _changes(samples: Samples) -> tuple[Array, float]:
@@ -111,7 +118,8 @@ def unsteadiness(walk: Walk, value: float, line: Direction, share: float, eps: f
         samples = sample(walk, value, share * line.scale, [*first, *looks[0]])
         found = scatter(samples)
         for exponents in looks[1:]:
-            if exponents[0] < 0 or not found > OF_ALL * np.max(_changes(samples)[0], initial=0.0):
+            noisy = found > OF_ALL * np.max(_changes(samples)[0], initial=0.0)
+            if exponents[0] < 0 or not (noisy or (_moves(samples, eps) and not _settles(samples, line, eps))):
                 break
             samples = samples.then(sample(walk, value, share * line.scale, exponents))
             found = min(found, scatter(samples) or found)
