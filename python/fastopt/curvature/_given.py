@@ -65,7 +65,7 @@ def dense(h: Any, n: int | None = None) -> Array:
         raise TypeError(f"hessian: expected float64 or float32, got {array.dtype}")
     if not np.isfinite(array).all():
         bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"hessian: expected finite entries, got {array[bad]} at {bad}")
+        raise ValueError(f"hessian: expected finite numbers, got {array[bad]} at {bad}")
     return array
 
 
