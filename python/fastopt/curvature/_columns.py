@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastopt._functions import VectorFunction
 from fastopt.curvature._differences import finite, relative_step, scales
 from fastopt.curvature._lengths import lengths, magnitude
-from fastopt.curvature._settle import error_of, good_share, settle
+from fastopt.curvature._settle import SEEN, error_of, good_share, settle
 from fastopt.curvature._stencil import Line, Stencil
 
 __all__ = ["Column", "Columns"]
@@ -24,6 +24,8 @@ AS_GOOD = 4.0
 POOR = 0.1
 #: Up to so many columns, each is looked at with a second stencil, at this many times the step.
 FEW, BESIDE = 3, 0.7
+#: A column that is small beside the matrix may be known to so few digits.
+DULL = 1e-4
 #: A column of zeros is believed if a step of about the length of x changes nothing either.
 FAR = 2.0**14
 
@@ -106,8 +108,8 @@ class Columns:
         t = self._first_step(i, line)
         s = line.stencil(t)
         error = 0.0
-        if not self.given and not self._good(s, i):
-            s = self._widened(line, s)
+        if not self.given and not (self._good(s, i) and error_of(s) <= self.standard.share * s.size):
+            s = self._widened(line, self._by_itself(line, s, i))
             if not (self._good(s, i) or (s.still and self.blind)):
                 found = settle(line, s, self.standard.noise)
                 s, error = found.stencil, found.error
@@ -138,10 +140,20 @@ class Columns:
         error = error_of(s)
         if error <= self.standard.share * s.size and not s.still:
             return True
+        if DULL * s.size < error < SEEN * s.size:  # there is more to be seen
+            return False
         return error <= self.standard.error and self._scaled(error, i) <= self.standard.scaled
 
     def _scaled(self, size: float, i: int) -> float:
         return size * float(self.sizes[i]) * float(np.max(self.sizes))
+
+    def _by_itself(self, line: Line, s: Stencil, i: int) -> Stencil:
+        """`s`, or a stencil over the column's own length where it does not share that of the others."""
+        own = relative_step(None, self.g.eps) * (abs(float(self.flat[i])) or float(self.sizes[i]))
+        if s.still or 0.5 < own / s.t < 2.0 or own < line.shortest:
+            return s
+        other = line.stencil(own)
+        return other if other.finite and error_of(other) <= good_share(self.g.eps) * other.size else s
 
     def _widened(self, line: Line, s: Stencil) -> Stencil:
         """`s`, or one over a far longer step where neither sees the gradient change at all."""

@@ -29,6 +29,8 @@ GOOD = 30.0
 #: The slope over short steps is taken for that of g, and not of a ripple on it, if it is known to this power
 #: of eps (1e-6, or 3e-3 in float32). A ripple of wavelength l has an error of (eps x / l)^(2/3).
 CERTAIN = 0.375
+#: A ripple: within about the length of x, that is so many first steps, g moves so many times as much.
+OUTSIDE, RIPPLE = 2.0**14, 30.0
 #: A slope is seen where its error is below this share of it.
 SEEN = 0.3
 #: Two stencils contradict each other beyond so many times the error of the one with the shorter step.
@@ -57,11 +59,11 @@ def good_share(eps: float) -> float:
 
 
 def error_of(s: Stencil, noise: float | None = None) -> float:
-    """How far D(t) may be from the slope: half of what D(2t) differs by, or what noise does."""
+    """How far D(t) may be from the slope: half of what D(2t) differs by, or what noise or x's digits do."""
     if not s.finite:
         return math.inf
     noise = s.noise if noise is None else noise
-    return max(magnitude(s.change) / 2.0, 1.5 * noise / (math.sqrt(2.0) * s.t))
+    return max(magnitude(s.change) / 2.0, 1.5 * noise / (math.sqrt(2.0) * s.t), s.grain)
 
 
 def settle(line: Line, first: Stencil, known: float = 0.0) -> Found:
@@ -73,7 +75,10 @@ def settle(line: Line, first: Stencil, known: float = 0.0) -> Found:
             _shorten(line, tried, share)
         _lengthen(line, tried, share)
         _refine(line, tried, share)
-    return _chosen(tried, line.g.eps, known)
+        found = _chosen(tried, share, known)
+        if found.error > max(share, line.g.eps**CERTAIN) * found.stencil.size and _is_ripple(line, tried, found):
+            return found._replace(error=max(found.error, _ripple(tried, found.stencil)))
+    return found
 
 
 def _explained(s: Stencil, known: float) -> bool:
@@ -167,8 +172,7 @@ def _error(tried: list[Stencil], s: Stencil) -> float:
     return error
 
 
-def _chosen(tried: list[Stencil], eps: float, known: float) -> Found:
-    share = good_share(eps)
+def _chosen(tried: list[Stencil], share: float, known: float) -> Found:
     best = _best(tried, share)
     if best is None:
         still = [s for s in tried if s.finite]
@@ -177,9 +181,17 @@ def _chosen(tried: list[Stencil], eps: float, known: float) -> Found:
     error = _error(tried, best)
     if error >= SEEN * best.size:
         return Found(best, _unseen(tried, best, error, known), True)
-    if error > max(share, eps**CERTAIN) * best.size:
-        error = max(error, _ripple(tried, best))
     return Found(best, error, True)
+
+
+def _is_ripple(line: Line, tried: list[Stencil], found: Found) -> bool:
+    """Whether g goes far beyond the noise that it seems to have at steps longer than the one found."""
+    first, best = tried[0], found.stencil
+    between = [_as_noise(s) for s in tried if s.finite and best.t < s.t <= first.t]
+    if not between:
+        return False
+    far = line.stencil(first.t * OUTSIDE)
+    return not far.finite or magnitude(far.slope) * far.t > RIPPLE * max(between)
 
 
 def _ripple(tried: list[Stencil], best: Stencil) -> float:

@@ -38,6 +38,8 @@ class Stencil(NamedTuple):
     finite: bool
     floor: float  #: what rounding the gradient itself costs, two calls at x differ by, or a bent line: of |g|
 
+    grain: float  #: the error of D if the last digit of x is lost inside g, as in sin(1e6 x)
+
     @property
     def size(self) -> float:
         return magnitude(self.slope)
@@ -93,6 +95,7 @@ class Line:
             still,
             bool(np.isfinite(values).all() and np.isfinite(slope).all() and np.isfinite(change).all()),
             max(ROUNDED * self.g.eps * largest, self.noise / math.sqrt(2.0), BENT * bend * t * magnitude(slope)),
+            magnitude(slope) * self.shortest / t,
         )
 
     def slope(self, t: float) -> Array:
