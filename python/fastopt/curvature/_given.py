@@ -80,7 +80,9 @@ def _array(h: Any, n: int | None) -> Any:
     if callable(getattr(h, "matvec", None)):
         return _multiplied_out(h, n)
     if callable(h):
-        raise TypeError(f"hessian: expected {_EXPECTED} where there is no x to evaluate it at, got {shown(h)}")
+        raise TypeError(
+            f"hessian: expected {_EXPECTED} where there is no x to evaluate it at, got {shown(h)}"
+        )
     try:
         return np.asarray(h)
     except (TypeError, ValueError) as e:  # rows of different lengths

@@ -76,7 +76,9 @@ def settle(line: Line, first: Stencil, known: float = 0.0) -> Found:
         _lengthen(line, tried, share)
         _refine(line, tried, share)
         found = _chosen(tried, share, known)
-        if found.error > max(share, line.g.eps**CERTAIN) * found.stencil.size and _is_ripple(line, tried, found):
+        if found.error > max(share, line.g.eps**CERTAIN) * found.stencil.size and _is_ripple(
+            line, tried, found
+        ):
             return found._replace(error=max(found.error, _ripple(tried, found.stencil)))
     return found
 

@@ -53,7 +53,13 @@ class Line:
     """x + t u, for a u whose largest entry is 1, and the gradient on it."""
 
     def __init__(
-        self, g: VectorFunction, flat: Array, at_x: Array, u: Array, noise: float = 0.0, place: int | None = None
+        self,
+        g: VectorFunction,
+        flat: Array,
+        at_x: Array,
+        u: Array,
+        noise: float = 0.0,
+        place: int | None = None,
     ) -> None:
         self.g, self.u, self.noise, self.place = g, u, noise, place
         self.x, self.at_x = flat.astype(np.float64), at_x.astype(np.float64)
@@ -94,7 +100,11 @@ class Line:
             fourth / FOURTH,
             still,
             bool(np.isfinite(values).all() and np.isfinite(slope).all() and np.isfinite(change).all()),
-            max(ROUNDED * self.g.eps * largest, self.noise / math.sqrt(2.0), BENT * bend * t * magnitude(slope)),
+            max(
+                ROUNDED * self.g.eps * largest,
+                self.noise / math.sqrt(2.0),
+                BENT * bend * t * magnitude(slope),
+            ),
             magnitude(slope) * self.shortest / t,
         )
 
