@@ -64,7 +64,8 @@ def critical_point(
         Speak of a critical point if :math:`\|g\|_2 \le` `gtol`; infinity accepts any. Default: measured,
         see Notes.
     error : float, optional
-        The error of `hessian` in the 2-norm, infinity if nothing is known. Default: its attribute ``error`` if it has one, else 0.
+        The error of `hessian` in the 2-norm, infinity if nothing is known of it. Default: its attribute
+        ``error`` if it has one, else 0.
 
     counts_only : bool, default False
         Count the signs of the eigenvalues by factorisation and compute none of them: `eigenvalues` and
@@ -90,10 +91,10 @@ def critical_point(
     than four times what one rounding error of x changes it by; or (2) with `f`, no step can change f by more
     than its noise in the quadratic model, :math:`\|g\|^2 / (2 \min|\lambda|)`; or (3) the Newton step
     :math:`s = -H^{-1} g` is short, arrives (the gradient at x + s is at most a quarter of g) and H barely
-    changes on the way (by less than half of the eigenvalue that decides). It is short if the model still holds
-    a thousand times as far out and ends to hold further on; a model that holds everywhere, that of a quadratic
-    function, has no length, and :math:`\|s\| \le 10^{-3} \max(1, \|x\|)` decides. Cost: up to 9 gradients
-    beyond the Hessian's, and 5 more where s is not short beside x.
+    changes on the way (by less than half of the eigenvalue that decides). It is short if the model still
+    holds a thousand times as far out and ends to hold further on; a model that holds everywhere, that of a
+    quadratic function, has no length, and :math:`\|s\| \le 10^{-3} \max(1, \|x\|)` decides. Cost: up to
+    9 gradients beyond the Hessian's, and 5 more where s is not short beside x.
 
     A dense analysis costs one `eigvalsh`, an escape direction one linear system more. Bounds, and why they
     hold: ``docs/design/curvature.md``. The saddles of deep learning: Dauphin et al., NeurIPS 2014.

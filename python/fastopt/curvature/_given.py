@@ -33,7 +33,7 @@ class Products:
 
 
 def given_hessian(h: Any, n: int | None, error: float | None) -> tuple[Array, float]:
-    """`h` as `dense` checks it, and the error it claims; `n` is the number of elements of x, if there is one."""
+    """`h` as `dense` checks it, and the error it claims; `n` is the number of elements of x, if known."""
     array = dense(h, n)
     claimed = _claimed(h, len(array)) if error is None else error
     if claimed is None:  # a matrix computed from a Hessian: not exact, and no longer measured

@@ -21,7 +21,7 @@ DIRECTIONS = 10
 LARGEST = 10
 
 
-#: A coordinate has its own length, unless it lies so much below the others that it may be one of theirs, near 0.
+#: A coordinate has its own length, unless it lies so far below the others that it may be like them, near 0.
 FAR = 1e-2
 
 

@@ -111,7 +111,7 @@ def _looks(line: Direction, eps: float) -> list[Sequence[int]]:
 def unsteadiness(walk: Walk, value: float, line: Direction, share: float, eps: float) -> float:
     """The error of the values of `walk`, by its smallest steps, `share` of those along the line.
 
-    If it is as large as what the function does at all, the function moves on a smaller scale than these steps.
+    If it is as large as what the function does at all, the function lives on a smaller scale than they.
     """
     first, *looks = _looks(line, eps)
     with np.errstate(all="ignore"):

@@ -20,7 +20,7 @@ DEVIATIONS = 1.5
 
 
 class Seen:
-    """Collects `change` and `rough` of the columns `again` of n, one row each; `note` may be called in threads."""
+    """Collects what the columns `again` of n have measured, one row each; `note` may be called in threads."""
 
     def __init__(self, again: Array, n: int, dtype: Any) -> None:
         self.again, self.n = again, n
@@ -51,7 +51,7 @@ class Seen:
         return max(richardson, diagonal, self._noise(), magnitude(self.errors))
 
     def _noise(self) -> float:
-        """Both sides of a matrix of independent errors, whose norm is about the sum of its longest row and column.
+        """The norm of a matrix of independent errors, symmetrised: about that of a column.
 
         Each row of `roughs` is one sample for every component of the gradient; all together say what it is.
         """

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ SEEN = 0.3
 CONTRADICTS = 4.0
 #: Octaves between the steps tried: within four of the best step a difference is off by 2^8 of its best error.
 STRIDE = 8
-#: Next to 0 there is no last digit, and far from any scale one goes in strides like this, up to these octaves.
+#: Next to 0 there is no last digit: one goes on in strides like this, down and up by so many octaves.
 LEAP, DEPTH, HEIGHT = 32, 256, 256
 #: So many times what rounding the results costs is still rounding: that of the operations before.
 ROUNDING = 32.0
@@ -200,7 +201,7 @@ def _ripple(tried: list[Stencil], best: Stencil) -> float:
     """What a slope over long steps differs by, if two of them agree on it: is the short one's a ripple's?"""
     longer = sorted((s for s in tried if s.finite and s.t > best.t), key=lambda s: s.t)
     enough, apart = SEEN * best.size, 0.0
-    for one, two in zip(longer, longer[1:], strict=False):
+    for one, two in pairwise(longer):
         known = max(error_of(one), error_of(two)) < enough
         if known and magnitude(one.slope - two.slope) < enough:
             apart = max(apart, magnitude(one.slope - best.slope))

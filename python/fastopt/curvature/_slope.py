@@ -200,7 +200,7 @@ def _crossed(central: Array, sides: Array, h: Array, sigma: Array, best: int) ->
 def _stays_off(central: Array, aside: Array, off: Array, k: int) -> bool:
     """Whether D stays where it has gone at step k, at the next longer one.
 
-    Beyond a kink the slope is another one, mixed with d; beyond a step, a pole or x**12 it is not. A step that
+    Beyond a kink the slope is another one, mixed with d; beyond a step, a pole or x**12 it is not. One that
     ends just behind the kink has hardly any of the other slope in it, so the one before may be the first that
     stays.
     """

@@ -35,8 +35,8 @@ Array = NDArray[Any]
 
 __all__ = ["Newton", "Stationarity", "stationarity"]
 
-#: The longest Newton step, relative to the length on which H changes, or else to max(1, |x|), after which x still stands for
-#: the critical point.
+#: The longest Newton step, relative to the length on which H changes, or else to max(1, |x|), after which x
+#: still stands for the critical point.
 NEAR = 1e-3
 #: The model is asked for its end at so many times the Newton step, if x does not say what is near.
 FAR = (1e4, 1e6, 1e8, 1e10, 1e12)
@@ -130,7 +130,7 @@ def _newton_test(
 
 
 def _near(place: Place, s: Array, left: Array, within: bool, excess: float) -> bool:
-    """Question (a); `within`: whether the step is short beside x, and `excess`: a slope that no step follows."""
+    """Question (a); `within`: the step is short beside x, `excess`: a slope that no step follows."""
     if not within and excess:
         return False
     if not s.any():
