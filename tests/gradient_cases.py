@@ -203,7 +203,7 @@ AT_KINK = {
     "hinge at its corner": Case(
         lambda x: np.maximum(1 - x @ X3, 0.0), lambda x: -X3 * (x @ X3 < 1), X3 / (X3 @ X3)
     ),
-    "|x| at 1e-9": Case(lambda x: np.sum(np.abs(x)), np.sign, np.array([1e-9])),
+    "|x| at 1e-9 beside others": Case(lambda x: np.sum(np.abs(x)), np.sign, np.array([1e-9, 1.0])),
 }
 
 

@@ -98,7 +98,9 @@ def test_zero_and_evaluations():
     assert product(np.zeros(3)).tolist() == [0, 0, 0]
     assert product.evaluations == 1
     product(np.ones(3))
-    assert product.evaluations == 3
+    assert product.evaluations == 5  # the step is looked at
+    product(np.ones(3))
+    assert product.evaluations == 7
 
 
 def test_the_point_is_a_copy():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastopt._functions import VectorFunction
 from fastopt._layout import Layout
 from fastopt.curvature._differences import finite, rounded
+from fastopt.curvature._given import dense
 from fastopt.curvature._judge import Finding, Place
 from fastopt.curvature._lines import Direction, random_direction
 from fastopt.curvature._probe import probe
@@ -25,12 +26,8 @@ PAIRS = 5
 
 def matrix_product(hessian: Any, layout: Layout, flat: Array) -> VectorFunction:
     """v -> H v for a matrix, or a function of x that returns one."""
-    matrix = np.asarray(hessian(layout.structured(flat)) if callable(hessian) else hessian)
-    if matrix.shape != (layout.size, layout.size) or matrix.dtype.kind not in "iuf":
-        raise ValueError(
-            f"hessian: expected a real matrix of shape {(layout.size, layout.size)}, or a function of x that "
-            f"returns one, got {matrix.dtype} of shape {matrix.shape}"
-        )
+    at_x = callable(hessian) and not callable(getattr(hessian, "matvec", None))
+    matrix = dense(hessian(layout.structured(flat)) if at_x else hessian, layout.size)
     return VectorFunction(matrix.__matmul__, Layout.of(flat, "v")[0], "hessian")
 
 
@@ -60,7 +57,7 @@ def check_products(
         noise = 2.0 * g.eps * float(np.sum(np.abs(at_x)))
         floor = 8.0 * max(product.eps, g.eps) * float(np.sum(np.abs(claimed)))
         place = Place("hvp", f"{line.where} (H v)", line.parameter, line.index, point)
-        yield probe(place, walk, 0.0, line.scale, float(w @ claimed), g.eps, noise, floor, tol)
+        yield probe(place, walk, 0.0, line, float(w @ claimed), g.eps, noise, floor, tol)
     yield from _symmetry(product, g, flat, point, tol, rng)
 
 

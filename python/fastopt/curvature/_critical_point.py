@@ -51,10 +51,11 @@ def critical_point(
         is taken to be critical and the matrix alone is classified; `hessian` is then needed.
     x : array, or list, tuple or dict of arrays, float32 or float64; or None
         The point, n numbers in all. Not changed. None only without `grad`.
-    hessian : array_like of shape (n, n), or callable x -> array, optional
-        The Hessian in the flat order of x (its arrays one after the other, each in C order). A result of
-        :func:`fastopt.hessian` brings its error with it. Default: from `hvp`, else central differences of
-        `grad`.
+    hessian : matrix of shape (n, n), or callable x -> matrix, optional
+        The Hessian in the flat order of x (its arrays one after the other, each in C order): array_like, a
+        sparse matrix, or an operator with ``matvec`` and ``shape``, which is multiplied out up to 4096
+        parameters. A result of :func:`fastopt.hessian` brings its error with it. Default: from `hvp`, else
+        central differences of `grad`.
     hvp : callable or object with ``matvec``, optional
         Exact Hessian-vector products, ``hvp(v)`` or ``hvp(x, v)`` in the structure of x.
     f : callable, optional
@@ -63,7 +64,8 @@ def critical_point(
         Speak of a critical point if :math:`\|g\|_2 \le` `gtol`; infinity accepts any. Default: measured,
         see Notes.
     error : float, optional
-        The error of `hessian` in the 2-norm. Default: its attribute ``error`` if it has one, else 0.
+        The error of `hessian` in the 2-norm, infinity if nothing is known of it. Default: its attribute
+        ``error`` if it has one, else 0.
 
     counts_only : bool, default False
         Count the signs of the eigenvalues by factorisation and compute none of them: `eigenvalues` and
@@ -88,9 +90,11 @@ def critical_point(
     When is a gradient small? Without `gtol` the point is critical if (1) the gradient is round-off: no more
     than four times what one rounding error of x changes it by; or (2) with `f`, no step can change f by more
     than its noise in the quadratic model, :math:`\|g\|^2 / (2 \min|\lambda|)`; or (3) the Newton step
-    :math:`s = -H^{-1} g` is short (:math:`\|s\| \le 10^{-3} \max(1, \|x\|)`), arrives (the gradient at x + s
-    is at most a quarter of g) and H barely changes on the way (by less than half of the eigenvalue that
-    decides). Cost: up to 8 gradients beyond the Hessian's.
+    :math:`s = -H^{-1} g` is short, arrives (the gradient at x + s is at most a quarter of g) and H barely
+    changes on the way (by less than half of the eigenvalue that decides). It is short if the model still
+    holds a thousand times as far out and ends to hold further on; a model that holds everywhere, that of a
+    quadratic function, has no length, and :math:`\|s\| \le 10^{-3} \max(1, \|x\|)` decides. Cost: up to
+    9 gradients beyond the Hessian's, and 5 more where s is not short beside x.
 
     A dense analysis costs one `eigvalsh`, an escape direction one linear system more. Bounds, and why they
     hold: ``docs/design/curvature.md``. The saddles of deep learning: Dauphin et al., NeurIPS 2014.

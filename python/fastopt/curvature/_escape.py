@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import integer, shown
+from fastopt.curvature._lengths import magnitude
 from fastopt.curvature._place import Place
 from fastopt.curvature._point import signed
 from fastopt.curvature._source import spectrum_at
@@ -23,6 +24,8 @@ __all__ = ["EscapeResult", "escape"]
 ABOVE_NOISE = 10.0
 #: A decrease counts from so many times the noise.
 REAL = 2.0
+#: Steps from x = 0 need not be larger than this.
+SMALLEST = 1e-45
 
 
 class Attempt(NamedTuple):
@@ -94,7 +97,7 @@ def escape(
     :math:`\lambda t^2 / 2` on both sides of x. The first step is long enough for the decrease to stand out of
     the noise of f, :math:`t_0 = \sqrt{2 \cdot 10\, \mathrm{noise} / |\lambda|}`: a shorter one leads back to
     the same saddle. Downhill (:math:`-\mathrm{sign}(g^T u)`) is tried first, then the other side, then both
-    with longer steps, last a shorter one; from the first real decrease the step doubles while f falls.
+    with longer steps, last with shorter ones; from the first real decrease the step doubles while f falls.
 
     Parameters
     ----------
@@ -177,19 +180,24 @@ class _Search:
 
     def _first_step(self, curvature: float, noise: float) -> float:
         """Above the noise of f, and above what rounding of x swallows."""
-        size = max(1.0, float(np.linalg.norm(self.place.flat)))
+        size = magnitude(self.place.flat) or 1.0
         assert self.place.f is not None
         return max(math.sqrt(2 * ABOVE_NOISE * noise / -curvature), math.sqrt(self.place.f.eps) * size)
 
     def _ladder(self, first: float) -> Iterator[float]:
-        reach = 10 * max(1.0, float(np.linalg.norm(self.place.flat)))
+        size = magnitude(self.place.flat)
         step = first
-        while step <= max(first, reach):
+        while step <= max(first, 10 * (size or 1.0)):
             yield step
             yield -step
             step *= 4
-        yield first / 2
-        yield -first / 2
+        assert self.place.f is not None
+        shortest = 4 * self.place.f.eps * size or SMALLEST
+        step = first / 2
+        while step > shortest:
+            yield step
+            yield -step
+            step /= 16
 
     def _expand(self, step: float, noise: float) -> float:
         best, value = step, self.attempts[-1].value

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fastopt._functions import VectorFunction
 from fastopt._layout import Layout
-from fastopt.curvature._differences import along, finite, relative_step
+from fastopt.curvature._along import Along
+from fastopt.curvature._differences import finite
 from fastopt.curvature._products import product_at
 
 __all__ = ["HessianVectorProduct", "hvp"]
@@ -43,9 +44,7 @@ class HessianVectorProduct:
         # Also tells what the function returns, before anything depends on it.
         first = function(np.ones(layout.size, layout.dtype) if exact else flat)
         self.dtype: np.dtype[Any] = first.dtype
-        self._relative = None if exact else relative_step(step, function.eps)
-        if not exact:
-            finite(first, layout, "grad at x")
+        self._along = None if exact else Along(function, flat, finite(first, layout, "grad at x"), step)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -70,23 +69,19 @@ class HessianVectorProduct:
         Raises ValueError if v has another shape, or if it or the product is not finite.
         """
         flat = self._checked(v)
-        if self._relative is not None:
-            return along(self._function, self._flat, flat, self._relative).astype(self.dtype)
+        if self._along is not None:
+            return self._along.product(flat).astype(self.dtype)
         return finite(self._function(flat), self._layout, "hvp").astype(self.dtype, copy=False)
 
     def error(self, v: Any) -> float:
-        r"""Estimate of :math:`\|Hv - (Hv)_{computed}\|_2`, for four gradients; 0 for exact products.
+        r"""Estimate of :math:`\|Hv - (Hv)_{computed}\|_2`, for four gradients or more; 0 for exact products.
 
-        :math:`\|D(2h) - D(h)\|`, which is three times the truncation error where that rules and about the
-        noise where that does.
+        :math:`\|D(2t) - D(t)\|`, which is three times the truncation error where that rules and about the
+        noise where that does, or what the fourth difference says of the noise. Infinite if no step has seen
+        a slope (see :func:`fastopt.hessian`).
         """
         flat = self._checked(v if isinstance(v, np.ndarray) and v.ndim == 1 else self._layout.read(v, "v"))
-        if self._relative is None:
-            return 0.0
-        once = along(self._function, self._flat, flat, self._relative)
-        twice = along(self._function, self._flat, flat, 2.0 * self._relative)
-        largest = float(np.max(np.abs(twice - once)))  # the squares may leave the range
-        return largest * float(np.linalg.norm((twice - once) / largest)) if largest else 0.0
+        return 0.0 if self._along is None else self._along.error(flat)
 
     def _checked(self, v: Array) -> Array:
         flat = np.asarray(v)
@@ -101,18 +96,19 @@ class HessianVectorProduct:
         return self._layout.kind is np.ndarray and len(self._layout.shapes[0]) == 1
 
     def __repr__(self) -> str:
-        kind = "exact" if self._relative is None else "by central differences"
+        kind = "exact" if self._along is None else "by central differences"
         return f"<fastopt.curvature.HessianVectorProduct of shape {self.shape}, {kind}>"
 
 
 def hvp(
     grad: Callable[..., Any] | None, x: Any, *, step: float | None = None, exact: Any = None
 ) -> HessianVectorProduct:
-    r"""Products of the Hessian at a point with any vector: two gradients each.
+    r"""Products of the Hessian at a point with any vector: two gradients each, four for the first.
 
-    :math:`Hv \approx (g(x + tv) - g(x - tv)) / 2t`, with t such that the move is at most
-    :math:`\sqrt[3]{\epsilon} \max(1, \|x\|)` long and no coordinate moves further than
-    :math:`\sqrt[3]{\epsilon} \max(1, |x_i|)`.
+    :math:`Hv \approx (g(x + tv) - g(x - tv)) / 2t`. The first guess of t is :math:`\sqrt[3]{\epsilon}` times
+    the length of x, and no element moves by more than that share of its own; the difference over 2t tells
+    whether the gradient agrees with it. If not, t is searched for as in :func:`fastopt.hessian`, whatever the
+    unit of x. Directions that move some element further than those before are looked at in the same way.
 
     Parameters
     ----------
@@ -122,7 +118,7 @@ def hvp(
     x : array, or list, tuple or dict of arrays, float32 or float64
         The point, copied.
     step : float, optional
-        The relative step instead of :math:`\sqrt[3]{\epsilon}`.
+        This relative step, in units of max(1, abs(x_i)) and of max(1, :math:`\|x\|`), and no other is used.
     exact : callable or object with ``matvec``, optional
         Exact products, ``exact(v)`` or ``exact(x, v)`` in the structure of `x`, or ``matvec`` on flat
         vectors: passed through, with the same checks.
@@ -145,7 +141,7 @@ def hvp(
     >>> product(np.array([1.0, 1.0])).round(6)
     array([ 3., 12.])
     >>> product.shape, product.evaluations
-    ((2, 2), 3)
+    ((2, 2), 5)
     """
     layout, flat = Layout.of(x)
     if exact is not None:

@@ -31,13 +31,15 @@ class Samples(NamedTuple):
         return np.flatnonzero(moved & np.isfinite(self.value_above) & np.isfinite(self.value_below))
 
     def then(self, more: Samples) -> Samples:
+        """Both together, steps descending."""
         up, down, high, low = (np.concatenate(pair) for pair in zip(self[:4], more[:4], strict=True))
-        return Samples(up, down, high, low, self.value)
+        order = np.argsort(-np.maximum(up, -down), kind="stable")
+        return Samples(up[order], down[order], high[order], low[order], self.value)
 
 
 def sample(walk: Walk, value: float, scale: float, exponents: Sequence[int]) -> Samples:
     """`walk` at steps scale * 10**-k on both sides, for k of `exponents`."""
-    steps = [scale * 10.0**-k for k in exponents]
+    steps = [scale * 10.0 ** float(-k) for k in exponents]
     ups = [_finite(walk(t)) for t in steps]
     downs = [_finite(walk(-t)) for t in steps]
     taken_up, values_up = np.array(ups).T

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._layout import Layout
-from fastopt.curvature._differences import scales
+from fastopt.curvature._lengths import lengths, magnitude, reach, ulps
 
 __all__ = ["EVERY_COORDINATE", "Direction", "lines", "random_direction"]
 
@@ -21,6 +21,10 @@ DIRECTIONS = 10
 LARGEST = 10
 
 
+#: A coordinate has its own length, unless it lies so far below the others that it may be like them, near 0.
+FAR = 1e-2
+
+
 class Direction(NamedTuple):
     where: str
     parameter: str
@@ -28,6 +32,7 @@ class Direction(NamedTuple):
     place: int | None  # in the flat vector
     unit: Array | None  # None for a coordinate
     scale: float  # the length that the relative steps are multiples of
+    shortest: float  # the step that moves x by its last digit; 0 where x says nothing of any length
 
     def vector(self, n: int) -> Array:
         if self.unit is not None:
@@ -66,7 +71,10 @@ def lines(
 
 def _coordinate(layout: Layout, flat: Array, i: int) -> Direction:
     parameter, index = layout.element(i)
-    return Direction(layout.where(i), parameter, index, i, None, max(1.0, abs(float(flat[i]))))
+    own, size, gap = (float(a[i]) for a in (np.abs(flat), lengths(layout, flat), ulps(layout, flat)))
+    size = own if own > FAR * size else size
+    shortest = gap if own else float(np.finfo(layout.dtype).eps) * size * bool(flat.any())
+    return Direction(layout.where(i), parameter, index, i, None, size, shortest)
 
 
 def random_direction(
@@ -80,6 +88,8 @@ def random_direction(
     u = np.zeros(layout.size)
     u[part] = rng.standard_normal(u[part].size)
     u /= np.linalg.norm(u)
-    length = max(1.0, float(np.linalg.norm(flat[part].astype(np.float64))))
-    scale = 1.0 / max(1.0 / length, float(np.max(np.abs(u) / scales(flat))))
-    return Direction(where, name, None, None, u, scale)
+    sizes = lengths(layout, flat)
+    whole = magnitude(flat[part]) or float(np.max(sizes[part]))
+    eps = float(np.finfo(layout.dtype).eps)
+    shortest = magnitude(ulps(layout, flat)[part]) if flat[part].any() else eps * whole * bool(flat.any())
+    return Direction(where, name, None, None, u, reach(whole, sizes, u), shortest)

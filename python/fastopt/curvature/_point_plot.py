@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastopt._checks import real
 from fastopt._functions import Objective
 from fastopt.curvature._dense import Dense
+from fastopt.curvature._lengths import magnitude
 
 if TYPE_CHECKING:
     from fastopt.curvature._place import Place
@@ -103,7 +104,7 @@ def _section(
 
 def _reach(along: Callable[[float], float], start: float, value: float, place: Place) -> float:
     """A span over which the loss leaves its quadratic model by a third; |x|, at least 1, if it never does."""
-    limit = max(1.0, float(np.linalg.norm(place.flat)))
+    limit = magnitude(place.flat) or 1.0
     reach = 1e-4 * limit
     while reach < limit:
         wanted = abs(value) * reach * reach / 2

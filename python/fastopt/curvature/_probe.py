@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from fastopt.curvature._judge import Finding, Place, judge, unseen
 from fastopt.curvature._line import Samples, Walk, sample
+from fastopt.curvature._lines import Direction
 from fastopt.curvature._slope import scatter, slope
 
 __all__ = ["probe", "unsteadiness"]
 
+Array = NDArray[Any]
+
 #: Decades of the steps, for float64 and for anything coarser: first those, then these.
 STEPS = ((range(10), range(10, 13)), (range(6), range(6, 8)))
+#: How far from 1 the scale is sought at x = 0, in decades. 1 is a guess there, and no digit of x the last.
+BELOW, ABOVE = 45, 45
+#: A function is seen to be continuous where its changes fall to this share of the largest.
+FALLS = 1e-3
+#: Changes below so many eps of the values are rounding.
+ROUNDING = 32.0
+#: Noise is less than this share of what a function does at all.
+OF_ALL = 1e-5
 
 
 def probe(
     place: Place,
     walk: Walk,
     value: float,
-    scale: float,
+    line: Direction,
     claimed: float,
     eps: float,
     noise: float,
@@ -28,23 +44,86 @@ def probe(
     """Judge `claimed` as the slope of `walk` at 0; `noise` is a known error of values, `floor` of `claimed`.
 
     The smallest steps say nothing new about a smooth function, so they are taken only where a first look did
-    not end in "right": a kink may be closer than that look could see, or x may live on a smaller scale.
+    not end in "right": a kink may be closer than that look could see. Where f still changes as much at small
+    steps as at large ones, it lives on a smaller scale than x, and steps go down to the last digit of x.
     """
-    first, then = STEPS[0 if eps < 1e-12 else 1]
+    first, *looks = _looks(line, eps)
     with np.errstate(all="ignore"):  # a step may leave the domain
-        samples = sample(walk, value, scale, first)
+        samples = sample(walk, value, line.scale, first)
         finding = _judged(place, samples, claimed, eps, noise, floor, tol)
-        if finding.kind == "right":
-            return finding
-        samples = samples.then(sample(walk, value, scale, then))
-        return _judged(place, samples, claimed, eps, noise, floor, tol)
+        for k, exponents in enumerate(looks):
+            if finding.kind == "right" or (k > 0 and _seen(finding, samples, line, eps)):
+                return finding
+            samples = samples.then(sample(walk, value, line.scale, exponents))
+            finding = _judged(place, samples, claimed, eps, noise, floor, tol)
+        # Down to the last digit nothing tells this function from noise, or from a jump at x.
+        told = _settles(samples, line, eps) or not _moves(samples, eps)
+        return finding if told else unseen(place, claimed)
 
 
-def unsteadiness(walk: Walk, value: float, scale: float, eps: float) -> float:
-    """The error of the values of `walk`, by its smallest steps."""
+def _seen(finding: Finding, samples: Samples, line: Direction, eps: float) -> bool:
+    """Whether more steps can say no more."""
+    if not _settles(samples, line, eps):
+        return False
+    if line.shortest > 0.0:
+        return finding.kind != "round-off" or finding.uncertainty < abs(finding.found)
+    changes, size = _changes(samples)
+    return bool(np.max(changes) > eps ** (1.0 / 3.0) * size)
+
+
+def _moves(samples: Samples, eps: float) -> bool:
+    changes, size = _changes(samples)
+    return bool(np.max(changes, initial=0.0) > ROUNDING * eps * size)
+
+
+def _settles(samples: Samples, line: Direction, eps: float) -> bool:
+    """Whether f moves, and less and less towards x."""
+    changes, _ = _changes(samples)
+    if not (_moves(samples, eps) and np.min(changes) <= FALLS * np.max(changes)):
+        return False
+    # Over all scales there are, f may be anything far away: what counts is the end.
+    small = changes[-1] <= OF_ALL * abs(samples.value)
+    last = changes[-5:]
+    falls = len(last) == 5 and np.all(last[1:] <= 0.2 * last[:-1])
+    return line.shortest > 0.0 or bool(small or falls)
+
+
+def _changes(samples: Samples) -> tuple[Array, float]:
+    """By how much f differs from f(x) at each step, to the worse side, and the largest |f|."""
+    moved = (samples.above > 0) & (samples.below < 0)
+    sides = np.stack([samples.value_above, samples.value_below])[:, moved]
+    changes = np.fmax.reduce(np.abs(sides - samples.value), axis=0)
+    size = max(abs(samples.value), float(np.max(np.abs(sides[np.isfinite(sides)]), initial=0.0)))
+    return changes[np.isfinite(changes)], size
+
+
+def _looks(line: Direction, eps: float) -> list[Sequence[int]]:
+    """Decades to sample, one look after the other."""
     first, then = STEPS[0 if eps < 1e-12 else 1]
+    deepest = BELOW if line.shortest == 0.0 else math.ceil(math.log10(line.scale / line.shortest))
+    looks: list[Sequence[int]] = [first, then, range(then.stop, min(then.stop + 4, deepest + 1))]
+    looks += [range(k, min(k + 8, deepest + 1)) for k in range(then.stop + 4, deepest + 1, 8)]
+    if line.shortest == 0.0:
+        looks += [range(-k - 8, -k) for k in range(0, ABOVE - 8, 8)]
+    return [look for look in looks if look]
+
+
+def unsteadiness(walk: Walk, value: float, line: Direction, share: float, eps: float) -> float:
+    """The error of the values of `walk`, by its smallest steps, `share` of those along the line.
+
+    If it is as large as what the function does at all, the function lives on a smaller scale than they.
+    """
+    first, *looks = _looks(line, eps)
     with np.errstate(all="ignore"):
-        return scatter(sample(walk, value, scale, [*first, *then]))
+        samples = sample(walk, value, share * line.scale, [*first, *looks[0]])
+        found = scatter(samples)
+        for exponents in looks[1:]:
+            noisy = found > OF_ALL * np.max(_changes(samples)[0], initial=0.0)
+            if exponents[0] < 0 or not (noisy or (_moves(samples, eps) and not _settles(samples, line, eps))):
+                break
+            samples = samples.then(sample(walk, value, share * line.scale, exponents))
+            found = min(found, scatter(samples) or found)
+    return found
 
 
 def _judged(

@@ -192,11 +192,22 @@ def _crossed(central: Array, sides: Array, h: Array, sigma: Array, best: int) ->
         side = int(np.argmax(aside[:, k]))
         leaves = off[k] > 1e-3 * size[k] and off[k + 1] + 3 * sigma[k + 1] / h[k + 1] < ABRUPT * off[k]
         one = aside[1 - side, k] < 0.1 * aside[side, k]
-        # Beyond a kink the slope is another one, mixed with d; beyond a step, a pole or x**12 it is not.
-        stays = abs(central[k - 1] - central[k]) < off[k]
-        if leaves and one and stays and 0.5 * aside[side, k] < aside[side, k - 1] < 5.0 * aside[side, k]:
+        if leaves and one and any(_stays_off(central, aside[side], off, j) for j in (k, k - 1)):
             return float(h[k])
     return None
+
+
+def _stays_off(central: Array, aside: Array, off: Array, k: int) -> bool:
+    """Whether D stays where it has gone at step k, at the next longer one.
+
+    Beyond a kink the slope is another one, mixed with d; beyond a step, a pole or x**12 it is not. One that
+    ends just behind the kink has hardly any of the other slope in it, so the one before may be the first that
+    stays.
+    """
+    if k < 1 or not off[k] > 0.0:
+        return False
+    beside = 0.5 * aside[k] < aside[k - 1] < 5.0 * aside[k]
+    return bool(beside and abs(central[k - 1] - central[k]) < off[k])
 
 
 def _one_sided(samples: Samples, eps: float, noise: float) -> Slope | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastopt._checks import real, shown
 from fastopt.curvature._dense import Dense
 from fastopt.curvature._extremes import Extremes
+from fastopt.curvature._given import Products, given_hessian
 from fastopt.curvature._hvp import HessianVectorProduct
 from fastopt.curvature._hvp import hvp as differences
 from fastopt.curvature._place import Place
@@ -24,7 +25,11 @@ DENSE = 4096
 
 
 def spectrum_at(place: Place | None, hessian: Any, hvp: Any, error: float | None) -> Dense | Extremes:
-    """The spectrum: all of it up to order `DENSE` or where a matrix is given, else its ends."""
+    """The spectrum: all of it up to order `DENSE` or where an array is given, else its ends."""
+    products = None if place is None or place.n <= DENSE or hvp is not None else Products.of(hessian)
+    if place is not None and products is not None:
+        given = 0.0 if error is None else real("error", error, minimum=0.0)
+        return Extremes(product_at(products, place.layout, place.flat, "hessian"), place.n, given, place.rng)
     if hessian is not None or place is None or place.n <= DENSE:
         return Dense(*matrix_at(place, hessian, hvp, error))
     if error is not None:
@@ -46,8 +51,9 @@ def matrix_at(place: Place | None, hessian: Any, hvp: Any, error: float | None) 
     if hessian is not None and hvp is not None:
         raise TypeError("hessian, hvp: expected one of them, got both")
     if hessian is not None:
-        given = hessian(place.structured(place.flat)) if callable(hessian) and place is not None else hessian
-        return _square(given, None if place is None else place.n, error)
+        at_x = callable(hessian) and not callable(getattr(hessian, "matvec", None)) and place is not None
+        given = hessian(place.structured(place.flat)) if at_x and place is not None else hessian
+        return given_hessian(given, None if place is None else place.n, error)
     if error is not None:
         raise TypeError(f"error: expected None without hessian, got {shown(error)}")
     if place is None or (place.grad is None and hvp is None):
@@ -55,23 +61,6 @@ def matrix_at(place: Place | None, hessian: Any, hvp: Any, error: float | None) 
     from fastopt.curvature._hessian import hessian as formed
 
     grad = None if place.grad is None else place.grad.function
-    if grad is not None and isinstance(hvp, HessianVectorProduct) and hvp._relative is not None:
+    if grad is not None and isinstance(hvp, HessianVectorProduct) and hvp._along is not None:
         hvp = None  # differences either way: column by column their error is known
-    return _square(formed(grad, place.structured(place.flat), hvp=hvp), place.n, None)
-
-
-def _square(h: Any, n: int | None, error: float | None) -> tuple[Array, float]:
-    """A Hessian as the user or `fastopt.curvature.hessian` gave it, checked, with the error it claims."""
-    array = np.asarray(h)
-    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
-        raise ValueError(f"hessian: expected a square matrix (n, n) with n >= 1, got shape {array.shape}")
-    if n is not None and len(array) != n:
-        raise ValueError(f"hessian: expected shape ({n}, {n}), as x has {n} elements, got {array.shape}")
-    if array.dtype.kind in "iub":
-        array = array.astype(np.float64)
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
-        raise TypeError(f"hessian: expected float64 or float32, got {array.dtype}")
-    claimed = getattr(h, "error", 0.0) if error is None else error
-    if claimed is None:  # a matrix computed from a Hessian: not exact, and no longer measured
-        raise ValueError("error: expected a number, as hessian was computed from one with an error; got None")
-    return array, real("error", claimed, minimum=0.0)
+    return given_hessian(formed(grad, place.structured(place.flat), hvp=hvp), place.n, None)

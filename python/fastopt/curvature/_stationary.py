@@ -8,7 +8,9 @@ threshold can be right. In order:
 3. With `f`: no step of any length can change f by more than |g|^2 / (2 min |lambda|) in the quadratic model;
    if that is below the noise of f, nothing is left to gain.
 4. The Newton step s = -H^-1 g leads to the critical point of the model. x stands for that point if
-   (a) it is near: |s| <= 1e-3 max(1, |x|), counting flat directions as if their curvature were tau;
+   (a) it is near: the quadratic model still holds a thousand times as far as s goes, and ends to hold further
+       out; where it never does, |s| <= 1e-3 max(1, |x|) (counting flat directions as if their curvature were
+       tau): a quadratic function has no length of its own, so that of x must do, or 1;
    (b) it is there: the true gradient at x + s is at most a quarter of g (or round-off);
    (c) H barely changes on the way: by less than half of what would change the verdict. The change along s is
        2 |g(x + s) - (g + H s)| / |s|.
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 from fastopt.curvature._counted import Counted
 from fastopt.curvature._dense import Dense
 from fastopt.curvature._extremes import Extremes
+from fastopt.curvature._lengths import magnitude
 from fastopt.curvature._noise import checked
 from fastopt.curvature._place import Place
 
@@ -32,8 +35,11 @@ Array = NDArray[Any]
 
 __all__ = ["Newton", "Stationarity", "stationarity"]
 
-#: The longest Newton step, relative to max(1, |x|), after which x still stands for the critical point.
+#: The longest Newton step, relative to the length on which H changes, or else to max(1, |x|), after which x
+#: still stands for the critical point.
 NEAR = 1e-3
+#: The model is asked for its end at so many times the Newton step, if x does not say what is near.
+FAR = (1e4, 1e6, 1e8, 1e10, 1e12)
 #: How many times its round-off a gradient may be and still be nothing but round-off.
 ROUND_OFF = 4.0
 
@@ -108,9 +114,9 @@ def _newton_test(
     length = float(np.linalg.norm(s))
     excess = max(0.0, float(np.linalg.norm(left)) - ROUND_OFF * place.noise)
     flat_length = (excess / tau if tau else np.inf) if excess else 0.0
-    reach = NEAR * max(1.0, float(np.linalg.norm(place.flat)))
+    reach = NEAR * max(1.0, magnitude(place.flat))
     decrement = float(np.sqrt(abs(np.dot(place.g, s))))
-    if max(length, flat_length) > reach:  # a far step may leave the domain of the function: it is not tried
+    if not _near(place, s, left, max(length, flat_length) <= reach, excess):
         return Newton(length, flat_length, decrement, np.nan, np.nan, False, False, False)
     assert place.grad is not None
     after = checked(place.grad, (place.flat + s).astype(place.flat.dtype, copy=False))
@@ -121,3 +127,24 @@ def _newton_test(
     return Newton(
         length, flat_length, decrement, remaining / size, change, True, arrives, change <= margin / 2
     )
+
+
+def _near(place: Place, s: Array, left: Array, within: bool, excess: float) -> bool:
+    """Question (a); `within`: the step is short beside x, `excess`: a slope that no step follows."""
+    if not within and excess:
+        return False
+    if not s.any():
+        return within
+    if not _holds(place, s, left, 1.0 / NEAR):
+        return False
+    return within or not all(_holds(place, s, left, times) for times in FAR)
+
+
+def _holds(place: Place, s: Array, left: Array, times: float) -> bool:
+    """Whether the gradient at x + times s is that of the quadratic model, to a half."""
+    assert place.grad is not None
+    with np.errstate(all="ignore"):  # it may well be outside of the domain
+        there = (place.flat + times * s).astype(place.flat.dtype, copy=False)
+        model = (1.0 - times) * (place.g - left).astype(np.float64)
+        off = magnitude(place.grad(there) - left - model)
+        return bool(off <= 0.5 * magnitude(model))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastopt.curvature._dense import Dense
 from fastopt.curvature._extremes import Extremes
+from fastopt.curvature._lengths import magnitude
 from fastopt.curvature._place import Place
 
 Array = NDArray[Any]
@@ -23,7 +24,7 @@ class Step:
     Attributes
     ----------
     size, value, scale : float
-        |g|, f, and max(1, |x|).
+        |g|, f, and |x|, or 1 at x = 0.
     along : float
         g'Hg / g'g, the curvature along the gradient.
     sharpness : float
@@ -45,7 +46,7 @@ class Step:
         self.place, self.spectrum, self.lr, self.momentum = place, spectrum, lr, momentum
         g = place.g
         self.size, self.value = float(np.linalg.norm(g)), place.value
-        self.scale = max(1.0, float(np.linalg.norm(place.flat)))
+        self.scale = magnitude(place.flat) or 1.0
         self.sharpness = float(spectrum.eigenvalues[-1])
         unit = g / self.size if self.size else g
         self.along = float(unit @ spectrum.matvec(unit))

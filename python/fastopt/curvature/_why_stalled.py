@@ -59,8 +59,8 @@ def why_stalled(
     3. *gradient noise*: what mini-batch noise adds per step,
        :math:`\tfrac12 \mathrm{lr}^2 E[\xi^T H \xi]`, eats up what the step gains,
        :math:`\mathrm{lr} \|g\|^2 - \tfrac12 \mathrm{lr}^2 g^T H g`.
-    4. *plateau*: within a tenth of :math:`\max(1, \|x\|)` gradient and curvature together change f by less
-       than 1 %.
+    4. *plateau*: within a tenth of :math:`\|x\|` (of 1 at x = 0) gradient and curvature together change f
+       by less than 1 %.
     5. *step too small*: a step gains less than 1e-6 of :math:`|f|`, and `lr` is below a tenth of the rate
        that is best for one step and of the largest stable one.
     6. *narrow valley*: a step gains as little, but a larger one would be unstable.
