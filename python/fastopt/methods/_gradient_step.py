@@ -38,13 +38,13 @@ class GradientStep:
     def __call__(self, at: Point) -> Point:
         problem = self._problem
         noise = 10 * problem.eps * abs(at.fun)
-        square = norm(at.jac) ** 2
+        square = norm(at.jac) * norm(at.jac)
         slopes = _Slopes(at, noise)
         for attempt in range(TRIES):
             x = problem.representable(at.x - self.length * at.jac)
             if np.array_equal(x, at.x):
                 break
-            f = problem.fun(x)
+            f = problem.trial(x)
             self._floor.check(problem, x, f)
             promise = 0.5 * self.length * square
             hidden = promise <= noise and f <= at.fun + noise

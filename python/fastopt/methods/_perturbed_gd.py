@@ -44,7 +44,7 @@ class _PerturbedDescent:
         self.f_thres = None if f_thres is None else real("f_thres", f_thres, minimum=0.0, open_low=True)
         self.second_order = flag("second_order", second_order)
         self.hessians = Hessians(problem)
-        self.test = SecondOrder(problem, self.hessians, seed)
+        self.test = SecondOrder(problem, self.hessians, seed, least=self._gtol())
         self.rng = np.random.default_rng(seed)
 
     def run(self) -> None:
@@ -84,7 +84,7 @@ class _PerturbedDescent:
         found = self._episode(at, self._noise(at))
         if found is not None:
             return found
-        direction = self.test.search(self.hessians.product(at.x)) if self.second_order else None
+        direction = self.test.search(self.hessians.product(at)) if self.second_order else None
         if direction is None:
             self.problem.current = at
             raise Stop("gtol")

@@ -18,11 +18,14 @@ from fastopt._checks import shown
 from fastopt._functions import Objective, VectorFunction
 from fastopt._layout import Layout
 from fastopt.methods._callback import read_callback
+from fastopt.methods._hessian_input import read as read_hessian
 from fastopt.methods._result import Result, Stop
 
 __all__ = ["Limits", "Point", "Problem"]
 
 Array = NDArray[Any]
+#: Trials that are remembered: one is enough, unless its gradient is not finite.
+LOWER = 4
 _FLOAT64 = np.dtype(np.float64)
 
 
@@ -105,6 +108,7 @@ class Problem:
         self.best: Point | None = None
         self.current: Point | None = None
         self.extra: dict[str, Any] = {}
+        self._lower: list[tuple[Array, float]] = []  # trials below the best point, the latest first
 
     # --- evaluation ---
 
@@ -155,6 +159,19 @@ class Problem:
         self.record(x, fun, jac)
         return fun, jac
 
+    def trial(self, x: Array) -> float:
+        """f at a point that may be refused: if it is the lowest so far, it is kept in mind all the same.
+
+        Its gradient is asked for at the end of the run, if nothing lower was found until then.
+        """
+        f = self.fun(x)
+        if math.isfinite(f) and (self.best is None or f < self.best.fun):
+            if self.joint:
+                self.record(x, f, self.grad(x))
+            else:
+                self._lower = [(x, f), *self._lower][:LOWER]
+        return f
+
     @property
     def eps(self) -> float:
         """The unit round-off of the coarsest numbers so far: x, values of f, gradients."""
@@ -169,14 +186,11 @@ class Problem:
     def has_hvp(self) -> bool:
         return self._hvp is not None
 
-    def hess(self, x: Array) -> Array:
-        """The user's Hessian at a flat vector: float64 of shape (n, n), a copy."""
+    def hess(self, x: Array) -> Any:
+        """The user's Hessian at a flat vector: float64 of shape (n, n), a copy; or sparse, or an operator."""
         assert self._hess is not None
         self.nhev += 1
-        h = np.array(self._hess(self.layout.structured(x)), dtype=np.float64)
-        if h.shape != (self.n, self.n):
-            raise ValueError(f"hess: expected shape ({self.n}, {self.n}), got {h.shape}")
-        return h
+        return read_hessian(self._hess(self.layout.structured(x)), self.n)
 
     def hvp(self, x: Array, v: Array) -> Array:
         """The user's product of the Hessian at `x` with `v`, both flat: a fresh float64 vector."""
@@ -267,6 +281,8 @@ class Problem:
 
     def result(self, stop: Stop) -> Result:
         """How the run ended: at the current point if it succeeded, else at the best one."""
+        if not stop.success:
+            self._look_back()
         point = self.current if stop.success else self.best or self.current
         found: dict[str, Any] = {"x": self.layout.structured(self.start), "fun": math.nan, "jac": None}
         if point is not None:
@@ -278,6 +294,14 @@ class Problem:
         counts = {"nit": self.nit, "nfev": self.nfev, "njev": self.njev, "nhev": self.nhev}
         ending = {"status": stop.status, "success": stop.success, "message": stop.message}
         return Result(**ending, **found, **counts, **self.extra)
+
+
+    def _look_back(self) -> None:
+        """A trial that was refused may be the lowest point of all."""
+        for x, fun in sorted(self._lower, key=lambda pair: pair[1]):
+            if self.best is None or not fun < self.best.fun:
+                return
+            self.record(x, fun, self.grad(x))
 
 
 def _function(function: Any, name: str) -> Callable[..., Any] | None:
