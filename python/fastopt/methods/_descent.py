@@ -93,7 +93,7 @@ class _Walk:
             raise Stop("precision")
 
     def _steepest(self) -> tuple[float, float]:
-        """Down the gradient: as far as x is long, or less if f, were it a square, ended before.
+        """Down the gradient: as far as x's elements are large, or less if f, were it a square, ended before.
 
         Where x and f are both 0 there is no length to be had, and 1 is taken.
         """
@@ -101,7 +101,7 @@ class _Walk:
         if not 1e-280 < square < 1e280:  # a direction of moderate length, or the slope is out of range
             largest = float(np.abs(self.vectors.g).max())
             slope, square = self.vectors.steepest(math.ldexp(1.0, -max(math.frexp(largest)[1], -1022)))
-        x = norm(self.vectors.x)
+        x = norm(self.vectors.x) / math.sqrt(self.problem.n)
         alpha = x / math.sqrt(square) if square > 0.0 else 0.0
         if self.fun != 0.0 and slope < 0.0:
             falls = 2.0 * abs(self.fun) / -slope

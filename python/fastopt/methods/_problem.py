@@ -100,10 +100,11 @@ class Problem:
         if not self.joint and not callable(grad):
             raise TypeError(f"grad: expected a function of x, or True if f returns both, got {shown(grad)}")
         self._f = Objective(self._split(f) if self.joint else f, self.layout, "f")
-        self._grad = VectorFunction(self._came if self.joint else grad, self.layout, "grad")
+        self._grad = VectorFunction(self._shaped(self._came if self.joint else grad), self.layout, "grad")
         self._hess = _function(hess, "hess")
-        self._hvp = _function(hvp, "hvp")
+        self._hvp = self._shaped(_function(hvp, "hvp"))
         self._callback = read_callback(callback)
+        self.trace: list[Any] | None = None  # all iterates, if they are wanted
         self.nit = self.nfev = self.njev = self.nhev = 0
         self.best: Point | None = None
         self.current: Point | None = None
@@ -199,6 +200,18 @@ class Problem:
         came = self._hvp(self.layout.structured(x), self.layout.structured(v))
         return self.layout.read(came, "hvp").astype(np.float64, copy=False)
 
+    def _shaped(self, function: Any) -> Any:
+        """Of one variable a derivative may be a number: it is given the shape of x."""
+        if self.n > 1 or self.layout.kind is not np.ndarray or function is None:
+            return function
+
+        def shaped(*arguments: Any) -> Any:
+            came = function(*arguments)
+            number = isinstance(came, (int, float)) or (np.ndim(came) == 0 and hasattr(came, "dtype"))
+            return np.reshape(came, self.layout.shapes[0]) if number else came
+
+        return shaped
+
     def _split(self, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def value(x: Any) -> Any:
             came = f(x)
@@ -226,6 +239,7 @@ class Problem:
         x = self.start
         fun, jac = self.both(x)
         self.current = Point(x, fun, jac)
+        self._follow(x)
         if not math.isfinite(fun):
             raise Stop("nan", f"f is {fun} at the start.")
         if not np.isfinite(jac).all():
@@ -260,6 +274,8 @@ class Problem:
         `x` gives the point to a callback.
         """
         self.nit += 1
+        if self.trace is not None:
+            self._follow(x())
         if self._callback is not None:
             self._call_back(x(), fun)
         gtol, ftol, xtol = self._tolerances
@@ -271,6 +287,10 @@ class Problem:
             raise Stop("xtol")
         if self.nit >= self.maxiter:
             raise Stop("maxiter")
+
+    def _follow(self, x: Array) -> None:
+        if self.trace is not None:
+            self.trace.append(self.layout.structured(x))
 
     def _call_back(self, x: Array, fun: float) -> None:
         assert self._callback is not None
@@ -292,6 +312,8 @@ class Problem:
                 "jac": self.layout.structured(point.jac),
             }
         counts = {"nit": self.nit, "nfev": self.nfev, "njev": self.njev, "nhev": self.nhev}
+        if self.trace is not None:
+            self.extra["allvecs"] = self.trace
         ending = {"status": stop.status, "success": stop.success, "message": stop.message}
         return Result(**ending, **found, **counts, **self.extra)
 

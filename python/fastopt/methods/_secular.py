@@ -12,8 +12,8 @@ increasing: Newton's method on their sum (minus :math:`1 / \Delta`) climbs from 
 without ever passing it. In the hard case, c without a part in the lowest eigenspace and y too short at the
 pole, a multiple of the lowest eigenvector is added.
 
-Numbers of any size are met: lengths and forces are first divided by powers of two, which is exact, so that the
-largest of them is about 1.
+Numbers of any size are met: where they are far from 1, lengths and forces are first divided by powers of two, so
+that the largest of them is about 1.
 
 Sources: Moré and Sorensen, SIAM J. Sci. Stat. Comput. 4 (1983) 553-572; Cartis, Gould and Toint, Math.
 Program. 127 (2011) 245-295, section 6.
@@ -53,6 +53,8 @@ class Step(NamedTuple):
 def trust_region_step(w: Array, c: Array, radius: float) -> Step:
     """The minimiser of c'y + y'diag(w)y / 2 over |y| <= radius; `w` ascending, `radius` > 0."""
     force, bend, length = _exponent(c), _exponent(w), _exponent(radius)
+    if _moderate(force, bend, length):
+        return _in_the_ball(w, c, radius)
     if not w[0] < 0.0:  # Newton's step may lie inside
         if force is None:
             return Step(np.zeros_like(c), 0.0)
@@ -61,7 +63,7 @@ def trust_region_step(w: Array, c: Array, radius: float) -> Step:
     length = max(length, -_MOST_EXPONENT)
     unit = max(e for e in (force, None if bend is None else bend + length) if e is not None)
     step = _in_the_ball(
-        np.ldexp(w, length - unit), np.ldexp(c, -unit), _ldexp(min(radius, sys.float_info.max), -length)
+        np.ldexp(w, length - unit), _small(c, -unit), _ldexp(min(radius, sys.float_info.max), -length)
     )
     return _unscaled(step, length, unit)
 
@@ -69,6 +71,8 @@ def trust_region_step(w: Array, c: Array, radius: float) -> Step:
 def cubic_step(w: Array, c: Array, sigma: float) -> Step:
     """The minimiser of c'y + y'diag(w)y / 2 + sigma |y|^3 / 3; `w` ascending, `sigma` > 0."""
     force, bend, cube = _exponent(c), _exponent(w), _exponent(sigma)
+    if _moderate(force, bend, cube):
+        return _with_the_cube(w, c, sigma)
     lengths = []
     if force is not None:
         lengths.append(min([(force - cube) // 2, *([] if bend is None else [force - bend])]))
@@ -80,7 +84,7 @@ def cubic_step(w: Array, c: Array, sigma: float) -> Step:
     forces = (force, None if bend is None else bend + length, cube + 2 * length)
     unit = max(e for e in forces if e is not None)
     scaled = _ldexp(sigma, 2 * length - unit)
-    step = _with_the_cube(np.ldexp(w, length - unit), np.ldexp(c, -unit), max(scaled, _LEAST_SIGMA))
+    step = _with_the_cube(np.ldexp(w, length - unit), _small(c, -unit), max(scaled, _LEAST_SIGMA))
     step = _unscaled(step, length, unit)
     if scaled < _LEAST_SIGMA:  # Newton's step to the last bit, its multiplier is what the cube would ask for
         step = step._replace(multiplier=max(sigma * norm(step.y), -float(w[0])))
@@ -93,12 +97,23 @@ def _exponent(values: Any) -> Any:
     return math.frexp(min(largest, sys.float_info.max))[1] if largest else None
 
 
+def _moderate(*exponents: int | None) -> bool:
+    """Whether no product or quotient of a few such numbers leaves the range."""
+    return all(e is None or abs(e) < 200 for e in exponents)
+
+
 def _ldexp(value: float, exponent: int) -> float:
     """value 2^exponent, or the largest number where that is beyond the range."""
     try:
         return math.ldexp(value, exponent)
     except OverflowError:
         return sys.float_info.max
+
+
+def _small(c: Array, exponent: int) -> Array:
+    """c 2^exponent, at most 1 in size; what then is below the normal numbers is 0, and costs no precision."""
+    scaled = np.ldexp(c, exponent)
+    return np.where(np.abs(scaled) < _LEAST_SIGMA, 0.0, scaled)
 
 
 def _unscaled(step: Step, length: int, unit: int) -> Step:
