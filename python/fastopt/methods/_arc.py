@@ -42,7 +42,7 @@ class Cube:
         length = first_length(model, at)
         first = trust_region_step(model.w, model.c, length)
         least = 1e-8 * float(np.abs(model.w).max())  # as good as 0
-        self.sigma = _inside(max(first.multiplier, least) / (norm(first.y) or length)) or 1.0
+        self.sigma = _inside(max(first.multiplier, least) / (norm(first.y) or length) or 1.0)
 
     def step(self, model: Model) -> Step:
         return cubic_step(model.w, model.c, self.sigma)
@@ -76,8 +76,8 @@ def _seen(outcome: Outcome) -> float:
 
 
 def _inside(sigma: float) -> float:
-    """`sigma`, kept from underflow and overflow; 0 stays 0."""
-    return min(max(sigma, LEAST), MOST) if sigma else 0.0
+    """`sigma`, kept from underflow and overflow."""
+    return min(max(sigma, LEAST), MOST)
 
 
 def arc(

@@ -16,6 +16,7 @@ from fastopt.linalg import eigvalsh
 from fastopt.methods._lengths import length_from_values
 from fastopt.methods._line_differences import AGREE, SETTLED, SHORTER, Difference, Line, disagreement
 from fastopt.methods._problem import Point, Problem
+from fastopt.methods._result import Stop
 from fastopt.methods._secular import norm
 
 __all__ = ["Differences"]
@@ -54,7 +55,8 @@ class Differences:
             columns = [line.settle(column) for line, column in zip(lines, columns, strict=True)]
             self._learn(h, columns)
             wrong = self._probe(at, h, columns)
-        rows = np.array([column.value for column in columns]) / h[:, None]
+        with np.errstate(over="ignore"):
+            rows = _in_range(np.array([column.value for column in columns]) / h[:, None])
         skew = (rows - rows.T) / 2
         self.error = max(_spectral_norm(skew), self.error)
         return rows - skew
@@ -78,7 +80,8 @@ class Differences:
             if first and self._hopeless < HOPELESS:
                 found = self._checked(line, found)
             first = False
-            return found.value * (length / t)
+            with np.errstate(over="ignore"):
+                return _in_range(found.value * (length / t))
 
         return product
 
@@ -138,6 +141,12 @@ class Differences:
         self.error = max(float((wrong / steps).max()), norm(wrong) / norm(steps))
         total = float((np.abs(terms) @ steps).sum())
         return float(wrong @ steps) / total if total else float(wrong.any())
+
+
+def _in_range(values: Array) -> Array:
+    if not np.isfinite(values).all():
+        raise Stop("nan", "differences of grad are beyond what double precision holds.")
+    return values
 
 
 def _spectral_norm(a: Array) -> float:

@@ -127,7 +127,11 @@ class Line:
     def _over(self, change: Array, moved: Array) -> Array | None:
         """Over c as it was: rounding of x bends the way a little, its length along d is what counts."""
         taken = float(moved @ (self._d / self._largest)) / self._square
-        return change / taken if taken else None
+        if not taken:
+            return None
+        with np.errstate(over="ignore"):
+            slope: Array = change / taken
+        return slope if np.isfinite(slope).all() else None
 
     def _end(self, step: float) -> tuple[Array, Array | None]:
         x = self._problem.representable(self._at.x + step * self._d)
