@@ -26,6 +26,8 @@ HALVINGS, RUNGS = 16, 40
 AGREE = 1e-3
 #: ... and by this they are as good as they get.
 SETTLED = 1e-6
+#: Differences that differ by more say nothing: steps may have to shrink by many periods of a function yet.
+ALIEN = 0.3
 #: A change of the gradient by less than so many roundings of it is mostly noise.
 NOISY = 1e3
 
@@ -88,9 +90,10 @@ class Line:
             if value is None:
                 break
             now = Difference(value, step, disagreement(value, before.value, self.weights))
-            worse = 0 if now.error < 0.5 * best.error or best is first else worse + 1
+            if best.error <= ALIEN and now.error > 0.5 * best.error:
+                worse += 1
             best = self._better(best, now)
-            if now.error <= SETTLED or worse == 2:
+            if now.error <= SETTLED or worse == 2 or (factor < 1.0 and self._noisy(now)):
                 break
             before = now
         return best
