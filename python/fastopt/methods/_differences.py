@@ -92,7 +92,9 @@ class Differences:
         self._x = at.x
         self._scale = np.maximum(np.maximum(np.abs(at.x), moved), KEPT * self._scale)
         size = norm(self._scale) / np.sqrt(self._scale.size)
-        return np.where(self._scale > 0.0, self._scale, size or length_from_values(at.fun, norm(at.jac), 0.0))
+        other = size or length_from_values(at.fun, norm(at.jac), 0.0)
+        scale: Array = np.where(self._scale > 0.0, self._scale, other)
+        return scale
 
     def _steps(self, at: Point) -> Array:
         scale = self._scales(at)

@@ -45,7 +45,8 @@ class Hessians:
         """The Hessian, (n, n) in float64; `error` estimates the spectral norm of what is wrong in it."""
         problem = self._problem
         if problem.has_hess:
-            return _hessian_input.dense(_finite(self._given(at), "hess"), problem.n)
+            given: Array = _finite(_hessian_input.dense(self._given(at), problem.n), "hess")
+            return given
         if problem.has_hvp:
             from fastopt.curvature import hessian
 
@@ -73,7 +74,7 @@ class Hessians:
 
 def _product(h: Any, n: int) -> Any:
     if isinstance(h, np.ndarray):
-        matrix = _hessian_input.dense(_finite(h, "hess"), n)
+        matrix = _finite(_hessian_input.dense(h, n), "hess")
         return lambda v: matrix @ v
     times = h.matvec if hasattr(h, "matvec") else h.dot
     return lambda v: _finite(np.asarray(times(v), dtype=np.float64).reshape(n), "hess")

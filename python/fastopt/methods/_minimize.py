@@ -163,5 +163,7 @@ def _unknown(key: str, method: str, names: list[str]) -> str:
 
 
 def _switch(name: str, value: Any) -> bool:
-    """A flag, or a number as SciPy's `disp` may be: 0 is off."""
+    """A flag, or a number as SciPy's `disp` may be: 0 is off, and so is None."""
+    if value is None:
+        return False
     return flag(name, value) if isinstance(value, bool) else integer(name, value, minimum=0) > 0

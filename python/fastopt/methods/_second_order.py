@@ -71,7 +71,7 @@ class SecondOrder:
 
     def _tolerance(self, w: Array) -> float:
         rounding = max(self._problem.n * EPS, self._problem.eps**0.75) * float(np.abs(w).max())
-        return max(self._least, rounding + 2 * self._hessians.error)
+        return max(self._least, float(rounding) + 2 * self._hessians.error)
 
     def _settled(self, space: Krylov) -> bool:
         low, tolerance = float(space.w[0]), self._tolerance(space.w)

@@ -19,7 +19,10 @@ def summary(result: Result) -> str:
              Gradient evaluations: 3
     """
     rows = [
-        ("Current function value", f"{result.fun:f}" if 1e-4 <= abs(result.fun) < 1e15 else f"{result.fun:g}"),
+        (
+            "Current function value",
+            f"{result.fun:f}" if 1e-4 <= abs(result.fun) < 1e15 else f"{result.fun:g}",
+        ),
         ("Iterations", result.nit),
         ("Function evaluations", result.nfev),
         ("Gradient evaluations", result.njev),

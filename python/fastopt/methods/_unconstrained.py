@@ -56,7 +56,13 @@ def _ends(values: Any, none: float) -> Any:
 def _listed(constraints: Any) -> list[Any]:
     if constraints is None:
         return []
-    return list(constraints) if isinstance(constraints, (list, tuple)) else [constraints] if constraints != {} else []
+    return (
+        list(constraints)
+        if isinstance(constraints, (list, tuple))
+        else [constraints]
+        if constraints != {}
+        else []
+    )
 
 
 def _open(constraint: Any) -> bool:
