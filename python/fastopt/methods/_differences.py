@@ -1,12 +1,13 @@
 """Hessians and their products from differences of the gradient, with steps in the function's own units.
 
-A step begins as cbrt(eps) times what x has been seen to move by, or is; never times 1. One probe along all of the
-steps at once, at an eighth, then says whether that was a good guess: a step that is far too long (sin(x - 1e6)) or too
-short shows there, and is replaced by one that agrees with its eighth.
+A step begins as cbrt(eps) times what x has been seen to move by, or is; never times 1. One probe along all
+of the steps at once, at an eighth, then says whether that was a good guess: a step that is far too long
+(sin(x - 1e6)) or too short shows there, and is replaced by one that agrees with its eighth.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastopt.linalg import eigvalsh
 from fastopt.methods._lengths import length_from_values
-from fastopt.methods._line_differences import AGREE, SETTLED, SHORTER, Difference, Line, disagreement
+from fastopt.methods._line_differences import AGREE, SETTLED, SHORTER, Difference, Line
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
 from fastopt.methods._secular import norm
@@ -23,11 +24,12 @@ __all__ = ["Differences"]
 
 Array = NDArray[Any]
 
-#: What a scale keeps of what it was: the last moves before convergence are too short to be one.
-KEPT = 0.3
+#: What a scale keeps of what it was: the last moves before convergence are too short to be one, and where x
+#: tends to 0 a step that followed it would only show noise. A step that is now too long, the probe will see.
+KEPT = 0.9
 #: A step found by trying is forgotten when its scale has changed by so much.
 STALE = 64.0
-#: So often in a row no step was found that is good before no more are tried: the gradient is noisy, or has kinks.
+#: So often in a row no good step was found before no more are tried: the gradient is noisy, or has kinks.
 HOPELESS = 2
 
 
@@ -42,6 +44,7 @@ class Differences:
         self._found = np.full(problem.n, np.nan)  # steps that were found by trying, and their scales then
         self._found_at = np.ones(problem.n)
         self._factor = 1.0  # of the steps of products
+        self._bend = 0.0  # the largest product so far, in units of f over a length
         self._hopeless = 0
         self.error = 0.0
 
@@ -52,14 +55,14 @@ class Differences:
         columns = [line.difference() for line in lines]
         wrong = self._probe(at, h, columns)
         if wrong > AGREE and self._hopeless < HOPELESS:
-            columns = [line.settle(column) for line, column in zip(lines, columns, strict=True)]
+            columns = _settled(lines, columns)
             self._learn(h, columns)
             wrong = self._probe(at, h, columns)
         with np.errstate(over="ignore"):
             rows = _in_range(np.array([column.value for column in columns]) / h[:, None])
-        skew = (rows - rows.T) / 2
-        self.error = max(_spectral_norm(skew), self.error)
-        return rows - skew
+        self.error = max(_spectral_norm(rows / 2 - rows.T / 2), self.error)
+        symmetric: Array = rows / 2 + rows.T / 2
+        return symmetric
 
     def product(self, at: Point) -> Any:
         """v -> H v: 2 gradients each, and 2 more for the first."""
@@ -73,10 +76,12 @@ class Differences:
             length = norm(v)
             if length == 0.0:
                 return np.zeros_like(v)
-            u = v / length
+            u: Array = v / length
             t = self._factor * relative / max(1.0 / whole, float((np.abs(u) / least).max()))
             line = Line(self._problem, at, t * u, scale)
+            line.least = t * self._bend
             found = line.difference()
+            self._bend = max(self._bend, line.size(found.value) / t)
             if first and self._hopeless < HOPELESS:
                 found = self._checked(line, found)
             first = False
@@ -91,7 +96,7 @@ class Differences:
         moved = np.abs(at.x - self._x)
         self._x = at.x
         self._scale = np.maximum(np.maximum(np.abs(at.x), moved), KEPT * self._scale)
-        size = norm(self._scale) / np.sqrt(self._scale.size)
+        size = norm(self._scale) / math.sqrt(self._scale.size)
         other = size or length_from_values(at.fun, norm(at.jac), 0.0)
         scale: Array = np.where(self._scale > 0.0, self._scale, other)
         return scale
@@ -114,7 +119,7 @@ class Differences:
         shorter = line.at(SHORTER * found.step)
         if shorter is None:
             return found
-        error = disagreement(shorter, found.value, line.weights)
+        error = line.disagreement(shorter, found.value)
         if error <= AGREE:
             if error <= SETTLED:
                 self._factor = min(1.0, self._factor / SHORTER)
@@ -127,7 +132,7 @@ class Differences:
     # --- what is wrong ---
 
     def _probe(self, at: Point, h: Array, columns: list[Difference]) -> float:
-        """How far the matrix disagrees with a difference along all steps, at an eighth of them, in units of f.
+        """How far the matrix disagrees with a difference along all steps, at an eighth of them.
 
         The signs are random, so that no two columns' errors cancel each time. Leaves the error in `error`.
         """
@@ -143,6 +148,16 @@ class Differences:
         self.error = max(float((wrong / steps).max()), norm(wrong) / norm(steps))
         total = float((np.abs(terms) @ steps).sum())
         return float(wrong @ steps) / total if total else float(wrong.any())
+
+
+def _settled(lines: list[Line], columns: list[Difference]) -> list[Difference]:
+    """Columns with good steps, judged in units of f and beside the largest: a column of noise beside
+    columns that are not has no step of its own to be found, however short.
+    """
+    least = max(line.size(column.value) for line, column in zip(lines, columns, strict=True))
+    for line in lines:
+        line.least = least
+    return [line.settle(column) for line, column in zip(lines, columns, strict=True)]
 
 
 def _in_range(values: Array) -> Array:

@@ -40,7 +40,7 @@ class GradientStep:
         self._longer = 2.0  # until a step is too long: the first length is a guess
 
     def _first(self, at: Point) -> float:
-        """As far as x is long; where the gradient says nothing, so that one of gtol would move x by 1e-5 of that."""
+        """As far as x is long; at a critical start, such that a gradient of gtol moves x by 1e-5 of it."""
         gtol = self._problem.limits.gtol or 1e-5
         force = norm(at.jac)
         x = norm(at.x) or length_from_values(at.fun, force, 0.0)

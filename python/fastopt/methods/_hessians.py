@@ -16,7 +16,7 @@ __all__ = ["Hessians"]
 
 Array = NDArray[Any]
 
-#: Variables up to which a Hessian is formed from differences or from an operator unless products were asked for.
+#: Variables up to which differences or an operator make a matrix, unless products were asked for.
 FORMED = 200
 
 

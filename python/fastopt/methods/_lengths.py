@@ -1,7 +1,7 @@
 """How far a first step may go, in the function's own units: nothing here compares x with the number 1.
 
-If x is measured in other units, every length changes by the same factor, and the iterates are the same points.
-Only where x, f and its gradient are all 0 is there no length to be had, and 1 is taken.
+If x is measured in other units, every length changes by the same factor, and the iterates are the same
+points. Only where x, f and its gradient are all 0 is there no length to be had, and 1 is taken.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def length_from_values(f: float, force: float, bend: float) -> float:
 
 
 def escape_length(model: Model, at: Point) -> float:
-    """How far to leave a critical point: a tenth of x, and so far that the fall of f is more than rounding."""
+    """How far to leave a critical point: a tenth of x, and so far that f's fall is more than rounding."""
     bend = -float(model.w[0])
     seen = math.sqrt(2e4 * EPS * abs(at.fun)) / math.sqrt(bend) if bend > 0.0 else 0.0
     return max(0.1 * norm(at.x), seen) or 0.1

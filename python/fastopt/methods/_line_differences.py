@@ -1,7 +1,8 @@
 """The derivative of the gradient along one direction, where f lets it be formed.
 
-Central differences by default; shorter where the gradient is not finite at their ends, and one-sided where one side
-never is: next to a boundary of f's domain. Whether a step is good is seen by comparing it with one of an eighth.
+Central differences by default; shorter where the gradient is not finite at their ends, and one-sided where
+one side never is: next to a boundary of f's domain. Whether a step is good is seen by comparing it with one
+of an eighth.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from numpy.typing import NDArray
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
 
-__all__ = ["AGREE", "SHORTER", "Difference", "Line", "disagreement"]
+__all__ = ["AGREE", "SHORTER", "Difference", "Line"]
 
 Array = NDArray[np.float64]
 
-#: From one step to the next that is tried. What the step leaves over falls by its square, noise grows by itself.
+#: From one step to the next that is tried: what a step leaves over falls by the square of it, noise grows.
 SHORTER = 0.125
 #: Steps tried next to a boundary, and for the best one: 7e-15 and 1e-36 of the first.
 HALVINGS, RUNGS = 16, 40
@@ -26,6 +27,8 @@ HALVINGS, RUNGS = 16, 40
 AGREE = 1e-3
 #: ... and by this they are as good as they get.
 SETTLED = 1e-6
+#: By more, and the step that was thought to be good is kept.
+FAIR = 1e-2
 #: Differences that differ by more say nothing: steps may have to shrink by many periods of a function yet.
 ALIEN = 0.3
 #: A change of the gradient by less than so many roundings of it is mostly noise.
@@ -33,7 +36,7 @@ NOISY = 1e3
 
 
 class Difference(NamedTuple):
-    """dg(x + c d)/dc, the step it was formed with, and how far it differs from the next best step's, relatively."""
+    """dg(x + c d)/dc, the c it was formed with, and how far it differs from the last one's, relatively."""
 
     value: Array
     step: float
@@ -52,6 +55,16 @@ class Line:
         self._largest = largest
         self.weights = weights
         self.one_sided = False
+        self.least = 0.0  # what differences are compared with at least: the size of others, in units of f
+
+    def size(self, value: Array) -> float:
+        """The largest element, in units of f."""
+        return float((np.abs(value) * self.weights).max())
+
+    def disagreement(self, one: Array, other: Array) -> float:
+        """The largest difference, relative to the larger of the two, or to others."""
+        size = max(self.size(one), self.size(other), self.least)
+        return self.size(one - other) / size if size else 0.0
 
     def difference(self) -> Difference:
         """At c = 1, or at the longest step that has a gradient; stops the run if there is none."""
@@ -74,38 +87,45 @@ class Line:
         return self._one_sided(step) if self.one_sided else self._central(step)
 
     def settle(self, first: Difference) -> Difference:
-        """The difference that agrees best with the one of the next step, shorter and longer ones tried."""
-        if self._noisy(first):
-            best = self._climb(first, 1.0 / SHORTER)
-            return best if best.error <= AGREE else self._better(best, self._climb(first, SHORTER))
-        best = self._climb(first, SHORTER)
-        return best if best.error <= AGREE else self._better(best, self._climb(first, 1.0 / SHORTER))
+        """The difference that agrees best with the one of the last step, shorter and longer ones tried.
+
+        If none agrees well it is the first: of noise, the shortest step has most.
+        """
+        factors = (1.0 / SHORTER, SHORTER) if self._noisy(first) else (SHORTER, 1.0 / SHORTER)
+        best = self._climb(first, factors[0])
+        if best.error > AGREE:
+            best = self._better(best, self._climb(first, factors[1]))
+        return best if best.error <= FAIR else first
 
     def _climb(self, first: Difference, factor: float) -> Difference:
+        """The best from step to step. Where the first change is the smallest, what is seen is noise, which
+        the next step would only have more of: the first is kept, or steps would shrink from point to point.
+        """
         best = before = first
+        unit = first.step * factor
         worse = 0
         for _ in range(RUNGS):
             step = before.step * factor
             value = self.at(step)
             if value is None:
                 break
-            now = Difference(value, step, disagreement(value, before.value, self.weights))
+            now = Difference(value, step, self.disagreement(value, before.value))
             if best.error <= ALIEN and now.error > 0.5 * best.error:
                 worse += 1
             best = self._better(best, now)
             if now.error <= SETTLED or worse == 2 or (factor < 1.0 and self._noisy(now)):
                 break
             before = now
-        return best
+        noise = best.step == unit and best.error > SETTLED
+        return first._replace(error=best.error) if noise else best
 
     def _better(self, one: Difference, other: Difference) -> Difference:
         return other if other.error < one.error else one
 
     def _noisy(self, first: Difference) -> bool:
-        """Whether the gradient changed by little more than its rounding: the step is too short, if anything."""
-        weighted = np.abs(self._at.jac) * self.weights
-        change = 2.0 * first.step * float((np.abs(first.value) * self.weights).max())
-        return change < NOISY * self._problem.eps * float(weighted.max())
+        """Whether the gradient changed by little more than its rounding: no step should be shorter."""
+        change = 2.0 * first.step * self.size(first.value)
+        return change < NOISY * self._problem.eps * self.size(self._at.jac)
 
     def _central(self, step: float) -> Array | None:
         above, up = self._end(step)
@@ -142,9 +162,3 @@ class Line:
             return x, None
         g = self._problem.grad(x)
         return x, g if np.isfinite(g).all() else None
-
-
-def disagreement(one: Array, other: Array, weights: Array) -> float:
-    """The largest difference over the largest element, in the units of f."""
-    size = max(float((np.abs(one) * weights).max()), float((np.abs(other) * weights).max()))
-    return float((np.abs(one - other) * weights).max()) / size if size else 0.0

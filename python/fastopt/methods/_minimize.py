@@ -64,7 +64,8 @@ def minimize(
         A name in ``fastopt.methods.names()``: ``"l-bfgs"``, ``"cg"``, those with curvature, or any optimizer
         class in lower case, such as ``"adam"``, as a full-batch method.
     hess : callable, optional
-        ``hess(x)``: the Hessian, of shape (n, n) over all elements of x in order. For methods that use it.
+        ``hess(x)``: the Hessian, of shape (n, n) over all elements of x in order: an array or its like, a
+        sparse matrix, or an object with ``matvec`` such as SciPy's LinearOperator. For methods that use it.
     hvp : callable, optional
         ``hvp(x, v)``: the product of the Hessian at x with v, which has the structure of x.
     tol : float, optional

@@ -78,7 +78,7 @@ def outcome(model: Model, step: Step, rise: float, promise: float, refused: int)
 
 
 def faster(share: float, refused: int) -> float:
-    """`share` of a length, the smaller the more steps were refused in a row: from far out it is a long way."""
+    """`share` of a length, the smaller the more steps were refused in a row: it may be a long way."""
     return max(share ** (1 + refused // 4), sys.float_info.min)
 
 

@@ -28,8 +28,8 @@ EPS = float(np.finfo(np.float64).eps)
 class SecondOrder:
     """The test, which leaves `lowest_eigenvalue` in the result.
 
-    An eigenvalue counts as negative below -max(`least`, r |H| + 2 e), where e is the error that differences left
-    in H, and r is what rounding leaves of it. gtol has no say: it has not the unit of an eigenvalue.
+    An eigenvalue counts as negative below -max(`least`, r |H| + 2 e), where e is the error that differences
+    left in H, and r is what rounding leaves of it. gtol has no say: it has not the unit of an eigenvalue.
     """
 
     def __init__(self, problem: Problem, hessians: Hessians, seed: Any, least: float = 0.0) -> None:

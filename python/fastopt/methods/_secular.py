@@ -12,8 +12,8 @@ increasing: Newton's method on their sum (minus :math:`1 / \Delta`) climbs from 
 without ever passing it. In the hard case, c without a part in the lowest eigenspace and y too short at the
 pole, a multiple of the lowest eigenvector is added.
 
-Numbers of any size are met: where they are far from 1, lengths and forces are first divided by powers of two, so
-that the largest of them is about 1.
+Numbers of any size are met: where they are far from 1, lengths and forces are first divided by powers of two,
+so that the largest of them is about 1.
 
 Sources: Moré and Sorensen, SIAM J. Sci. Stat. Comput. 4 (1983) 553-572; Cartis, Gould and Toint, Math.
 Program. 127 (2011) 245-295, section 6.

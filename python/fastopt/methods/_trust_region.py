@@ -71,10 +71,12 @@ def trust_region(
 
     The minimiser satisfies :math:`(H + \lambda I) s = -g` with :math:`\lambda \ge \max(0, -\lambda_{min})`,
     which is found in the eigenbasis of H, the hard case included (Moré and Sorensen 1983). The radius begins
-    as :math:`\|x_0\|`, or as :math:`\|g\| / \|H\|` if that is longer, doubles where f fell by more than 0.75 of the model, and is cut to the
-    minimum of an interpolating parabola, a tenth to a half, where it fell by less than 0.25.
+    as :math:`\|x_0\|`, or as :math:`\|g\| / \|H\|` if that is longer, doubles where f fell by more than 0.75
+    of the model, and is cut to the minimum of an interpolating parabola, a tenth to a half, where it fell by
+    less than 0.25. No length is compared with 1: x may be measured in any unit.
 
-    The Hessian is the user's `hess`, products `hvp`, or differences of the gradient, counted in njev.
+    The Hessian is the user's `hess`, an array, sparse matrix or operator; products `hvp`; or differences of
+    the gradient, counted in njev, which shorten or become one-sided where a gradient is not finite.
 
     Parameters
     ----------
@@ -84,11 +86,11 @@ def trust_region(
         "dense": the whole Hessian and its eigendecomposition. "lanczos": only products; the model is
         minimised over a Krylov space that grows until the residual is below
         :math:`\min(0.1, \sqrt{|g|/|g_0|})\,|g|` (GLTR: Gould, Lucidi, Roma and Toint 1999). "auto": dense
-        if `hess` was given, or neither it nor `hvp` and n <= 200.
+        if `hess` returns an array, or n <= 200 and `hvp` was not given.
     second_order : bool, default True
         Where the gradient is small, ask for the lowest eigenvalue too, and go on along its vector if it is
-        negative beyond rounding and the error of differences. Dense, this costs one Hessian; else Lanczos from a random
-        vector, 110 products at most. The result then has `lowest_eigenvalue`.
+        negative beyond rounding and the error of differences. Dense, this costs one Hessian; else Lanczos
+        from a random vector, 110 products at most. The result then has `lowest_eigenvalue`.
     krylov_size : int, optional
         Dimensions of the Krylov space at most, instead of 100, or as many as fit into 256 MB, but 20.
     seed : default 0

@@ -1,4 +1,4 @@
-"""Bounds and constraints as SciPy's users pass them: accepted where nothing is bounded, else refused by name."""
+"""Bounds and constraints as SciPy's users pass them: accepted where they bound nothing, else named."""
 
 from __future__ import annotations
 
