@@ -29,7 +29,9 @@ def slope(x: Any) -> Any:
 
 
 @each
-@pytest.mark.parametrize("x0", [3, 3.0, [3], (3.0,), np.array(3), np.array([3.0], np.float32), np.array([3])])
+@pytest.mark.parametrize(
+    "x0", [3, 3.0, [3], (3.0,), np.array(3), np.array([3.0], np.float32), np.array([3.0], np.float16), [True]]
+)
 @pytest.mark.parametrize(
     "jac",
     [

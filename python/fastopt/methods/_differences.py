@@ -112,7 +112,8 @@ class Differences:
         steps = np.array([column.step for column in columns])
         good = [column.error <= AGREE for column in columns]
         self._hopeless = 0 if all(good) else self._hopeless + 1
-        self._found = np.where(good, steps * h, self._found)
+        # no longer than x: far out a gradient that saturates agrees with itself, and means nothing
+        self._found = np.where(good, np.minimum(steps * h, norm(self._scale)), self._found)
         self._found_at = np.where(good, self._scale, self._found_at)
 
     def _checked(self, line: Line, found: Difference) -> Difference:

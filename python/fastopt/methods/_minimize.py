@@ -26,6 +26,7 @@ OTHER_NAMES = {
     "maxcor": "history",
     "options": "keyword arguments",
     "initial_trust_radius": "initial_radius",
+    "initial_tr_radius": "initial_radius",
 }
 
 

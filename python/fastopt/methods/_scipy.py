@@ -69,7 +69,7 @@ class SciPyMethod:
         if jac is not True and not callable(jac):
             raise TypeError(f"jac: expected a function, or True if fun returns both, got {shown(jac)}")
         x0 = np.atleast_1d(np.asarray(x0))
-        if x0.dtype.kind in "iub":
+        if x0.dtype.kind in "iub" or (x0.dtype.kind == "f" and x0.dtype.itemsize not in (4, 8)):
             x0 = x0.astype(np.float64)
         if not isinstance(args, tuple):
             args = (args,)
