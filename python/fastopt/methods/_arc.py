@@ -9,15 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import real
+from fastopt.methods._lengths import first_length
 from fastopt.methods._model_descent import descend
 from fastopt.methods._models import Model
-from fastopt.methods._problem import Problem
-from fastopt.methods._rule import Outcome
+from fastopt.methods._problem import Point, Problem
+from fastopt.methods._rule import Outcome, faster
 from fastopt.methods._secular import Step, cubic_step, norm, trust_region_step
 
 __all__ = ["arc"]
 
 Array = NDArray[Any]
+
+EPS = float(np.finfo(np.float64).eps)
+#: Where sigma ends, well inside of what double precision holds.
+LEAST, MOST = 1e-300, 1e300
 
 
 class Cube:
@@ -30,40 +35,49 @@ class Cube:
         self._given = real("initial_sigma", sigma, minimum=0.0, open_low=True) if given else None
         self.sigma = 0.0
 
-    def begin(self, model: Model, x: Array) -> None:
+    def begin(self, model: Model, at: Point) -> None:
         if self._given:
             self.sigma = self._given
             return
-        first = trust_region_step(model.w, model.c, max(1.0, norm(x)))
+        length = first_length(model, at)
+        first = trust_region_step(model.w, model.c, length)
         least = 1e-8 * float(np.abs(model.w).max())  # as good as 0
-        self.sigma = max(first.multiplier, least) / (norm(first.y) or 1.0) or 1.0
+        self.sigma = _inside(max(first.multiplier, least) / (norm(first.y) or length) or 1.0)
 
     def step(self, model: Model) -> Step:
         return cubic_step(model.w, model.c, self.sigma)
 
     def promise(self, model: Model, y: Array) -> float:
         quadratic = -float(model.c @ y) - 0.5 * float(y @ (model.w * y))
-        return quadratic - self.sigma / 3.0 * norm(y) ** 3
+        length = norm(y)
+        return quadratic - self.sigma * length * length * length / 3.0
 
     def accepted(self, outcome: Outcome) -> None:
         if outcome.ratio < 0.1:
             self.rejected(outcome)
         elif outcome.ratio > 0.9:
-            self.sigma = min(self.sigma, max(_seen(outcome), 0.3 * self.sigma))
+            least = EPS * outcome.bend / outcome.length  # the cube is rounding beside the curvature there
+            self.sigma = min(self.sigma, _inside(max(_seen(outcome), 0.3 * self.sigma, least)))
 
     def rejected(self, outcome: Outcome) -> None:
         if math.isfinite(outcome.excess):
-            self.sigma = min(max(_seen(outcome), 2.0 * self.sigma), 100.0 * self.sigma)
+            most = self.sigma / faster(0.01, outcome.refused)
+            self.sigma = _inside(min(max(_seen(outcome), 2.0 * self.sigma), most))
         else:
-            self.sigma *= 10.0
+            self.sigma = _inside(self.sigma / faster(0.1, outcome.refused))
 
     def escape(self, model: Model, length: float) -> None:
-        self.sigma = min(self.sigma, -float(model.w[0]) / length)
+        self.sigma = min(self.sigma, _inside(-float(model.w[0]) / length))
 
 
 def _seen(outcome: Outcome) -> float:
     """Half the sigma with which the model would have met f: docs/design/minimize.md says why half."""
-    return 1.5 * outcome.excess / outcome.length / outcome.length**2
+    return 1.5 * outcome.excess / outcome.length / outcome.length / outcome.length
+
+
+def _inside(sigma: float) -> float:
+    """`sigma`, kept from underflow and overflow."""
+    return min(max(sigma, LEAST), MOST)
 
 
 def arc(

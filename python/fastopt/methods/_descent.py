@@ -12,6 +12,7 @@ from fastopt import _dispatch
 from fastopt.methods._line_search import LineSearch
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
+from fastopt.methods._secular import norm
 
 __all__ = ["descend"]
 
@@ -92,12 +93,20 @@ class _Walk:
             raise Stop("precision")
 
     def _steepest(self) -> tuple[float, float]:
-        """Down the gradient: at first to a unit's distance, or less if f, were it a square, ended before."""
+        """Down the gradient: as far as x's elements are large, or less if f, were it a square, ended before.
+
+        Where x and f are both 0 there is no length to be had, and 1 is taken.
+        """
         slope, square = self.vectors.steepest(1.0)
-        alpha = 1.0 / math.sqrt(square)
-        if self.fun != 0.0:
-            alpha = min(alpha, 2.0 * abs(self.fun) / square)
-        return slope, alpha
+        if not 1e-280 < square < 1e280:  # a direction of moderate length, or the slope is out of range
+            largest = float(np.abs(self.vectors.g).max())
+            slope, square = self.vectors.steepest(math.ldexp(1.0, -max(math.frexp(largest)[1], -1022)))
+        x = norm(self.vectors.x) / math.sqrt(self.problem.n)
+        alpha = x / math.sqrt(square) if square > 0.0 else 0.0
+        if self.fun != 0.0 and slope < 0.0:
+            falls = 2.0 * abs(self.fun) / -slope
+            return slope, min(alpha, falls) or falls
+        return slope, alpha or 1.0 / math.sqrt(square or 1.0)
 
     def _step(self) -> float:
         """|dx| / (xtol + |x|); after a turn the trial vector is the previous iterate."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt.methods._lengths import length_from_values
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
 from fastopt.methods._secular import norm
@@ -19,6 +20,8 @@ Array = NDArray[Any]
 
 #: What the length is multiplied by after a step at the first try. At this factor one step in three is halved.
 LONGER = 1.25
+#: Where a length ends, well inside of what double precision holds.
+SHORTEST, LONGEST = 1e-300, 1e300
 #: Halvings of one step at most.
 TRIES = 60
 
@@ -33,18 +36,27 @@ class GradientStep:
     def __init__(self, problem: Problem, at: Point, length: float | None) -> None:
         self._problem = problem
         self._floor = Floor(at)
-        self.length = length or max(1.0, norm(at.x)) / max(1.0, norm(at.jac))
+        self.length = length or self._first(at)
+        self._longer = 2.0  # until a step is too long: the first length is a guess
+
+    def _first(self, at: Point) -> float:
+        """As far as x is long; at a critical start, such that a gradient of gtol moves x by 1e-5 of it."""
+        gtol = self._problem.limits.gtol or 1e-5
+        force = norm(at.jac)
+        x = norm(at.x) or length_from_values(at.fun, force, 0.0)
+        small = float(np.abs(at.jac).max()) <= gtol
+        return min(max(x / force if not small else 1e-5 * x / gtol, SHORTEST), LONGEST)
 
     def __call__(self, at: Point) -> Point:
         problem = self._problem
         noise = 10 * problem.eps * abs(at.fun)
-        square = norm(at.jac) ** 2
+        square = norm(at.jac) * norm(at.jac)
         slopes = _Slopes(at, noise)
         for attempt in range(TRIES):
             x = problem.representable(at.x - self.length * at.jac)
             if np.array_equal(x, at.x):
                 break
-            f = problem.fun(x)
+            f = problem.trial(x)
             self._floor.check(problem, x, f)
             promise = 0.5 * self.length * square
             hidden = promise <= noise and f <= at.fun + noise
@@ -54,12 +66,13 @@ class GradientStep:
                 new = Point(x, f, problem.grad(x))
                 change = norm(new.jac - at.jac) if np.isfinite(new.jac).all() else math.inf
                 if change <= 1.01 * norm(at.jac) or (not hidden and math.isfinite(change)):
-                    self.length *= LONGER if attempt == 0 else 1.0
+                    self.length = min(self.length * (self._longer if attempt == 0 else 1.0), LONGEST)
                     return new
                 slopes.add(change, 0.0, 0.0)  # a gradient that is not finite counts as such an f
             else:
                 slopes.add(f, self.length, promise)
-            self.length *= 0.5
+            self.length = max(0.5 * self.length, SHORTEST)
+            self._longer = LONGER
         slopes.check(square)
         raise slopes.failure()
 

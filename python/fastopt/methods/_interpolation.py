@@ -29,6 +29,8 @@ def cubic(a: float, fa: float, sa: float, b: float, fb: float, sb: float) -> flo
     first so that squares neither overflow nor vanish.
     """
     h = b - a
+    if h == 0.0:
+        return None
     theta = 3.0 * (fa - fb) / h + sa + sb
     size = max(abs(theta), abs(sa), abs(sb))
     if not 0.0 < size < math.inf:

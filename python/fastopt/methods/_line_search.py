@@ -101,6 +101,8 @@ class LineSearch:
                     if trial > 0 and self._broken >= _BROKEN and f >= fun - noise:
                         break
                     self.alpha, self.fun, self.slope, self.largest = alpha, f, s, largest
+                    if trial > 0 and self.lower and self.best_fun < f:
+                        self._put_aside()
                     self.lower = False
                     return True
                 if trial == 0:
@@ -121,6 +123,12 @@ class LineSearch:
             if not alpha > 0.0:
                 break
         return self._lowest(fun - noise)
+
+    def _put_aside(self) -> None:
+        """A trial that was lower than the accepted one, but too steep: the best point is promised."""
+        self._vectors.keep()
+        self._problem.record(self._vectors.trial.copy(), self.best_fun, self._vectors.trial_g.copy())
+        self._vectors.keep()
 
     def _begin(self, fun: float, slope: float, noise: float) -> None:
         self.low, self.low_fun, self.low_slope = 0.0, fun, slope

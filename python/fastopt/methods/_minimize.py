@@ -6,12 +6,28 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from fastopt._checks import integer, real
+from fastopt._checks import flag, integer, real
 from fastopt.methods._problem import Limits, Problem
 from fastopt.methods._registry import Method, find
 from fastopt.methods._result import Result, Stop
+from fastopt.methods._summary import summary
+from fastopt.methods._unconstrained import check_unconstrained
 
 __all__ = ["minimize"]
+
+#: What SciPy calls some of ours.
+OTHER_NAMES = {
+    "jac": "grad",
+    "hessp": "hvp",
+    "x0": "x",
+    "fun": "f",
+    "args": "a function of x alone, such as lambda x: f(x, *args)",
+    "maxfun": "maxfev",
+    "maxcor": "history",
+    "options": "keyword arguments",
+    "initial_trust_radius": "initial_radius",
+    "initial_tr_radius": "initial_radius",
+}
 
 
 def minimize(
@@ -29,6 +45,10 @@ def minimize(
     maxiter: int | None = None,
     maxfev: int | None = None,
     callback: Callable[..., Any] | None = None,
+    disp: bool = False,
+    return_all: bool = False,
+    bounds: Any = None,
+    constraints: Any = (),
     **options: Any,
 ) -> Result:
     r"""Minimise a function of one array, or of a collection of arrays, from a starting point.
@@ -45,7 +65,8 @@ def minimize(
         A name in ``fastopt.methods.names()``: ``"l-bfgs"``, ``"cg"``, those with curvature, or any optimizer
         class in lower case, such as ``"adam"``, as a full-batch method.
     hess : callable, optional
-        ``hess(x)``: the Hessian, of shape (n, n) over all elements of x in order. For methods that use it.
+        ``hess(x)``: the Hessian, of shape (n, n) over all elements of x in order: an array or its like, a
+        sparse matrix, or an object with ``matvec`` such as SciPy's LinearOperator. For methods that use it.
     hvp : callable, optional
         ``hvp(x, v)``: the product of the Hessian at x with v, which has the structure of x.
     tol : float, optional
@@ -64,6 +85,12 @@ def minimize(
     callback : callable, optional
         Called after every iteration: ``callback(intermediate_result=...)`` with `x` and `fun` if its
         parameter has this name, else ``callback(x)``. It may raise StopIteration.
+    disp : bool, default False
+        Print why the run ended, f and the counts, as SciPy does.
+    return_all : bool, default False
+        The result has `allvecs` too: the start and the point after every iteration.
+    bounds, constraints : optional
+        For callers that always pass them: None, empty or infinite. No method here has any.
     **options
         The method's own: see ``fastopt.methods.cg`` and so on.
 
@@ -91,8 +118,9 @@ def minimize(
         raise TypeError("tol: expected only one of tol and gtol, which mean the same")
     chosen = find(method)
     limits = read_limits(chosen, tol if gtol is None else gtol, ftol, xtol, maxiter, maxfev)
+    check_unconstrained(chosen.name, bounds, constraints)
     problem = Problem(f, grad, x, limits, hess=hess, hvp=hvp, callback=callback)
-    return run(chosen, problem, options)
+    return run(chosen, problem, options, disp=disp, return_all=return_all)
 
 
 def read_limits(method: Method, gtol: Any, ftol: Any, xtol: Any, maxiter: Any, maxfev: Any) -> Limits:
@@ -106,17 +134,38 @@ def read_limits(method: Method, gtol: Any, ftol: Any, xtol: Any, maxiter: Any, m
     )
 
 
-def run(method: Method, problem: Problem, options: dict[str, Any]) -> Result:
+def run(
+    method: Method, problem: Problem, options: dict[str, Any], *, disp: Any = False, return_all: Any = False
+) -> Result:
     """The result of a method on a problem; options it does not have are refused before it begins."""
     function = method.load()
+    talks = _switch("disp", disp)
+    if _switch("return_all", return_all):
+        problem.trace = []
     parameters = inspect.signature(function).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for key in options:
             if key not in list(parameters)[1:]:
-                known = ", ".join(list(parameters)[1:]) or "none"
-                raise TypeError(f"{key}: no such option of method {method.name!r}; it has {known}")
+                raise TypeError(_unknown(key, method.name, list(parameters)[1:]))
     try:
         function(problem, **options)
     except Stop as stop:
-        return problem.result(stop)
-    raise AssertionError(f"{method.name} returned without a reason")
+        result = problem.result(stop)
+    else:
+        raise AssertionError(f"{method.name} returned without a reason")
+    if talks:
+        print(summary(result))
+    return result
+
+
+def _unknown(key: str, method: str, names: list[str]) -> str:
+    here = f"; here it is {OTHER_NAMES[key]}" if key in OTHER_NAMES else ""
+    known = ", ".join([*names, "gtol, ftol, xtol, maxiter, maxfev, disp, return_all"])
+    return f"{key}: no such option of method {method!r}; it has {known}{here}"
+
+
+def _switch(name: str, value: Any) -> bool:
+    """A flag, or a number as SciPy's `disp` may be: 0 is off, and so is None."""
+    if value is None:
+        return False
+    return flag(name, value) if isinstance(value, bool) else integer(name, value, minimum=0) > 0

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import flag, integer
-from fastopt.methods._hessians import Hessians, wants_matrix
+from fastopt.methods._hessians import Hessians
 from fastopt.methods._krylov import Krylov, room
+from fastopt.methods._lengths import escape_length
 from fastopt.methods._models import Dense, Model, Plane
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
@@ -51,7 +52,9 @@ class _Descent:
         self.problem = problem
         self.rule = rule
         self.hessians = Hessians(problem)
-        self.dense = wants_matrix(problem, subproblem)
+        if subproblem not in ("auto", "dense", "lanczos"):
+            raise ValueError(f"subproblem: expected 'auto', 'dense' or 'lanczos', got {subproblem!r}")
+        self.subproblem = subproblem
         self.second_order = True
         self.krylov_size = room(problem.n, 100)
         self.test = SecondOrder(problem, self.hessians, seed)
@@ -61,13 +64,14 @@ class _Descent:
     def run(self) -> None:
         critical = self._begin()
         at = self._point()
-        self.floor = Floor(at)
+        self.dense = self.hessians.wants_matrix(self.subproblem, at)
         self.first_slope = norm(at.jac)
         model = self._critical(at) if critical else self._model(at, newton=False)
-        self.rule.begin(model, at.x)
+        self.floor = Floor(at, float(np.abs(model.w).max()))
+        self.rule.begin(model, at)
         while True:
             if critical:
-                self.rule.escape(model, 0.1 * max(1.0, norm(at.x)))
+                self.rule.escape(model, escape_length(model, at))
             at = self._step(model, at, critical)
             critical = self._finished(at)
             convex = float(model.w[0]) > 0.0
@@ -104,19 +108,19 @@ class _Descent:
 
     def _model(self, at: Point, newton: bool) -> Model:
         if self.dense:
-            return Dense(self.hessians.matrix(at.x), at.jac, newton=newton and self.rule.may_be_newton)
+            return Dense(self.hessians.matrix(at), at.jac, newton=newton and self.rule.may_be_newton)
         tolerance = min(0.1, math.sqrt(norm(at.jac) / self.first_slope) if self.first_slope else 0.1)
-        return Krylov(self.hessians.product(at.x), at.jac, tolerance, self.krylov_size)
+        return Krylov(self.hessians.product(at), at.jac, tolerance, self.krylov_size)
 
     def _critical(self, at: Point) -> Model:
         """The gradient is small: stops unless there is negative curvature, and returns a model with it."""
         if self.dense:
-            whole = Dense(self.hessians.matrix(at.x), at.jac)
+            whole = Dense(self.hessians.matrix(at), at.jac)
             if not self.test.judge(whole.w):
                 raise Stop("gtol")
             self.test.ensure_steps()
             return whole
-        product = self.hessians.product(at.x)
+        product = self.hessians.product(at)
         direction = self.test.search(product)
         if direction is None:
             raise Stop("gtol")
@@ -127,7 +131,7 @@ class _Descent:
 
     def _step(self, model: Model, at: Point, critical: bool) -> Point:
         """The next point: steps are tried, shorter each time, until f falls as promised."""
-        for _ in range(TRIES):
+        for refused in range(TRIES):
             step = self.rule.step(model)
             while model.grow(step):
                 step = self.rule.step(model)
@@ -135,12 +139,12 @@ class _Descent:
             if np.array_equal(x, at.x):
                 raise self._failure("The next step would not change x.")
             promise = self.rule.promise(model, step.y)
-            f = self.problem.fun(x)
+            f = self.problem.trial(x)
             self.floor.check(self.problem, x, f)
             noise = 10 * self.problem.eps * abs(at.fun)
             if promise <= noise and f - at.fun <= noise:
-                return self._within_noise(Point(x, f, self.problem.grad(x)), at, critical)
-            seen = outcome(model, step, f - at.fun, promise)
+                return self._within_noise(Point(x, f, self.problem.grad(x)), at, critical, model.w)
+            seen = outcome(model, step, f - at.fun, promise, refused)
             if seen.ratio >= ACCEPT:
                 g = self.problem.grad(x)
                 if np.isfinite(g).all():
@@ -154,11 +158,13 @@ class _Descent:
             self.rule.rejected(seen)
         raise self._failure("No step was short enough.")
 
-    def _within_noise(self, new: Point, at: Point, critical: bool) -> Point:
+    def _within_noise(self, new: Point, at: Point, critical: bool, w: Array) -> Point:
         """f cannot tell whether the step is good: the gradient has to, or f in spite of it at a saddle."""
         smaller = float(np.abs(new.jac).max()) < float(np.abs(at.jac).max())
         if new.fun < at.fun if critical else smaller and self.contradictions < CONTRADICTIONS:
             return new
+        if critical and self.test.weak(w):
+            raise Stop("gtol")
         raise self._failure("f would change by no more than rounding.")
 
     def _failure(self, detail: str) -> Stop:

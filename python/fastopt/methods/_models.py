@@ -14,6 +14,7 @@ from fastopt.methods._secular import Step, norm
 __all__ = ["Dense", "Model", "Plane"]
 
 Array = NDArray[Any]
+EPS = float(np.finfo(np.float64).eps)
 Product = Callable[[Array], Array]
 
 
@@ -81,7 +82,7 @@ class Plane:
     def __init__(self, product: Product, g: Array, direction: Array) -> None:
         rows = [direction / norm(direction)]
         rest = g - (g @ rows[0]) * rows[0]
-        if norm(rest) > 0.0:
+        if norm(rest) > 100 * EPS * norm(g):  # else it is rounding, and may have no part off the direction
             rest = rest / norm(rest)
             rest = rest - (rest @ rows[0]) * rows[0]
             rows.append(rest / norm(rest))

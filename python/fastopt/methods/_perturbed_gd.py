@@ -44,7 +44,7 @@ class _PerturbedDescent:
         self.f_thres = None if f_thres is None else real("f_thres", f_thres, minimum=0.0, open_low=True)
         self.second_order = flag("second_order", second_order)
         self.hessians = Hessians(problem)
-        self.test = SecondOrder(problem, self.hessians, seed)
+        self.test = SecondOrder(problem, self.hessians, seed, least=self._gtol())
         self.rng = np.random.default_rng(seed)
 
     def run(self) -> None:
@@ -84,7 +84,7 @@ class _PerturbedDescent:
         found = self._episode(at, self._noise(at))
         if found is not None:
             return found
-        direction = self.test.search(self.hessians.product(at.x)) if self.second_order else None
+        direction = self.test.search(self.hessians.product(at)) if self.second_order else None
         if direction is None:
             self.problem.current = at
             raise Stop("gtol")
@@ -132,13 +132,13 @@ class _PerturbedDescent:
         if self.t_thres is not None:
             return self.t_thres
         share = norm(noise) / math.sqrt(self.problem.n)
-        growth = math.log1p(self._step.length * math.sqrt(self.rho * self._gtol()))
-        steps = math.log(max(2.0, math.sqrt(self._gtol() / self.rho) / share)) / growth
-        return min(EPISODE, math.ceil(steps))
+        growth = math.log1p(self._step.length * math.sqrt(self.rho) * math.sqrt(self._gtol()))
+        needed = math.log(min(max(2.0, math.sqrt(self._gtol() / self.rho) / (share or 1.0)), 1e300))
+        return math.ceil(needed / growth) if EPISODE * growth > needed else EPISODE
 
     def _f_thres(self, at: Point) -> float:
         """A hundredth of what a saddle with lambda = -sqrt(rho gtol) gives, and never only rounding."""
-        given = self.f_thres or 0.01 * math.sqrt(self._gtol() ** 3 / self.rho)
+        given = self.f_thres or 0.01 * self._gtol() * math.sqrt(self._gtol() / self.rho)
         return max(given, 10 * self.problem.eps * abs(at.fun))
 
     def _gtol(self) -> float:
@@ -173,7 +173,7 @@ def perturbed_gd(
     Parameters
     ----------
     initial_step : float, optional
-        The first :math:`\eta`, instead of :math:`\max(1, \|x_0\|) / \max(1, \|g_0\|)`.
+        The first :math:`\eta`, instead of :math:`\|x_0\| / \|g_0\|`.
     rho : float, default 1
         The Lipschitz constant of the Hessian: saddles with :math:`\lambda_{min} < -\sqrt{\rho\,gtol}` are to
         be left by noise.

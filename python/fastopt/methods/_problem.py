@@ -14,16 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import shown
-from fastopt._functions import Objective, VectorFunction
-from fastopt._layout import Layout
 from fastopt.methods._callback import read_callback
+from fastopt.methods._evaluations import Evaluations, Point
 from fastopt.methods._result import Result, Stop
 
 __all__ = ["Limits", "Point", "Problem"]
 
 Array = NDArray[Any]
-_FLOAT64 = np.dtype(np.float64)
+#: Trials that are remembered: one is enough, unless its gradient is not finite.
+LOWER = 4
 
 
 class Limits(NamedTuple):
@@ -36,15 +35,7 @@ class Limits(NamedTuple):
     maxfev: int | None
 
 
-class Point(NamedTuple):
-    """A point with what is known there. Its arrays are never written to again."""
-
-    x: Array
-    fun: float
-    jac: Array
-
-
-class Problem:
+class Problem(Evaluations):
     """f, its derivatives, the start and the limits of one run.
 
     Attributes
@@ -75,78 +66,18 @@ class Problem:
         hvp: Any = None,
         callback: Any = None,
     ) -> None:
-        self.layout, flat = Layout.of(x)
-        self.n = self.layout.size
-        self.start: Array = flat.astype(np.float64, copy=False)
-        if not np.isfinite(self.start).all():
-            at = int(np.flatnonzero(~np.isfinite(self.start))[0])
-            raise ValueError(
-                f"x: expected finite numbers, got {self.layout.where(at)} = {float(self.start[at])}"
-            )
+        super().__init__(f, grad, x, limits.maxfev, hess, hvp)
         if limits.maxiter is None:
             limits = limits._replace(maxiter=200 * self.n)
         self.limits = limits
         self._tolerances = limits[:3]
-        self._maxfev = limits.maxfev
         self.maxiter: int = limits.maxiter or 0
-        self.exact = all(dtype == np.float64 for dtype in self.layout.dtypes)
-        self.joint = grad is True
-        self._given: tuple[Array, Any] | None = None  # the gradient that came with f, and where
-        if not callable(f):
-            raise TypeError(f"f: expected a function of x, got {shown(f)}")
-        if not self.joint and not callable(grad):
-            raise TypeError(f"grad: expected a function of x, or True if f returns both, got {shown(grad)}")
-        self._f = Objective(self._split(f) if self.joint else f, self.layout, "f")
-        self._grad = VectorFunction(self._came if self.joint else grad, self.layout, "grad")
-        self._hess = _function(hess, "hess")
-        self._hvp = _function(hvp, "hvp")
         self._callback = read_callback(callback)
-        self.nit = self.nfev = self.njev = self.nhev = 0
-        self.best: Point | None = None
+        self.trace: list[Any] | None = None  # all iterates, if they are wanted
+        self.nit = 0
         self.current: Point | None = None
         self.extra: dict[str, Any] = {}
-
-    # --- evaluation ---
-
-    def representable(self, x: Array) -> Array:
-        """`x` rounded to what the user's arrays hold, so that what is kept is what f was evaluated at."""
-        if self.exact:
-            return x
-        rounded: Array = x.copy()
-        for part, dtype in zip(self.layout.slices().values(), self.layout.dtypes, strict=True):
-            rounded[part] = x[part].astype(dtype)
-        return rounded
-
-    def fun(self, x: Array) -> float:
-        """f at a flat vector; may be NaN or infinite. Stops the run instead if `maxfev` is used up."""
-        if self.nfev == self._maxfev:
-            raise Stop("maxfev")
-        self.nfev += 1
-        if self.joint:
-            self.njev += 1
-            self._given = (x.copy(), None)
-        return self._f(x)
-
-    def grad(self, x: Array) -> Array:
-        """The gradient at a flat vector: a fresh float64 vector, maybe with NaN or infinities.
-
-        Free where f was evaluated last, if f returns both.
-        """
-        if not self.joint:
-            self.njev += 1
-        elif self._given is None or not np.array_equal(self._given[0], x):
-            self.fun(x)
-        return self._grad(x).astype(np.float64, copy=False)
-
-    def raw_grad(self, x: Array) -> Array:
-        """As `grad`, but the vector may be the user's own: to be read before anything else is called."""
-        if self.joint:
-            return self.grad(x)
-        self.njev += 1
-        came = self._grad.peek(x)
-        return (
-            came if came.dtype is _FLOAT64 and came.flags.c_contiguous else came.astype(np.float64, order="C")
-        )
+        self._lower: list[tuple[Array, float]] = []  # trials below the best point, the lowest first
 
     def both(self, x: Array) -> tuple[float, Array]:
         """f and its gradient at a flat vector, recorded."""
@@ -155,63 +86,25 @@ class Problem:
         self.record(x, fun, jac)
         return fun, jac
 
-    @property
-    def eps(self) -> float:
-        """The unit round-off of the coarsest numbers so far: x, values of f, gradients."""
-        f, grad = self._f.eps, self._grad.eps
-        return f if f > grad else grad
+    def trial(self, x: Array) -> float:
+        """f at a point that may be refused: if it is the lowest so far, it is kept in mind all the same.
 
-    @property
-    def has_hess(self) -> bool:
-        return self._hess is not None
-
-    @property
-    def has_hvp(self) -> bool:
-        return self._hvp is not None
-
-    def hess(self, x: Array) -> Array:
-        """The user's Hessian at a flat vector: float64 of shape (n, n), a copy."""
-        assert self._hess is not None
-        self.nhev += 1
-        h = np.array(self._hess(self.layout.structured(x)), dtype=np.float64)
-        if h.shape != (self.n, self.n):
-            raise ValueError(f"hess: expected shape ({self.n}, {self.n}), got {h.shape}")
-        return h
-
-    def hvp(self, x: Array, v: Array) -> Array:
-        """The user's product of the Hessian at `x` with `v`, both flat: a fresh float64 vector."""
-        assert self._hvp is not None
-        self.nhev += 1
-        came = self._hvp(self.layout.structured(x), self.layout.structured(v))
-        return self.layout.read(came, "hvp").astype(np.float64, copy=False)
-
-    def _split(self, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def value(x: Any) -> Any:
-            came = f(x)
-            if not isinstance(came, tuple) or len(came) != 2:
-                raise TypeError(f"f: expected (value, gradient), as grad=True says, got {shown(came)}")
-            assert self._given is not None
-            self._given = (self._given[0], came[1])
-            return came[0]
-
-        return value
-
-    def _came(self, x: Any) -> Any:
-        assert self._given is not None
-        return self._given[1]
-
-    # --- progress ---
-
-    def record(self, x: Array, fun: float, jac: Array) -> None:
-        """A point that was evaluated, kept if it is the best so far: neither array may be written again."""
-        if (self.best is None or fun < self.best.fun) and math.isfinite(fun) and np.isfinite(jac).all():
-            self.best = Point(x, fun, jac)
+        Its gradient is asked for at the end of the run, if nothing lower was found until then.
+        """
+        f = self.fun(x)
+        if math.isfinite(f) and (self.best is None or f < self.best.fun):
+            if self.joint:
+                self.record(x, f, self.grad(x))
+            else:
+                self._lower = sorted([*self._lower, (x, f)], key=lambda pair: pair[1])[:LOWER]
+        return f
 
     def begin(self) -> tuple[Array, float, Array]:
         """Start, f and gradient there; stops if they are not finite or the gradient is small already."""
         x = self.start
         fun, jac = self.both(x)
         self.current = Point(x, fun, jac)
+        self._follow(x)
         if not math.isfinite(fun):
             raise Stop("nan", f"f is {fun} at the start.")
         if not np.isfinite(jac).all():
@@ -246,6 +139,8 @@ class Problem:
         `x` gives the point to a callback.
         """
         self.nit += 1
+        if self.trace is not None:
+            self._follow(x())
         if self._callback is not None:
             self._call_back(x(), fun)
         gtol, ftol, xtol = self._tolerances
@@ -258,6 +153,10 @@ class Problem:
         if self.nit >= self.maxiter:
             raise Stop("maxiter")
 
+    def _follow(self, x: Array) -> None:
+        if self.trace is not None:
+            self.trace.append(self.layout.structured(x))
+
     def _call_back(self, x: Array, fun: float) -> None:
         assert self._callback is not None
         try:
@@ -267,6 +166,8 @@ class Problem:
 
     def result(self, stop: Stop) -> Result:
         """How the run ended: at the current point if it succeeded, else at the best one."""
+        if not stop.success:
+            self._look_back()
         point = self.current if stop.success else self.best or self.current
         found: dict[str, Any] = {"x": self.layout.structured(self.start), "fun": math.nan, "jac": None}
         if point is not None:
@@ -276,11 +177,14 @@ class Problem:
                 "jac": self.layout.structured(point.jac),
             }
         counts = {"nit": self.nit, "nfev": self.nfev, "njev": self.njev, "nhev": self.nhev}
+        if self.trace is not None:
+            self.extra["allvecs"] = self.trace
         ending = {"status": stop.status, "success": stop.success, "message": stop.message}
         return Result(**ending, **found, **counts, **self.extra)
 
-
-def _function(function: Any, name: str) -> Callable[..., Any] | None:
-    if function is not None and not callable(function):
-        raise TypeError(f"{name}: expected a function or None, got {shown(function)}")
-    return function  # type: ignore[no-any-return]
+    def _look_back(self) -> None:
+        """A trial that was refused may be the lowest point of all."""
+        for x, fun in self._lower:
+            if self.best is None or not fun < self.best.fun:
+                return
+            self.record(x, fun, self.grad(x))

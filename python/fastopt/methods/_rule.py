@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.methods._models import Model
+from fastopt.methods._problem import Point
 from fastopt.methods._secular import Step, norm
 
-__all__ = ["Outcome", "Rule", "contradicts", "outcome"]
+__all__ = ["Outcome", "Rule", "contradicts", "faster", "outcome"]
 
 Array = NDArray[Any]
 
 
 class Outcome(NamedTuple):
-    """What a step came to. f was `excess` above the quadratic model: infinite if it was not finite."""
+    """What a step came to. f was `excess` above the quadratic model: infinite if it was not finite.
+
+    `bend` is the largest magnitude of an eigenvalue, `refused` how many steps in a row were too long before.
+    """
 
     ratio: float
     excess: float
@@ -24,6 +30,8 @@ class Outcome(NamedTuple):
     slope: float
     length: float
     step: Step
+    bend: float
+    refused: int = 0
 
 
 class Rule(Protocol):
@@ -32,7 +40,7 @@ class Rule(Protocol):
     #: Whether a step with multiplier 0 is Newton's own.
     may_be_newton: bool
 
-    def begin(self, model: Model, x: Array) -> None:
+    def begin(self, model: Model, at: Point) -> None:
         """Choose the first length."""
         ...
 
@@ -57,14 +65,21 @@ class Rule(Protocol):
         ...
 
 
-def outcome(model: Model, step: Step, rise: float, promise: float) -> Outcome:
-    """What a step came to, f having risen by `rise`."""
+def outcome(model: Model, step: Step, rise: float, promise: float, refused: int) -> Outcome:
+    """What a step came to, f having risen by `rise`. A model that promises nothing is not to be trusted."""
     y = step.y
     slope = float(model.c @ y)
+    bend = float(np.abs(model.w).max())
     if not math.isfinite(rise):
-        return Outcome(-math.inf, math.inf, math.inf, slope, norm(y), step)
+        return Outcome(-math.inf, math.inf, math.inf, slope, norm(y), step, bend, refused)
     excess = rise - slope - 0.5 * float(y @ (model.w * y))
-    return Outcome(-rise / promise, excess, rise, slope, norm(y), step)
+    ratio = -rise / promise if promise > 0.0 else -math.inf
+    return Outcome(ratio, excess, rise, slope, norm(y), step, bend, refused)
+
+
+def faster(share: float, refused: int) -> float:
+    """`share` of a length, the smaller the more steps were refused in a row: it may be a long way."""
+    return max(share ** (1 + refused // 4), sys.float_info.min)
 
 
 def contradicts(seen: Outcome, noise: float) -> bool:

@@ -11,6 +11,7 @@ from fastopt.methods._minimize import read_limits, run
 from fastopt.methods._problem import Problem
 from fastopt.methods._registry import Method
 from fastopt.methods._result import Result
+from fastopt.methods._unconstrained import check_unconstrained
 
 __all__ = ["SciPyMethod"]
 
@@ -18,13 +19,14 @@ __all__ = ["SciPyMethod"]
 class SciPyMethod:
     """A method that `scipy.optimize.minimize` takes as its `method`, with `options` as keywords.
 
-    The options are those of `fastopt.minimize` (gtol, ftol, xtol, maxiter, maxfev) and the method's own.
-    `jac` must be a function or True. The result is a `scipy.optimize.OptimizeResult`.
+    The options are those of `fastopt.minimize` (gtol, ftol, xtol, maxiter, maxfev, disp, return_all) and the
+    method's own; others are refused. `jac` must be a function or True. The result is a
+    `scipy.optimize.OptimizeResult`.
 
     Raises
     ------
     TypeError, ValueError
-        If `jac` is missing, or for bounds and constraints, which no method here has.
+        If `jac` is missing, or for bounds and constraints that are not infinite, which no method here has.
 
     Examples
     --------
@@ -59,14 +61,15 @@ class SciPyMethod:
         xtol: Any = None,
         maxiter: Any = None,
         maxfev: Any = None,
+        disp: Any = False,
+        return_all: Any = False,
         **options: Any,
     ) -> Any:
-        if bounds is not None or (constraints is not None and constraints != ()):
-            raise ValueError(f"bounds, constraints: method {self._method.name!r} minimises without any")
+        check_unconstrained(self._method.name, bounds, constraints)
         if jac is not True and not callable(jac):
             raise TypeError(f"jac: expected a function, or True if fun returns both, got {shown(jac)}")
         x0 = np.atleast_1d(np.asarray(x0))
-        if x0.dtype.kind in "iub":
+        if x0.dtype.kind in "iub" or (x0.dtype.kind == "f" and x0.dtype.itemsize not in (4, 8)):
             x0 = x0.astype(np.float64)
         if not isinstance(args, tuple):
             args = (args,)
@@ -81,7 +84,7 @@ class SciPyMethod:
             hvp=hvp,
             callback=callback,
         )
-        return _converted(run(self._method, problem, options))
+        return _converted(run(self._method, problem, options, disp=disp, return_all=return_all))
 
 
 def _bound(function: Any, args: tuple[Any, ...]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,18 +22,19 @@ Array = NDArray[Any]
 #: width with a probability below 1e-6 at n = 10^6: 1.648 sqrt(n) exp(-(2k - 1) sqrt(0.01)), Kuczynski and
 #: Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094-1122.
 SEARCH = 110
+EPS = float(np.finfo(np.float64).eps)
 
 
 class SecondOrder:
     """The test, which leaves `lowest_eigenvalue` in the result.
 
-    An eigenvalue counts as negative below -max(gtol, n eps |H| + 2 e), where e is the error that differences
-    left in H: above that it is rounding, or gains no more than the gradient allowed to remain does: over a
-    step of length 1, g's and s'Hs / 2 are then of one size.
+    An eigenvalue counts as negative below -max(`least`, r |H| + 2 e), where e is the error that differences
+    left in H, and r is what rounding leaves of it. gtol has no say: it has not the unit of an eigenvalue.
     """
 
-    def __init__(self, problem: Problem, hessians: Hessians, seed: Any) -> None:
+    def __init__(self, problem: Problem, hessians: Hessians, seed: Any, least: float = 0.0) -> None:
         self._problem = problem
+        self._least = least
         self._hessians = hessians
         self._rng = np.random.default_rng(seed)
 
@@ -58,14 +60,18 @@ class SecondOrder:
             pass
         return space.lowest() if self.judge(space.w) else None
 
+    def weak(self, w: Array) -> bool:
+        """Whether the lowest of these eigenvalues is so small that f may hide the fall along its vector."""
+        return float(w[0]) >= -math.sqrt(self._problem.eps) * float(np.abs(w).max())
+
     def ensure_steps(self) -> None:
         """The run goes on from a critical point, unless it has come to its limit of iterations."""
         if self._problem.nit >= self._problem.maxiter:
             raise Stop("maxiter")
 
     def _tolerance(self, w: Array) -> float:
-        rounding = self._problem.n * float(np.finfo(np.float64).eps) * float(np.abs(w).max())
-        return max(self._problem.limits.gtol, rounding + 2 * self._hessians.error)
+        rounding = max(self._problem.n * EPS, self._problem.eps**0.75) * float(np.abs(w).max())
+        return max(self._least, float(rounding) + 2 * self._hessians.error)
 
     def _settled(self, space: Krylov) -> bool:
         low, tolerance = float(space.w[0]), self._tolerance(space.w)

@@ -20,10 +20,14 @@ FALLEN = 1e20
 
 
 class Floor:
-    """The value that f may not pass: far below f at the start, seen by |f|, by |g| |x|, and by 1."""
+    """The value that f may not pass: far below f at the start, seen by |f|, |g| |x|, |H| |x|^2, and by 1.
 
-    def __init__(self, start: Point) -> None:
-        scale = max(1.0, abs(start.fun), norm(start.jac) * max(1.0, norm(start.x)))
+    Where x is less than 1 it counts as 1: a floor that is too low only costs evaluations.
+    """
+
+    def __init__(self, start: Point, bend: float = 0.0) -> None:
+        length = max(1.0, norm(start.x))
+        scale = max(1.0, abs(start.fun), norm(start.jac) * length, bend * length * length)
         self.value = start.fun - FALLEN * scale
 
     def check(self, problem: Problem, x: Array, f: float) -> None:

@@ -1,0 +1,165 @@
+"""The user's functions on flat float64 vectors, whatever the structure and precision of `x`, and counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt._checks import shown
+from fastopt._functions import Objective, VectorFunction
+from fastopt._layout import Layout
+from fastopt.methods._hessian_input import read as read_hessian
+from fastopt.methods._result import Stop
+
+__all__ = ["Evaluations", "Point"]
+
+Array = NDArray[Any]
+_FLOAT64 = np.dtype(np.float64)
+
+
+class Point(NamedTuple):
+    """A point with what is known there. Its arrays are never written to again."""
+
+    x: Array
+    fun: float
+    jac: Array
+
+
+class Evaluations:
+    """f and its derivatives, counted, with the best point of all; `fastopt.methods._problem` has the rest."""
+
+    def __init__(self, f: Any, grad: Any, x: Any, maxfev: int | None, hess: Any, hvp: Any) -> None:
+        self.layout, flat = Layout.of(x)
+        self.n = self.layout.size
+        self.start: Array = flat.astype(np.float64, copy=False)
+        if not np.isfinite(self.start).all():
+            at = int(np.flatnonzero(~np.isfinite(self.start))[0])
+            raise ValueError(
+                f"x: expected finite numbers, got {self.layout.where(at)} = {float(self.start[at])}"
+            )
+        self._maxfev = maxfev
+        self.exact = all(dtype == np.float64 for dtype in self.layout.dtypes)
+        self.joint = grad is True
+        self._given: tuple[Array, Any] | None = None  # the gradient that came with f, and where
+        if not callable(f):
+            raise TypeError(f"f: expected a function of x, got {shown(f)}")
+        if not self.joint and not callable(grad):
+            raise TypeError(f"grad: expected a function of x, or True if f returns both, got {shown(grad)}")
+        self._f = Objective(self._split(f) if self.joint else f, self.layout, "f")
+        self._grad = VectorFunction(self._shaped(self._came if self.joint else grad), self.layout, "grad")
+        self._hess = _function(hess, "hess")
+        self._hvp = self._shaped(_function(hvp, "hvp"))
+        self.nfev = self.njev = self.nhev = 0
+        self.best: Point | None = None
+
+    def representable(self, x: Array) -> Array:
+        """`x` rounded to what the user's arrays hold, so that what is kept is what f was evaluated at."""
+        if self.exact:
+            return x
+        rounded: Array = x.copy()
+        for part, dtype in zip(self.layout.slices().values(), self.layout.dtypes, strict=True):
+            rounded[part] = x[part].astype(dtype)
+        return rounded
+
+    def fun(self, x: Array) -> float:
+        """f at a flat vector; may be NaN or infinite. Stops the run instead if `maxfev` is used up."""
+        if self.nfev == self._maxfev:
+            raise Stop("maxfev")
+        self.nfev += 1
+        if self.joint:
+            self.njev += 1
+            self._given = (x.copy(), None)
+        return self._f(x)
+
+    def grad(self, x: Array) -> Array:
+        """The gradient at a flat vector: a fresh float64 vector, maybe with NaN or infinities.
+
+        Free where f was evaluated last, if f returns both.
+        """
+        if not self.joint:
+            self.njev += 1
+        elif self._given is None or not np.array_equal(self._given[0], x):
+            f = self.fun(x)
+            jac = self._grad(x).astype(np.float64, copy=False)
+            self.record(x.copy(), f, jac.copy())  # nobody else asked for this f
+            return jac
+        return self._grad(x).astype(np.float64, copy=False)
+
+    def raw_grad(self, x: Array) -> Array:
+        """As `grad`, but the vector may be the user's own: to be read before anything else is called."""
+        if self.joint:
+            return self.grad(x)
+        self.njev += 1
+        came = self._grad.peek(x)
+        return (
+            came if came.dtype is _FLOAT64 and came.flags.c_contiguous else came.astype(np.float64, order="C")
+        )
+
+    @property
+    def eps(self) -> float:
+        """The unit round-off of the coarsest numbers so far: x, values of f, gradients."""
+        f, grad = self._f.eps, self._grad.eps
+        return f if f > grad else grad
+
+    @property
+    def has_hess(self) -> bool:
+        return self._hess is not None
+
+    @property
+    def has_hvp(self) -> bool:
+        return self._hvp is not None
+
+    def hess(self, x: Array) -> Any:
+        """The user's Hessian at a flat vector: float64 of shape (n, n), a copy; or sparse, or an operator."""
+        assert self._hess is not None
+        self.nhev += 1
+        return read_hessian(self._hess(self.layout.structured(x)), self.n)
+
+    def hvp(self, x: Array, v: Array) -> Array:
+        """The user's product of the Hessian at `x` with `v`, both flat: a fresh float64 vector."""
+        assert self._hvp is not None
+        self.nhev += 1
+        came = self._hvp(self.layout.structured(x), self.layout.structured(v))
+        return self.layout.read(came, "hvp").astype(np.float64, copy=False)
+
+    def _shaped(self, function: Any) -> Any:
+        """Of one variable a derivative may be a number: it is given the shape of x."""
+        if self.n > 1 or self.layout.kind is not np.ndarray or function is None:
+            return function
+
+        def shaped(*arguments: Any) -> Any:
+            came = function(*arguments)
+            number = isinstance(came, (int, float)) or (np.ndim(came) == 0 and hasattr(came, "dtype"))
+            return np.reshape(came, self.layout.shapes[0]) if number else came
+
+        return shaped
+
+    def _split(self, f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def value(x: Any) -> Any:
+            came = f(x)
+            if not isinstance(came, tuple) or len(came) != 2:
+                raise TypeError(f"f: expected (value, gradient), as grad=True says, got {shown(came)}")
+            assert self._given is not None
+            self._given = (self._given[0], came[1])
+            return came[0]
+
+        return value
+
+    def _came(self, x: Any) -> Any:
+        assert self._given is not None
+        return self._given[1]
+
+    def record(self, x: Array, fun: float, jac: Array) -> None:
+        """A point that was evaluated, kept if it is the best so far: neither array may be written again."""
+        if (self.best is None or fun < self.best.fun) and math.isfinite(fun) and np.isfinite(jac).all():
+            self.best = Point(x, fun, jac)
+
+
+def _function(function: Any, name: str) -> Callable[..., Any] | None:
+    if function is not None and not callable(function):
+        raise TypeError(f"{name}: expected a function or None, got {shown(function)}")
+    return function  # type: ignore[no-any-return]
