@@ -6,7 +6,9 @@
 #define FASTOPT_TEXT2(a) #a
 #define FASTOPT_TEXT(a) FASTOPT_TEXT2(a)
 
-PYBIND11_MODULE(FASTOPT_MODULE, m, pybind11::mod_gil_not_used()) {
+// On a free-threaded interpreter it asks for the GIL, as long as no such interpreter has run the tests
+// (docs/design/bindings.md).
+PYBIND11_MODULE(FASTOPT_MODULE, m) {
   m.doc() = "The engine of fastopt, compiled for one CPU level. Private: use the package fastopt.";
   m.attr("level") = FASTOPT_TEXT(FASTOPT_LEVEL);
   m.attr("compiler") = FASTOPT_COMPILER;
