@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -160,14 +159,12 @@ def test_many_python_threads_at_once():
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
-@pytest.mark.parametrize("n", [2500])
-def test_ctrl_c_ends_a_long_call(n):
+def test_ctrl_c_ends_a_long_call():
+    """The last matrix of the stack was never reached: its values are still what was there before."""
+    n, count = 1000, 20
     a = np.eye(n) + 1 / (1.0 + np.arange(n)[:, None] + np.arange(n))
-    with pressed_after(0.05):
-        begin = time.perf_counter()
-        with pytest.raises(Pressed):
-            eigh(np.broadcast_to(a, (20, n, n)))
-        interrupted = time.perf_counter() - begin
-    begin = time.perf_counter()
+    values, vectors = np.full((count, n), np.nan), np.empty((count, n, n)).swapaxes(-1, -2)
+    with pressed_after(0.05), pytest.raises(Pressed):
+        eigh(np.broadcast_to(a, (count, n, n)), out=(values, vectors))
+    assert np.isnan(values[-1]).all()
     eigh(a)
-    assert interrupted < 0.9 * (time.perf_counter() - begin) + 0.1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -193,13 +192,9 @@ def test_threads_give_the_same(n):
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 @pytest.mark.parametrize(("n", "count"), [(8, 1_500_000), (32, 80_000), (100, 6_000)])
 def test_ctrl_c_ends_a_long_stack(n, count):
+    """Most matrices were never reached: their values are still what was there before."""
     a = np.broadcast_to(symmetric(n, n), (count, n, n))
-    begin = time.perf_counter()
-    eigvalsh(a)
-    whole = time.perf_counter() - begin
-    with pressed_after(whole / 10):
-        begin = time.perf_counter()
-        with pytest.raises(Pressed):
-            eigvalsh(a)
-        interrupted = time.perf_counter() - begin
-    assert interrupted < 0.5 * whole + 0.05  # without a look at the signals: the whole
+    values = np.full((count, n), np.nan)
+    with pressed_after(0.02), pytest.raises(Pressed):
+        eigvalsh(a, out=values)
+    assert np.isnan(values).any()

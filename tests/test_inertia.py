@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -288,13 +287,8 @@ def test_top_level():
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 def test_ctrl_c_ends_a_long_call():
+    """Hours of work: without a look at the signals this test would run into its own limit."""
     n = 2500
     a = np.eye(n) + 1 / (1.0 + np.arange(n)[:, None] + np.arange(n))
-    with pressed_after(0.05):
-        begin = time.perf_counter()
-        with pytest.raises(Pressed):
-            inertia(np.broadcast_to(a, (20, n, n)))
-        interrupted = time.perf_counter() - begin
-    begin = time.perf_counter()
-    inertia(a)
-    assert interrupted < 0.9 * (time.perf_counter() - begin) + 0.1
+    with pressed_after(0.05), pytest.raises(Pressed):
+        inertia(np.broadcast_to(a, (50_000, n, n)))

@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 FASTOPT_BINDINGS_BEGIN
 
 void Fingerprint::take(PyObject* array) {
   const View view(array);
+  // Dropped last: the end of a dtype may run Python, and so change what is being looked at.
+  const py::object old = std::exchange(descr_, py::reinterpret_borrow<py::object>(view.descr()));
   type_ = Py_TYPE(array);
   data_ = view.data();
-  descr_ = py::reinterpret_borrow<py::object>(view.descr());
   axes_ = view.axes();
   far_.resize(axes_ > near_axes ? 2 * static_cast<std::size_t>(axes_) : 0);
   std::int64_t* extents = axes_ <= near_axes ? near_ : far_.data();
@@ -40,7 +42,14 @@ bool storage_type(PyObject* descr, bool uint16_is_bf16, engine::Dtype& out) {
   }
   // NumPy knows bfloat16 only through extensions such as ml_dtypes, which agree on the name.
   out = engine::Dtype::bf16;
-  return dtype.itemsize() == 2 && dtype.attr("name").cast<std::string>() == "bfloat16";
+  if (dtype.itemsize() != 2) return false;
+  const py::object name = dtype.attr("name");
+  return py::isinstance<py::str>(name) && name.cast<std::string>() == "bfloat16";
+}
+
+bool storage_type_of(PyObject* array, bool uint16_is_bf16, engine::Dtype& out) {
+  const auto descr = py::reinterpret_borrow<py::object>(View(array).descr());
+  return storage_type(descr.ptr(), uint16_is_bf16, out) && View(array).descr() == descr.ptr();
 }
 
 Extent extent(const View& view, std::size_t item) {
@@ -67,6 +76,45 @@ bool dense_axes(const View& view, std::size_t item, std::vector<Axis>& out) {
     expected *= a->length;
   }
   return true;
+}
+
+void lay_out(const View& view, const std::vector<Axis>& axes, Layout& out) {
+  out.data = view.data();
+  out.shape.clear();
+  out.strides.clear();
+  for (const Axis& axis : axes) {
+    std::int64_t stride = view.stride(axis.axis);
+    if (axis.reversed) {
+      out.data += (axis.length - 1) * stride;
+      stride = -stride;
+    }
+    if (!out.shape.empty() && out.strides.back() == stride * axis.length) {
+      out.shape.back() *= axis.length;
+      out.strides.back() = stride;
+    } else {
+      out.shape.push_back(axis.length);
+      out.strides.push_back(stride);
+    }
+  }
+}
+
+engine::Gradient Layout::as(engine::Dtype dtype) const {
+  const auto item = static_cast<std::int64_t>(engine::item_size(dtype));
+  engine::Gradient g;
+  g.data = data;
+  g.dtype = dtype;
+  g.axes = static_cast<int>(shape.size());
+  g.shape = shape.data();
+  g.strides = strides.data();
+  const bool contiguous = g.axes == 0 || (g.axes == 1 && g.strides[0] == item);
+  g.dense = contiguous && reinterpret_cast<std::uintptr_t>(g.data) % static_cast<std::uintptr_t>(item) == 0;
+  return g;
+}
+
+bool same_shape(const View& a, const View& b) {
+  bool same = a.axes() == b.axes();
+  for (int axis = 0; same && axis < a.axes(); ++axis) same = a.shape(axis) == b.shape(axis);
+  return same;
 }
 
 std::string shape_text(const View& view) {

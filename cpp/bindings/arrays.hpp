@@ -54,8 +54,8 @@ class Fingerprint {
   const char* data_ = nullptr;
   py::object descr_;  // held: another dtype must not take its address
   int axes_ = -1;
-  std::int64_t near_[2 * near_axes];  // shape and stride of each axis
-  std::vector<std::int64_t> far_;     // the same, of arrays with more axes
+  std::int64_t near_[2 * near_axes] = {};  // shape and stride of each axis
+  std::vector<std::int64_t> far_;          // the same, of arrays with more axes
 };
 
 // An axis of a dense array, outermost in memory first.
@@ -71,6 +71,9 @@ bool is_plain_array(PyObject* object);
 // The storage type, or false. `uint16_is_bf16` is set where the user said dtype="bfloat16".
 bool storage_type(PyObject* descr, bool uint16_is_bf16, engine::Dtype& out);
 
+// The same of an array. Naming a dtype may run Python (a dtype of an extension): false too if that gave the array another.
+bool storage_type_of(PyObject* array, bool uint16_is_bf16, engine::Dtype& out);
+
 // The memory that the elements occupy: [first, last); empty for no elements.
 struct Extent {
   const char* first;
@@ -81,6 +84,16 @@ Extent extent(const View& view, std::size_t item);
 // Axes in memory order if the array is dense (axes of length 1 left out); false if there are gaps or repeats.
 bool dense_axes(const View& view, std::size_t item, std::vector<Axis>& out);
 
+// An array's elements as a dense array with these axes meets them: in that one's memory order, axes that lie one behind the
+// other joined.
+struct Layout {
+  char* data = nullptr;
+  std::vector<std::int64_t> shape, strides;
+  engine::Gradient as(engine::Dtype dtype) const;  // points into this
+};
+void lay_out(const View& view, const std::vector<Axis>& axes, Layout& out);
+
+bool same_shape(const View& a, const View& b);
 std::string shape_text(const View& view);
 std::string describe(PyObject* object);  // "float64 of shape (64, 10)" or "list"
 

@@ -1,4 +1,5 @@
 #include "bindings/arrays.hpp"
+#include "bindings/held.hpp"
 #include "bindings/register.hpp"
 #include "bindings/unlocked.hpp"
 #include "engine/floor.hpp"
@@ -24,13 +25,16 @@ void register_floor(py::module_& m) {
   m.def(
       "floor_pass",
       [](const py::list& changed, const py::list& read) {
-        if (changed.size() > engine::max_floor_changed || read.empty() || read.size() > engine::max_floor_read)
+        const py::tuple to = as_tuple(changed), from = as_tuple(read);  // nobody changes these
+        if (to.size() > engine::max_floor_changed || from.empty() || from.size() > engine::max_floor_read)
           throw py::value_error("expected at most 5 arrays to change and 1 to 3 to read");
-        const std::int64_t n = py::cast<std::int64_t>(read[0].attr("size"));
+        if (!is_plain_array(from[0].ptr())) throw py::type_error("expected a NumPy array");
+        const std::int64_t n = View(from[0].ptr()).size();
         std::vector<float*> pointers;
         std::vector<const float*> sources;
-        for (const auto& array : changed) pointers.push_back(floats(array, n));
-        for (const auto& array : read) sources.push_back(floats(array, n));
+        // Naming the dtype of an extension may run Python, but such an array is then refused.
+        for (const auto& array : to) pointers.push_back(floats(array, n));
+        for (const auto& array : from) sources.push_back(floats(array, n));
         const Unlocked unlocked;
         return engine::floor_pass(pointers, sources, n);
       },

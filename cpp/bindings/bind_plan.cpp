@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 
 #include <map>
+#include <memory>
 #include <utility>
 
 #include "bindings/bound_plan.hpp"
@@ -64,28 +65,91 @@ std::vector<std::vector<std::uintptr_t>> kernel_addresses() {
   return list;
 }
 
-std::vector<double> scalars(BoundPlan& p, int tensor) {
-  const auto lock = p.lock();
-  const std::size_t n = p.plan().group(p.plan().group_of(tensor)).kernel->scalars.size();
-  const double* values = p.plan().scalars(tensor);
-  return {values, values + n};
+// `with optimizer.lookahead():` and `with optimizer.ema_weights():`. Entering and leaving are one native call each: no
+// signal handler runs half-way. Should the block never be left (a profiler that raises), the end of this object puts things
+// back.
+class Elsewhere {
+ public:
+  Elsewhere(py::object plan, BoundPlan::Place place, py::object ask)
+      : owner_(std::move(plan)), plan_(owner_.cast<BoundPlan&>()), place_(place), ask_(std::move(ask)) {}
+  ~Elsewhere() {
+    try {
+      leave();
+    } catch (const std::exception& error) {
+      PyErr_SetString(PyExc_ValueError, error.what());
+      PyErr_WriteUnraisable(nullptr);
+    }
+  }
+  void enter() {
+    if (active_) throw std::runtime_error("this context manager has been entered already");
+    py::object rates = py::none();
+    std::int64_t at = -1;
+    if (!ask_.is_none()) std::tie(rates, at) = ask_().cast<std::pair<py::object, std::int64_t>>();
+    plan_.go(place_, rates, at);
+    active_ = true;
+  }
+  void leave() {
+    if (std::exchange(active_, false)) plan_.put_back();
+  }
+  Elsewhere(const Elsewhere&) = delete;
+  Elsewhere& operator=(const Elsewhere&) = delete;
+
+ private:
+  py::object owner_;
+  BoundPlan& plan_;
+  BoundPlan::Place place_;
+  py::object ask_;  // the schedules' rates, and for which step; None
+  bool active_ = false;
+};
+
+template <class Bound>
+void as_context(Bound bound) {
+  using Context = typename Bound::type;
+  bound.def("__enter__", &Context::enter).def("__exit__", [](Context& c, const py::args&) { c.leave(); });
 }
 
-void set_scalars(BoundPlan& p, int tensor, const std::vector<double>& values) {
-  const auto lock = p.lock();
-  std::copy(values.begin(), values.end(), p.plan().scalars(tensor));
-}
-
-// Of each group: has the EMA of its tensors begun?
-std::vector<bool> averaged(BoundPlan& p) {
-  std::vector<bool> begun;
-  for (int i = 0; i < p.plan().groups(); ++i) begun.push_back(p.plan().group(i).averaged);
-  return begun;
-}
-
-void set_averaged(BoundPlan& p, const std::vector<bool>& begun) {
-  const auto lock = p.lock();
-  for (int i = 0; i < p.plan().groups(); ++i) p.plan().group(i).averaged = begun.at(static_cast<std::size_t>(i));
+void register_plan_itself(py::module_& m) {
+  constexpr const char* asked =
+      "this optimizer is in use: a learning-rate schedule of its step is being asked (in another thread, or around this call)";
+  const py::object none = py::none();
+  py::class_<BoundPlan> c(m, "Plan", py::module_local(), "The arrays of one optimizer, and how a step changes them.");
+  def_init<BoundPlan, double, double, const std::string&, double, bool>(
+      c, py::arg("clip_value"), py::arg("clip_norm"), py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"));
+  c.def("check_parameters", &BoundPlan::check_parameters, py::arg("arrays"), py::arg("labels"))
+      .def("add_groups", &BoundPlan::add_groups, py::arg("groups"), py::arg("mirrors"))
+      .def("set_group", &BoundPlan::set_group, py::arg("group"), py::arg("hypers"), py::arg("maximize"),
+           py::arg("scheduled"), py::arg("mirrors"))
+      .def("set_hypers", &BoundPlan::set_hypers, py::arg("group"), py::arg("hypers"))
+      .def("lr", &BoundPlan::lr, py::arg("group"))
+      .def("restore", &BoundPlan::restore, py::arg("tensors"), py::arg("groups"), py::arg("steps"), py::arg("skipped"),
+           py::arg("averaged"), py::arg("mirrors"))
+      .def("bind_gradients", &BoundPlan::bind_gradients, py::arg("gradients"))
+      .def("step", &BoundPlan::step, py::arg("gradients") = none, py::arg("grad_scale") = 1.0,
+           py::arg("zero_gradients") = false, py::arg("rates") = none, py::arg("at") = -1)
+      .def(
+          "exclusive", [](BoundPlan& p) { return std::make_unique<Exclusive>(p.busy(), nullptr); }, py::keep_alive<0, 1>())
+      .def(
+          "asking", [asked](BoundPlan& p) { return std::make_unique<Exclusive>(p.asking(), asked); }, py::keep_alive<0, 1>())
+      .def(
+          "lookahead",
+          [](py::object p, py::object ask) {
+            return std::make_unique<Elsewhere>(std::move(p), BoundPlan::Place::lookahead, std::move(ask));
+          },
+          py::arg("ask") = none)
+      .def("ema_weights",
+           [](py::object p) { return std::make_unique<Elsewhere>(std::move(p), BoundPlan::Place::averages, py::none()); })
+      .def("refuse_elsewhere", &BoundPlan::refuse_elsewhere, py::arg("what"))
+      .def_property_readonly("elsewhere", &BoundPlan::is_elsewhere)
+      .def("count", &BoundPlan::count, py::arg("tensor"))
+      .def("set_count", &BoundPlan::set_count, py::arg("tensor"), py::arg("count"))
+      .def("scalars", &BoundPlan::scalars, py::arg("tensor"))
+      .def("set_scalars", &BoundPlan::set_scalars, py::arg("tensor"), py::arg("values"))
+      .def_property(
+          "steps", [](const BoundPlan& p) { return p.published().steps.load(); }, &BoundPlan::set_steps)
+      .def_property(
+          "skipped", [](const BoundPlan& p) { return p.published().skipped.load(); }, &BoundPlan::set_skipped)
+      .def_property_readonly("averaged", &BoundPlan::averaged)
+      .def_property_readonly("norm", [](const BoundPlan& p) { return p.published().norm.load(); });
 }
 
 }  // namespace
@@ -95,47 +159,9 @@ void register_plan(py::module_& m) {
   m.def("prepare", &prepare, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("t"), py::arg("scalars"),
         "Coefficients of a step, and the scalars after it.");
   m.def("kernel_addresses", &kernel_addresses, "Addresses of update, reduce and decayed, float and double; 0 for none.");
-  py::class_<BoundPlan> c(m, "Plan", py::module_local(), "The arrays of one optimizer, and how a step changes them.");
-  def_init<BoundPlan, double, double, const std::string&, double, bool>(
-      c, py::arg("clip_value"), py::arg("clip_norm"), py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"));
-  c.def("add_group", &BoundPlan::add_group, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("decay_kind"))
-      .def("set_hypers", &BoundPlan::set_hypers, py::arg("group"), py::arg("hypers"))
-      .def("set_start", &BoundPlan::set_start, py::arg("group"), py::arg("state"), py::arg("value"),
-           py::arg("gradient_squared"))
-      .def("set_maximize", &BoundPlan::set_maximize, py::arg("group"), py::arg("maximize"))
-      .def("check_parameters", &BoundPlan::check_parameters, py::arg("arrays"), py::arg("labels"))
-      .def("add_parameter", &BoundPlan::add_parameter, py::arg("group"), py::arg("array"), py::arg("states"), py::arg("ema"),
-           py::arg("label"))
-      .def("bind_gradients", &BoundPlan::bind_gradients, py::arg("gradients"))
-      .def("step", &BoundPlan::step, py::arg("gradients") = py::none(), py::arg("grad_scale") = 1.0,
-           py::arg("zero_gradients") = false)
-      .def("look_ahead", &BoundPlan::look_ahead)
-      .def("write_ema", &BoundPlan::write_ema)
-      .def(
-          "count", [](BoundPlan& p, int tensor) { return p.plan().count(tensor); }, py::arg("tensor"))
-      .def(
-          "set_count",
-          [](BoundPlan& p, int tensor, std::int64_t count) {
-            const auto lock = p.lock();
-            p.plan().count(tensor) = count;
-          },
-          py::arg("tensor"), py::arg("count"))
-      .def("scalars", &scalars, py::arg("tensor"))
-      .def("set_scalars", &set_scalars, py::arg("tensor"), py::arg("values"))
-      .def_property(
-          "steps", [](BoundPlan& p) { return p.plan().steps; },
-          [](BoundPlan& p, std::int64_t n) {
-            const auto lock = p.lock();
-            p.plan().steps = n;
-          })
-      .def_property(
-          "skipped", [](BoundPlan& p) { return p.plan().skipped; },
-          [](BoundPlan& p, std::int64_t n) {
-            const auto lock = p.lock();
-            p.plan().skipped = n;
-          })
-      .def_property("averaged", &averaged, &set_averaged)
-      .def_property_readonly("norm", [](BoundPlan& p) { return p.plan().norm; });
+  as_context(py::class_<Exclusive>(m, "Exclusive", py::module_local(), "An operation of several calls, as one."));
+  as_context(py::class_<Elsewhere>(m, "Elsewhere", py::module_local(), "The parameters hold other values for a while."));
+  register_plan_itself(m);
 }
 
 FASTOPT_BINDINGS_END

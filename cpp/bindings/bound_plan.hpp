@@ -1,61 +1,80 @@
 // A plan together with the arrays it works on: owners kept alive, and looked at again before every step.
+//
+// What comes from Python is checked here, once; below it is asserted. Every call is one operation: it has the plan for
+// itself (Busy) or raises RuntimeError, and changes everything or nothing.
 #pragma once
 #include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/arrays.hpp"
+#include "bindings/busy.hpp"
+#include "bindings/held.hpp"
 #include "bindings/memory_map.hpp"
+#include "bindings/mirrors.hpp"
 #include "engine/plan.hpp"
 
 FASTOPT_BINDINGS_BEGIN
 
 class BoundPlan {
  public:
+  // Where the parameters are.
+  enum class Place { home, lookahead, averages };
+
   BoundPlan(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay, bool uint16_is_bf16);
 
-  int add_group(const std::string& rule, unsigned flags, const py::dict& hypers, const std::string& decay_kind);
+  // Dicts with rule, flags, hypers, decay_kind, maximize, scheduled, starts, arrays, labels, states, ema (new_groups.cpp).
+  void add_groups(const py::list& groups, const py::list& mirrors);
+  // Checks without adding: no memory is had for states of what will be refused.
+  void check_parameters(const py::list& arrays, const py::list& labels);
+  // `scheduled`: the rate comes with every step.
+  void set_group(int group, const py::dict& hypers, bool maximize, bool scheduled, const py::list& mirrors);
   void set_hypers(int group, const py::dict& hypers);
-  void set_start(int group, const std::string& state, double value, bool gradient_squared);
-  void set_maximize(int group, bool maximize);
-
-  // Checks without adding: every array of new groups is looked at before the first is taken.
-  void check_parameters(const py::list& arrays, const std::vector<std::string>& labels) const;
-  int add_parameter(int group, const py::object& array, const py::list& states, const py::object& ema,
-                    const std::string& label);
+  double lr(int group);  // a schedule's: of the last step
 
   void bind_gradients(const py::object& gradients);
-  void step(const py::object& gradients, const py::object& grad_scale, const py::object& zero_gradients);
-  void look_ahead();
-  void write_ema();  // parameters = averages; whoever calls it has kept copies
+  // `rates` are those of the scheduled groups, asked when `at` steps were done.
+  void step(const py::object& gradients, const py::object& grad_scale, const py::object& zero_gradients,
+            const py::object& rates, std::int64_t at);
+  void go(Place place, const py::object& rates, std::int64_t at);  // keeps copies of the parameters
+  void put_back();                                                 // bit for bit
+  void refuse_elsewhere(const std::string& what) const;
+  bool is_elsewhere() const { return place_.load(std::memory_order_acquire) != Place::home; }
 
-  engine::Plan& plan() { return plan_; }
-  // Held by whatever reads or writes the plan; raises RuntimeError if a step is under way.
-  class Lock {
-   public:
-    explicit Lock(std::atomic<bool>& busy);
-    ~Lock() { release(); }
-    void release() {
-      if (busy_ != nullptr) busy_->store(false, std::memory_order_release);
-      busy_ = nullptr;
-    }
-    Lock(const Lock&) = delete;
-    Lock& operator=(const Lock&) = delete;
+  // A tensor's own: the number of its updates, the rule's scalars.
+  std::int64_t count(int tensor);
+  void set_count(int tensor, std::int64_t count);
+  std::vector<double> scalars(int tensor);
+  void set_scalars(int tensor, const std::vector<double>& values);
+  // Of each group: has the EMA of its tensors begun?
+  std::vector<bool> averaged();
+  // All that a state dict holds: tuples (count, scalars, states or None, average or None) of the tensors, and (hypers,
+  // maximize, scheduled) of the groups (restore.cpp).
+  void restore(const py::list& tensors, const py::list& groups, std::int64_t steps, std::int64_t skipped,
+               const std::vector<bool>& averaged, const py::list& mirrors);
 
-   private:
-    std::atomic<bool>* busy_;
+  // Counters as of the last call that has returned: readable at any time, from any thread.
+  struct Published {
+    std::atomic<std::int64_t> steps{0}, skipped{0};
+    std::atomic<double> norm{-1};
   };
-  Lock lock() { return Lock(busy_); }
+  const Published& published() const { return published_; }
+  void set_steps(std::int64_t n);
+  void set_skipped(std::int64_t n);
+
+  Busy& busy() { return busy_; }
+  Busy& asking() { return asking_; }  // taken while schedules are asked: they may use the optimizer, but not step
 
  private:
-  struct Leave;
   struct Parameter {
-    py::object owner, states, ema;
+    py::object owner;
+    py::tuple states;
+    py::object ema;
     std::string label;
     std::vector<Axis> axes;
-    // of the gradient that was inspected last
-    std::vector<std::int64_t> gradient_shape, gradient_strides;
+    Layout gradient;  // of the gradient that was inspected last
   };
 
   // What every step looks at, side by side in memory.
@@ -63,27 +82,64 @@ class BoundPlan {
     PyObject* owner;  // held by the Parameter
     Fingerprint parameter, gradient;
   };
+  struct NewParameter;
+  struct NewGroup;
+  struct Copy;
+  struct SavedGroup {
+    engine::Group group;
+    bool scheduled;
+  };
+  using Rates = std::vector<std::pair<int, double>>;
 
   engine::Dtype check_parameter(PyObject* array, const std::string& label) const;
+  void check_buffer(PyObject* array, const NewParameter& like, const std::string& what, engine::Dtype& dtype) const;
+  NewGroup read_new_group(const py::dict& given) const;
+  void read_new_parameter(NewParameter& p, const NewGroup& group) const;
+  void reserve(std::size_t groups, std::size_t parameters);
+  void add(NewGroup& made) noexcept;
+
   void recheck_parameter(std::size_t i) const;
   void recheck_parameters() const;
-  void take_gradients(const py::object& gradients, bool zero_gradients);
-  void take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients);
+  void take_gradients(const Held& held, bool zero_gradients);
+  bool take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients);
   void inspect_gradient(std::size_t i, PyObject* gradient);
+  void verify(const Held& held, bool zero_gradients) const;
   void check_disjoint();
   std::string gradient_label(std::size_t i) const;
   [[noreturn]] void raise_nonfinite(int tensor) const;
   [[noreturn]] void raise_overflow(int tensor);
 
+  Rates read_rates(const py::object& rates, std::int64_t at) const;
+  void swap_rates(Rates& rates) noexcept;
+  void read_copy(PyObject* source, std::size_t tensor, char* to, engine::Dtype dtype, std::vector<Copy>& copies);
+  void read_copies(const py::tuple& saved, std::size_t tensor, std::vector<Copy>& copies);
+  void stage_overlapping(std::vector<Copy>& copies);
+  SavedGroup read_group(int index, const py::dict& hypers, bool maximize, bool scheduled);
+
+  Busy::Lock lock();    // for this call alone
+  Busy::Lock within();  // ... or as a part of the operation that this thread has opened
+  void return_after_fork();
+  void publish() noexcept;
+  std::size_t tensor_index(int tensor) const;
+  std::size_t group_index(int group) const;
+
   engine::Plan plan_;
   bool uint16_is_bf16_;
   std::vector<std::unique_ptr<Parameter>> parameters_;
   std::vector<Watch> watched_;
+  std::vector<bool> scheduled_;  // of each group
   MemoryMap memory_;
   py::object bound_;
   std::vector<engine::Gradient> gradients_;
-  bool disjoint_ = false;  // the gradients seen last overlap nothing, each other included
-  std::atomic<bool> busy_{false};
+  std::vector<PyObject*> kept_;  // memory for the references of a step
+  bool disjoint_ = false;        // the gradients seen last overlap nothing, each other included
+
+  std::atomic<Place> place_{Place::home};
+  std::uint64_t moved_by_ = 0;  // the thread that will put them back
+  std::unique_ptr<char[]> home_;
+
+  Published published_;
+  Busy busy_, asking_;
 };
 
 FASTOPT_BINDINGS_END

@@ -83,11 +83,7 @@ PyMethodDef methods[] = {
     {"level", level_of_this_cpu, METH_NOARGS, "The psABI level of this x86-64 processor (1 to 4); 0 elsewhere."},
     {nullptr, nullptr, 0, nullptr}};
 
-PyModuleDef_Slot slots[] = {
-#if PY_VERSION_HEX >= 0x030D0000
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
-#endif
-    {0, nullptr}};
+PyModuleDef_Slot slots[] = {{0, nullptr}};
 
 PyModuleDef module = {
     PyModuleDef_HEAD_INIT, "_cpu", "What this processor can do.", 0, methods, slots, nullptr, nullptr, nullptr};

@@ -2,7 +2,9 @@
 // sizes, dtypes and numbers; who owns the memory and whether it is still what it was is the bindings' concern.
 #pragma once
 #include <array>
+#include <cassert>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <utility>
@@ -22,6 +24,7 @@ constexpr std::int64_t chunk_of(std::int64_t elements) { return elements < fine_
 // Tensors, groups and pieces are numbered with int; the containers' own index type is unsigned.
 template <class Container>
 auto& at(Container& container, std::int64_t i) {
+  assert(i >= 0 && static_cast<std::size_t>(i) < std::size(container));
   return container[static_cast<std::size_t>(i)];
 }
 
@@ -57,6 +60,14 @@ class Plan {
  public:
   explicit Plan(const Options& options) : options_(options) {}
 
+  // After it, adding so many takes no memory and so cannot fail.
+  void reserve(std::size_t groups, std::size_t tensors) {
+    groups_.reserve(groups_.size() + groups);
+    tensors_.reserve(tensors_.size() + tensors);
+    group_of_.reserve(tensors_.capacity());
+    counts_.reserve(tensors_.capacity());
+    scalars_.reserve(tensors_.capacity());
+  }
   int add_group(const Group& group);
   int add_tensor(const Tensor& tensor, int group);
 

@@ -155,21 +155,22 @@ class Batches:
                 f"batch_size: expected at most the {self._rows} rows with drop_last, got {self._batch_size}"
             )
         self._length: int | None = None
-        self._current = self._draw(0)
-        self._next = 0  # the number, within the current epoch, of the batch to come
+        # the epoch, and the number within it of the batch to come: replaced together
+        self._position = (self._draw(0), 0)
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        if self._next == self.steps_per_epoch:
-            if self._current.number + 1 >= self._epochs:
+        epoch, batch = self._position
+        if batch == len(epoch.cuts) - 1:
+            if epoch.number + 1 >= self._epochs:
                 raise StopIteration
-            self._current, self._next = self._draw(self._current.number + 1), 0
-        begin, end = self._current.cuts[self._next : self._next + 2].tolist()
-        order = self._current.order
+            epoch, batch = self._draw(epoch.number + 1), 0
+        begin, end = epoch.cuts[batch : batch + 2].tolist()
+        order = epoch.order
         taken = [a[begin:end] if order is None else a.take(order[begin:end], axis=0) for a in self._arrays]
-        self._next += 1
+        self._position = (epoch, batch + 1)
         return taken[0] if len(taken) == 1 else tuple(taken)
 
     def __len__(self) -> int:
@@ -183,12 +184,12 @@ class Batches:
     @property
     def epoch(self) -> int:
         """The epoch, from 0, of the batch handed out last; 0 before the first."""
-        return self._current.number
+        return self._position[0].number
 
     @property
     def steps_per_epoch(self) -> int:
         """The number of batches in the current epoch: the same in all, unless groups differ in size."""
-        return len(self._current.cuts) - 1
+        return len(self._position[0].cuts) - 1
 
     def _draw(self, epoch: int) -> _Epoch:
         if self._groups is not None:
@@ -221,7 +222,8 @@ class Batches:
             valid for: ``rows``, ``batch_size``, ``shuffle``, ``seed``, ``drop_last``, ``groups`` (a digest).
             Not ``epochs``: a resumed run may be longer.
         """
-        return {"epoch": self._current.number, "batch": self._next, **self._identity()}
+        epoch, batch = self._position
+        return {"epoch": epoch.number, "batch": batch, **self._identity()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to a saved position: the next batch is the one that would have come next when it was saved.
@@ -249,7 +251,7 @@ class Batches:
         epoch = _checks.integer("state['epoch']", state["epoch"], minimum=0, maximum=self._epochs - 1)
         drawn = self._draw(epoch)
         batch = _checks.integer("state['batch']", state["batch"], minimum=0, maximum=len(drawn.cuts) - 1)
-        self._current, self._next = drawn, batch
+        self._position = (drawn, batch)
 
 
 def _keys(seed: int, epoch: int, n: int) -> NDArray[np.uint64]:

@@ -136,12 +136,11 @@ class EWMA:
     def __init__(
         self, beta: float = 0.9, *, bias_correction: bool | None = None, initial: float | None = None
     ) -> None:
-        self.beta = _checks.real("beta", beta, minimum=0.0, maximum=1.0, open_high=True)
+        self._beta = _checks.real("beta", beta, minimum=0.0, maximum=1.0, open_high=True)
         self._corrects = _corrects(bias_correction, initial)
         self._initial = None if initial is None else _checks.real("initial", initial)
-        self._average = 0.0 if self._initial is None else self._initial
-        self._ones = 0.0
-        self.count = 0
+        # average, the same recurrence fed with ones, number of samples: replaced together
+        self._so_far = (0.0 if self._initial is None else self._initial, 0.0, 0)
 
     def update(self, x: float) -> float:
         """Take the next sample and return the average including it.
@@ -156,17 +155,28 @@ class EWMA:
         float
             The new `value`.
         """
-        self._average = _next(self._average, float(x), self.beta)
-        self._ones = _next(self._ones, 1.0, self.beta)
-        self.count += 1
+        sample = float(x)
+        average, ones, count = self._so_far
+        self._so_far = _next(average, sample, self._beta), _next(ones, 1.0, self._beta), count + 1
         return self.value
+
+    @property
+    def beta(self) -> float:
+        """The share of the past, as it was given."""
+        return self._beta
+
+    @property
+    def count(self) -> int:
+        """The number of samples so far."""
+        return self._so_far[2]
 
     @property
     def value(self) -> float:
         """The average so far."""
-        if not self.count:
+        average, ones, count = self._so_far
+        if not count:
             return math.nan if self._initial is None else self._initial
-        return self._average / self._ones if self._corrects else self._average
+        return average / ones if self._corrects else average
 
     def __repr__(self) -> str:
         return f"<fastopt.EWMA beta={self.beta}: {self.value:g} after {self.count} samples>"

@@ -6,11 +6,50 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
 
 _LINE = 64  # bytes; a tensor's state starts on a cache line of its own
+
+
+def storage_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """A dtype that states may be stored in; "bfloat16" means uint16 bit patterns where NumPy has no such
+    dtype.
+    """
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        if str(dtype) != "bfloat16":
+            raise TypeError(f"state_dtype: expected a floating-point dtype, got {dtype!r}") from None
+        found = np.dtype(np.uint16)
+    if (
+        str(dtype) != "bfloat16"
+        and found not in (np.float64, np.float32, np.float16)
+        and found.name != "bfloat16"
+    ):
+        raise TypeError(f"state_dtype: expected float64, float32, float16 or bfloat16, got {found}")
+    return found
+
+
+def state_dtype_of(array: Array, wanted: np.dtype[Any] | None) -> np.dtype[Any]:
+    """How the states of a parameter are stored: as wanted, or as precise as it is computed."""
+    wide = array.dtype == np.float64
+    if wanted is None:
+        return np.dtype(np.float64 if wide else np.float32)
+    if wanted == np.float64 and not wide:
+        raise TypeError(f"state_dtype: expected at most float32 for {array.dtype} parameters, got float64")
+    return wanted
+
+
+def buffers(arrays: Sequence[Array], dtypes: Sequence[np.dtype[Any]], slot: int) -> list[Array]:
+    """`buffers_like`, for arrays whose buffers differ in dtype."""
+    result: list[Array] = [np.empty(0)] * len(arrays)
+    for dtype in dict.fromkeys(dtypes):
+        which = [i for i, d in enumerate(dtypes) if d == dtype]
+        for i, buffer in zip(which, buffers_like([arrays[i] for i in which], dtype, slot), strict=True):
+            result[i] = buffer
+    return result
 
 
 def buffers_like(params: Sequence[Array], dtype: np.dtype[Any], slot: int) -> list[Array]:

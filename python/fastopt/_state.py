@@ -50,23 +50,26 @@ def rule_of(opt: Optimizer, group: int) -> dict[str, Any]:
 # --- to a dict ---
 
 
-def collect(opt: Optimizer, *, copy: bool) -> dict[str, Any]:
-    """See `Optimizer.state_dict`; without `copy` the arrays are the optimizer's own."""
-    state: dict[int, dict[str, Any]] = {}
-    groups = []
-    index = 0
-    for number, group in enumerate(opt.param_groups):
-        scalar_names = rule_of(opt, number)["scalars"]
-        indices = list(range(index, index + len(group["params"])))
-        index += len(indices)
-        groups.append({**_group_values(opt, number), "params": indices})
-        for i in indices:
-            count = opt._plan.count(i)
-            if count > 0:
-                arrays = {name: a.copy(order="K") if copy else a for name, a in opt._states[i].items()}
-                scalars = dict(zip(scalar_names, opt._plan.scalars(i), strict=True))
-                state[i] = {"step": count, **arrays, **scalars}
-    return {"state": state, "param_groups": groups, "fastopt": _own_section(opt, copy)}
+def collect(opt: Optimizer) -> dict[str, Any]:
+    """See `Optimizer.state_dict`: the copies are made while nobody else can use the optimizer."""
+    with opt._plan.exclusive():
+        state: dict[int, dict[str, Any]] = {}
+        groups = []
+        index = 0
+        for number, group in enumerate(opt.param_groups):
+            scalar_names = rule_of(opt, number)["scalars"]
+            indices = list(range(index, index + len(group["params"])))
+            index += len(indices)
+            groups.append({**_group_values(opt, number), "params": indices})
+            if opt._names is not None:  # then there is one group
+                groups[-1]["param_names"] = list(opt._names)
+            for i in indices:
+                count = opt._plan.count(i)
+                if count > 0:
+                    arrays = {name: a.copy(order="K") for name, a in opt._states[i].items()}
+                    scalars = dict(zip(scalar_names, opt._plan.scalars(i), strict=True))
+                    state[i] = {"step": count, **arrays, **scalars}
+        return {"state": state, "param_groups": groups, "fastopt": _own_section(opt)}
 
 
 def _group_values(opt: Optimizer, number: int) -> dict[str, Any]:
@@ -78,15 +81,15 @@ def _group_values(opt: Optimizer, number: int) -> dict[str, Any]:
         from fastopt.schedules import Schedule  # a callable lr is mostly one, and then it has been imported
 
         known = isinstance(lr, Schedule)
-        values["lr"] = float(lr(opt.step_count)) if known else opt._rates.get(number, 0.0)
+        values["lr"] = float(lr(opt.step_count)) if known else opt._plan.lr(number)
         values["lr_schedule"] = lr.describe() if known else "callable"
     return values
 
 
-def _own_section(opt: Optimizer, copy: bool) -> dict[str, Any]:
+def _own_section(opt: Optimizer) -> dict[str, Any]:
     begun = opt._plan.averaged
     ema = [
-        (a.copy(order="K") if copy else a) if begun[group] else None
+        a.copy(order="K") if begun[group] else None
         for a, group in zip(opt._ema, _group_numbers(opt), strict=bool(opt._ema))
     ]
     return {
@@ -94,13 +97,17 @@ def _own_section(opt: Optimizer, copy: bool) -> dict[str, Any]:
         "optimizer": type(opt).__name__,
         "step_count": opt.step_count,
         "skipped": opt.skipped,
-        "options": {
-            "clip_value": opt._clip_value,
-            "clip_norm": opt._clip_norm,
-            "nonfinite": opt._nonfinite,
-            "ema_decay": opt._ema_decay,
-        },
+        "options": _options(opt),
         "ema": ema if any(begun) else None,
+    }
+
+
+def _options(opt: Optimizer) -> dict[str, Any]:
+    return {
+        "clip_value": opt._clip_value,
+        "clip_norm": opt._clip_norm,
+        "nonfinite": opt._nonfinite,
+        "ema_decay": opt._ema_decay,
     }
 
 
@@ -108,38 +115,54 @@ def _own_section(opt: Optimizer, copy: bool) -> dict[str, Any]:
 
 
 def restore(opt: Optimizer, state_dict: Mapping[str, Any]) -> None:
-    """See `Optimizer.load_state_dict`: everything is read and checked before anything is written."""
+    """See `Optimizer.load_state_dict`: everything is read and checked, then written in one native call."""
     if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
         raise TypeError(
             f'state_dict: expected a dict with "state" and "param_groups", got {shown(state_dict)}'
         )
-    own = state_dict.get("fastopt")
-    if own is not None:
-        _check_own(opt, own)
-    groups = _read_groups(opt, state_dict["param_groups"], own is not None)
-    entries = _by_index(opt, state_dict["state"])
-    tensors = [_read_tensor(opt, i, entry, own is not None) for i, entry in enumerate(entries)]
-    ema = _read_ema(opt, own.get("ema")) if own else [None] * len(opt._ema)
+    with opt._plan.exclusive():
+        opt._plan.refuse_elsewhere("load_state_dict()")
+        own = state_dict.get("fastopt")
+        if own is not None:
+            _check_own(opt, own)
+        groups = _read_groups(opt, state_dict["param_groups"], own is not None)
+        order = saved_order(opt, state_dict["param_groups"])
+        entries = _by_index(opt, state_dict["state"])
+        tensors = [
+            _read_tensor(opt, i, order[i], entries[order[i]], own is not None) for i in range(len(order))
+        ]
+        ema = _read_ema(opt, own.get("ema"), order) if own else [None] * len(opt._params)
+        _write(opt, groups, tensors, ema, own)
 
-    for number, values in enumerate(groups):
-        opt._set_group(number, values)
+
+def _write(
+    opt: Optimizer,
+    groups: Sequence[dict[str, Any]],
+    tensors: Sequence[tuple[int, dict[str, Array], list[float]]],
+    ema: Sequence[Array | None],
+    own: Any,
+) -> None:
+    values = {
+        number: {**group, **new}
+        for number, (group, new) in enumerate(zip(opt.param_groups, groups, strict=True))
+    }
+    numbers = _group_numbers(opt)
+    native = []
     for i, (count, arrays, scalars) in enumerate(tensors):
-        opt._plan.set_count(i, count)
-        opt._plan.set_scalars(i, scalars)
-        for name, array in arrays.items():
-            np.copyto(opt._states[i][name], array)
-    opt._plan.steps = own["step_count"] if own else max((t[0] for t in tensors), default=0)
-    opt._plan.skipped = own["skipped"] if own else 0
-    _restore_ema(opt, ema)
-
-
-def _restore_ema(opt: Optimizer, saved: Sequence[Array | None]) -> None:
-    begun = [False] * len(opt.param_groups)
-    for mine, array, group in zip(opt._ema, saved, _group_numbers(opt), strict=bool(opt._ema)):
-        if array is not None:
-            begun[group] = True
-            np.copyto(mine, array)
-    opt._plan.averaged = begun
+        names = rule_of(opt, numbers[i])["states"]
+        states = tuple(arrays[name] if name else None for name in names) if count else None
+        native.append((count, scalars, states, ema[i]))
+    begun = [
+        any(a is not None for a, n in zip(ema, numbers, strict=True) if n == g) for g in range(len(groups))
+    ]
+    opt._plan.restore(
+        native,
+        [opt._native_group(v) for v in values.values()],
+        own["step_count"] if own else max((t[0] for t in tensors), default=0),
+        own["skipped"] if own else 0,
+        begun,
+        opt._mirrors(values),
+    )
 
 
 def _check_own(opt: Optimizer, own: Any) -> None:
@@ -156,7 +179,7 @@ def _check_own(opt: Optimizer, own: Any) -> None:
         )
     for key in ("step_count", "skipped"):
         integer(f'state_dict["fastopt"][{key!r}]', own.get(key), minimum=0)
-    mine = _own_section(opt, copy=False)["options"]
+    mine = _options(opt)
     if own.get("options") != mine:
         raise ValueError(f"state_dict: expected the options {mine}, got {own.get('options')}")
 
@@ -169,6 +192,30 @@ def _by_index(opt: Optimizer, state: Any) -> list[Mapping[str, Any]]:
     if unknown:
         raise ValueError(f'state_dict["state"]: expected indices below {n}, got {unknown[0]!r}')
     return [state.get(i, {}) for i in range(n)]
+
+
+def saved_order(opt: Optimizer, groups: Any) -> list[int]:
+    """Of each parameter: its index in a state dict whose groups were read.
+
+    By name where both sides have names.
+    """
+    n = len(opt._params)
+    saved = groups[0].get("param_names") if opt._names is not None else None
+    if opt._names is None or saved is None:
+        return list(range(n))
+    label = 'state_dict["param_groups"][0]["param_names"]'
+    if not isinstance(saved, (list, tuple)) or not all(isinstance(name, str) for name in saved):
+        raise TypeError(f"{label}: expected a list of names, got {_brief(saved)}")
+    if len(set(saved)) < len(saved):
+        raise ValueError(f"{label}: expected names that differ, got {_brief(saved)}")
+    missing = [name for name in opt._names if name not in saved]
+    unknown = [name for name in saved if name not in opt._names]
+    if missing or unknown:
+        raise ValueError(
+            f"{label}: expected the names of this optimizer's parameters, missing {_brief(missing)}, "
+            f"not known here {_brief(unknown)}"
+        )
+    return [list(saved).index(name) for name in opt._names]
 
 
 def _read_groups(opt: Optimizer, groups: Any, own: bool) -> list[dict[str, Any]]:
@@ -266,9 +313,9 @@ def _plain(value: Any) -> Any:
 
 
 def _read_tensor(
-    opt: Optimizer, i: int, entry: Any, own_format: bool
+    opt: Optimizer, i: int, saved: int, entry: Any, own_format: bool
 ) -> tuple[int, dict[str, Array], list[float]]:
-    label = f'state_dict["state"][{i}]'
+    label = f'state_dict["state"][{saved}]'
     if not isinstance(entry, Mapping):
         raise TypeError(f"{label}: expected a dict, got {shown(entry)}")
     mine = opt._states[i]
@@ -322,19 +369,26 @@ def _group_numbers(opt: Optimizer) -> list[int]:
     return [number for number, group in enumerate(opt.param_groups) for _ in group["params"]]
 
 
-def _read_ema(opt: Optimizer, saved: Any) -> list[Array | None]:
+def _read_ema(opt: Optimizer, saved: Any, order: Sequence[int]) -> list[Array | None]:
     """The averages, None where none has begun."""
     n = len(opt._ema)
     if saved is None:
-        return [None] * n
+        return [None] * len(order)
     if not isinstance(saved, (list, tuple)) or len(saved) != n:
         raise ValueError(f'state_dict["fastopt"]["ema"]: expected a list of {n} arrays, got {_brief(saved)}')
-    arrays = [None if a is None else np.asarray(a) for a in saved]
-    for i, (array, mine) in enumerate(zip(arrays, opt._ema, strict=True)):
+    arrays = [None if saved[j] is None else np.asarray(saved[j]) for j in order]
+    for array, mine, j in zip(arrays, opt._ema, order, strict=True):
         if array is not None and (array.shape != mine.shape or array.dtype != mine.dtype):
             raise ValueError(
-                f'state_dict["fastopt"]["ema"][{i}]: expected {mine.dtype} of shape {mine.shape}, '
+                f'state_dict["fastopt"]["ema"][{j}]: expected {mine.dtype} of shape {mine.shape}, '
                 f"got {array.dtype} of shape {array.shape}"
+            )
+    numbers = _group_numbers(opt)
+    for g in set(numbers):
+        missing = [j for array, n, j in zip(arrays, numbers, order, strict=True) if n == g and array is None]
+        if 0 < len(missing) < numbers.count(g):
+            raise ValueError(
+                f'state_dict["fastopt"]["ema"][{missing[0]}]: expected an array, as others of its group have'
             )
     return arrays
 
@@ -346,7 +400,7 @@ def save(opt: Optimizer, path: str | PathLike[str]) -> None:
     """See `Optimizer.save`."""
     from fastopt import checkpoint
 
-    state = collect(opt, copy=False)
+    state = collect(opt)
     arrays: dict[str, Array] = {}
     numbers: dict[str, dict[str, Any]] = {}
     for i, entry in state["state"].items():

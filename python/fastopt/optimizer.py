@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from fastopt import _dispatch, _state
+from fastopt import _adding, _dispatch, _state
+from fastopt._attributes import why_not
 from fastopt._checks import real, shown
 from fastopt._hypers import COMMON, Hyper, check_single
-from fastopt._memory import buffers_like
+from fastopt._memory import storage_dtype
 from fastopt._params import read_group, read_params
-from fastopt.param_group import ParamGroup
+from fastopt.param_group import ParamGroups, same_arrays
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -28,17 +28,6 @@ Params = Any  # an array, an iterable or dict of arrays, or a sequence of group 
 
 #: Keywords of other libraries that choose an implementation; here there is one.
 _ALWAYS_FUSED = ("fused", "foreach", "capturable", "differentiable")
-
-
-class _NewGroup(NamedTuple):
-    """A group that was checked and has its memory, before the plan knows of it."""
-
-    values: dict[str, Any]
-    arrays: list[Array]
-    labels: list[str]
-    rule: dict[str, Any]
-    states: dict[str, list[Array]]
-    ema: list[Array]
 
 
 class Optimizer:
@@ -100,9 +89,8 @@ class Optimizer:
             None if ema_decay is None else real("ema_decay", ema_decay, minimum=0.0, maximum=1.0)
         )
         state_dtype = common.pop("state_dtype", None)
-        self._state_dtype = None if state_dtype is None else _storage_dtype(state_dtype)
+        self._state_dtype = None if state_dtype is None else storage_dtype(state_dtype)
         self._defaults = {key: self._check(key, value) for key, value in (*options.items(), *common.items())}
-        self.defaults = dict(self._defaults)
 
         groups, self._names, self._single = read_params(params)
         self._plan = _dispatch.core.Plan(
@@ -113,18 +101,14 @@ class Optimizer:
             self._uint16 is not None,
         )
         self._native_step: Callable[..., None] = self._plan.step
-        self.param_groups: list[ParamGroup] = []
+        # Replaced as a whole, in the same native call that changes the plan: see `_adding` and `_state`.
+        self._param_groups = ParamGroups()
         self._params: list[Array] = []
         self._states: list[dict[str, Array]] = []
         self._ema: list[Array] = []
         self._schedules: dict[int, Callable[[int], float]] = {}
-        self._rates: dict[int, float] = {}  # what the schedules said last
-        # Never waited for: who finds it taken gets RuntimeError. One for each process: a fork copies it as it
-        # is, but not the thread that would give it back.
-        self._scheduled: dict[int, threading.Lock] = {}
-        self._aside: str | None = None  # the context manager that has the parameters elsewhere
         self._adapt = self._single or self._names is not None
-        self._add_groups(groups)
+        _adding.add_groups(self, groups)
 
     # --- construction ---
 
@@ -161,6 +145,12 @@ class Optimizer:
     def _decay_kind(self, values: Mapping[str, Any]) -> str:
         return "decoupled" if values.get("decoupled_weight_decay") else self._decay
 
+    def _starts(self, values: Mapping[str, Any]) -> Mapping[str, float | None]:
+        """Where accumulators start that the rule leaves to the user: a number, None for the square of the
+        first gradient.
+        """
+        return {}
+
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a group of parameters: a dict with ``"params"`` and any hyper-parameters that differ from the
         defaults.
@@ -172,165 +162,86 @@ class Optimizer:
             raise TypeError(
                 "add_param_group: the parameters of this optimizer were given as a dict; make a new one"
             )
-        self._not_aside("add_param_group()")
-        self._add_groups([read_group(group, f"params[{len(self.param_groups)}]")])
-        self._adapt = self._adapt and len(self._params) == 1
-
-    def _add_groups(self, groups: Sequence[dict[str, Any]]) -> None:
-        checked = []
-        for number, group in enumerate(groups, len(self.param_groups)):
-            try:
-                values = {k: self._check(k, v) for k, v in group.items() if k != "params"}
-                values = {**self._defaults, **values}
-                self._check_group({**values, "params": group["params"]})
-            except (TypeError, ValueError) as error:
-                if len(groups) + len(self.param_groups) == 1 and set(group) == {"params"}:
-                    raise
-                raise type(error)(f"params[{number}]: {error}") from None
-            checked.append((values, group["params"]))
-        arrays = [a for _, group_arrays in checked for a in group_arrays]
-        labels = self._labels(len(self._params), len(arrays))
-        self._plan.check_parameters(arrays, labels)
-        # all that can fail comes before the first change
-        first, new = 0, []
-        for values, group_arrays in checked:
-            end = first + len(group_arrays)
-            new.append(self._new_group(values, group_arrays, labels[first:end]))
-            first = end
-        for made in new:
-            self._add_group(made)
-
-    def _labels(self, first: int, count: int) -> list[str]:
-        if self._names is not None:
-            return [f"params[{name!r}]" for name in self._names]
-        return [f"params[{i}]" for i in range(first, first + count)]
-
-    def _new_group(self, values: dict[str, Any], arrays: list[Array], labels: list[str]) -> _NewGroup:
-        rule = _state.find_rule(self._rule, self._flags(values))
-        squared = [name for name in rule["squared"] if name]
-        if squared and self._state_dtype == np.float16:
-            raise TypeError(
-                f"state_dtype: expected float32 or bfloat16 for {type(self).__name__}, got float16: its "
-                f"state {squared[0]!r} holds squares of gradients, in float16 0 below 2e-4 and infinite "
-                "from 256 on"
-            )
-        states = self._allocate(arrays, rule["states"])
-        ema: list[Array] = []
-        if self._ema_decay is not None:
-            by_dtype = [np.dtype(np.float64 if a.dtype == np.float64 else np.float32) for a in arrays]
-            ema = _buffers(arrays, by_dtype, slot=8)
-        return _NewGroup(values, arrays, labels, rule, states, ema)
-
-    def _add_group(self, new: _NewGroup) -> None:
-        values, names = new.values, new.rule["states"]
-        index = self._plan.add_group(
-            self._rule, new.rule["flags"], self._native(values), self._decay_kind(values)
-        )
-        self._plan.set_maximize(index, values["maximize"])
-        self._set_starts(index, values)
-        for i, (array, label) in enumerate(zip(new.arrays, new.labels, strict=True)):
-            native = [new.states[name][i] if name else None for name in names]
-            self._plan.add_parameter(index, array, native, new.ema[i] if new.ema else None, label)
-            self._states.append({name: new.states[name][i] for name in names if name})
-        self._params += new.arrays
-        self._ema += new.ema
-        group = ParamGroup(
-            {"params": tuple(new.arrays), **values}, lambda key, value: self._assign(index, key, value)
-        )
-        self.param_groups.append(group)
-        self._watch(index, values["lr"])
+        with self._plan.exclusive():
+            self._plan.refuse_elsewhere("add_param_group()")
+            _adding.add_groups(self, [read_group(group, f"params[{len(self._param_groups)}]")])
 
     def _native(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """The engine's numbers; of a schedule none, its rate comes with every step."""
         known = {**COMMON, **self._hypers}
         native: dict[str, float] = {}
         for key, value in values.items():
-            if key == "lr":
-                native["lr"] = 0.0 if callable(value) else value
-            elif key != "maximize":
+            if key not in ("params", "maximize") and not (key == "lr" and callable(value)):
                 native.update(known[key].native(key, value))
         return native
 
-    def _set_starts(self, index: int, values: Mapping[str, Any]) -> None:
-        """Tell the plan where accumulators start; overridden by rules that leave it to the user."""
-
-    def _allocate(self, arrays: Sequence[Array], names: Sequence[str]) -> dict[str, list[Array]]:
-        dtypes = [self._state_dtype_of(a) for a in arrays]
-        return {name: _buffers(arrays, dtypes, slot) for slot, name in enumerate(names) if name}
-
-    def _state_dtype_of(self, array: Array) -> np.dtype[Any]:
-        wide = array.dtype == np.float64
-        if self._state_dtype is None:
-            return np.dtype(np.float64 if wide else np.float32)
-        if self._state_dtype == np.float64 and not wide:
-            raise TypeError(
-                f"state_dtype: expected at most float32 for {array.dtype} parameters, got float64"
-            )
-        return self._state_dtype
-
     # --- hyper-parameters ---
 
-    def _assign(self, index: int, key: str, value: Any) -> Any:
-        hyper = self._hypers.get(key) or COMMON.get(key)
-        if key == "params" or hyper is None:
-            raise TypeError(f"{key}: no hyper-parameter of {type(self).__name__} that can be assigned")
-        value = hyper.check(key, value)
-        group = self.param_groups[index]
-        values = {**dict(group), key: value}
-        self._check_group(values)
-        if hyper.fixed or self._flags(values) != self._flags(group):
-            if value != group[key]:
-                raise ValueError(
-                    f"{key}: chooses the formula and is fixed once the group is made ({group[key]!r})"
-                )
-            return value
-        if key == "maximize":
-            self._plan.set_maximize(index, value)
-        elif key == "lr":
-            self._watch(index, value)
-        else:
-            self._plan.set_hypers(index, dict(hyper.native(key, value)))
-        return value
+    @property
+    def param_groups(self) -> ParamGroups:
+        """The groups, as mappings: assigning to ``param_groups[i]["lr"]`` takes effect at the next step."""
+        return self._param_groups
 
-    def _set_group(self, index: int, values: Mapping[str, Any]) -> None:
-        """Take values that were checked, together, and that choose the formula there is
-        (`load_state_dict`).
-        """
-        group = self.param_groups[index]
-        native = self._native({key: value for key, value in values.items() if key != "lr"})
-        self._plan.set_hypers(index, native)
-        self._plan.set_maximize(index, values.get("maximize", group["maximize"]))
-        self._watch(index, values.get("lr", group["lr"]))
-        group._values.update(values)
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The hyper-parameters of a group that has none of its own; read-only."""
+        return MappingProxyType(self._defaults)
 
-    def _watch(self, index: int, lr: float | Callable[[int], float]) -> None:
-        if callable(lr):
-            self._schedules[index] = lr
-        else:
-            self._plan.set_hypers(index, {"lr": lr})
-            self._schedules.pop(index, None)
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            problem = why_not(self, name)
+            if problem is not None:
+                raise AttributeError(problem)
+        object.__setattr__(self, name, value)
 
-    @contextmanager
-    def _with_rates(self) -> Iterator[None]:
-        """Ask the schedules, before the plan is locked: they may do what they like, even raise, but not step.
+    def _change_group(self, index: int, given: Mapping[str, Any]) -> None:
+        """Assign to keys of a group (`ParamGroup`), all or none."""
+        group = self._param_groups[index]
+        new = {}
+        for key, value in given.items():
+            if key == "params" and same_arrays(value, group["params"]):
+                continue
+            hyper = self._hypers.get(key) or COMMON.get(key)
+            if key == "params" or hyper is None:
+                raise TypeError(f"{key}: no hyper-parameter of {type(self).__name__} that can be assigned")
+            new[key] = hyper.check(key, value)
+        with self._plan.exclusive():
+            values = {**group._values, **new}
+            self._check_group(values)
+            self._refuse_another_formula(group._values, new)
+            self._plan.set_group(index, *self._native_group(values), self._mirrors({index: values}))
 
-        The rates hold for the step inside: another thread that wants to step meanwhile, or a schedule that
-        does, gets RuntimeError, as it would within the plan's own step.
-        """
-        lock = self._scheduled.setdefault(os.getpid(), threading.Lock())
-        if not lock.acquire(blocking=False):
-            raise RuntimeError(
-                "this optimizer is in use: a learning-rate schedule of its step is being asked "
-                "(in another thread, or around this call)"
+    def _refuse_another_formula(self, old: dict[str, Any], new: Mapping[str, Any]) -> None:
+        changed = [key for key in new if new[key] != old[key]]
+        fixed = [key for key in changed if key in self._hypers and self._hypers[key].fixed]
+        if not fixed and self._flags({**old, **new}) != self._flags(old):
+            alone = [key for key in changed if self._flags({**old, key: new[key]}) != self._flags(old)]
+            fixed = alone or changed
+        if fixed:
+            raise ValueError(
+                f"{fixed[0]}: chooses the formula and is fixed once the group is made ({old[fixed[0]]!r})"
             )
-        try:
+
+    def _native_group(self, values: Mapping[str, Any]) -> tuple[dict[str, float], bool, bool]:
+        """What the plan knows of a group: numbers, maximize, whether its rate comes from a schedule."""
+        return self._native(values), values["maximize"], callable(values["lr"])
+
+    def _mirrors(self, groups: Mapping[int, dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """What changes here when the plan takes these values: dicts, and new values of their keys."""
+        schedules = {i: lr for i, lr in self._schedules.items() if i not in groups}
+        schedules |= {i: values["lr"] for i, values in groups.items() if callable(values["lr"])}
+        mirrors = [(vars(self._param_groups[i]), {"_values": values}) for i, values in groups.items()]
+        return [*mirrors, (vars(self), {"_schedules": schedules})]
+
+    def _ask_schedules(self) -> tuple[dict[int, float], int]:
+        """The rates of the coming step, and its number.
+
+        Asked with the plan free: schedules may do what they like with this optimizer, even raise, but not
+        step. Should another thread step meanwhile, the plan refuses the rates.
+        """
+        with self._plan.asking():
             k = self.step_count
-            rates = {index: _rate(schedule, k) for index, schedule in list(self._schedules.items())}
-            for index, rate in rates.items():
-                self._plan.set_hypers(index, {"lr": rate})
-            self._rates = rates
-            yield
-        finally:
-            lock.release()
+            return {index: _rate(schedule, k) for index, schedule in list(self._schedules.items())}, k
 
     # --- the step ---
 
@@ -357,23 +268,21 @@ class Optimizer:
         RuntimeError
             If a call on this optimizer has not returned yet, or inside `lookahead` or `ema_weights`.
         """
-        if self._schedules or self._adapt or self._aside:
-            self._not_aside("step()")
-            if self._adapt and grads is not None:
-                grads = self._as_list(grads)
-            if self._schedules:
-                with self._with_rates():
-                    self._native_step(grads, grad_scale, zero_grads)
-                return
-        self._native_step(grads, grad_scale, zero_grads)
+        if self._adapt and grads is not None:
+            grads = self._as_list(grads)
+        if self._schedules:
+            self._plan.refuse_elsewhere("step()")
+            self._native_step(grads, grad_scale, zero_grads, *self._ask_schedules())
+        else:
+            self._native_step(grads, grad_scale, zero_grads)
 
     def _as_list(self, grads: Any) -> Any:
         if self._names is not None:
             if not isinstance(grads, Mapping):
                 raise TypeError(f"grads: expected a dict, as the parameters were, got {shown(grads)}")
-            if set(map(str, grads)) != set(self._names):
-                raise ValueError(f"grads: expected the keys {self._names}, got {list(grads)}")
             by_name = {str(name): grad for name, grad in grads.items()}
+            if by_name.keys() != set(self._names):
+                raise ValueError(f"grads: expected the keys {self._names}, got {list(by_name)}")
             return [by_name[name] for name in self._names]
         return [grads] if isinstance(grads, np.ndarray) else grads
 
@@ -405,27 +314,7 @@ class Optimizer:
 
     # --- parameters elsewhere for a while ---
 
-    def _not_aside(self, what: str) -> None:
-        if self._aside:
-            raise RuntimeError(
-                f"{what} inside `with optimizer.{self._aside}`: the parameters are not at their own place"
-            )
-
-    @contextmanager
-    def _moved(self, name: str, move: Callable[[], None]) -> Iterator[None]:
-        self._not_aside(f"{name}")
-        kept = [p.copy(order="K") for p in self._params]
-        self._aside = name
-        try:
-            move()
-            yield
-        finally:
-            self._aside = None
-            for p, copy in zip(self._params, kept, strict=True):
-                np.copyto(p, copy)
-
-    @contextmanager
-    def lookahead(self) -> Iterator[None]:
+    def lookahead(self) -> AbstractContextManager[None]:
         """Move the parameters to Nesterov's look-ahead point, for ``with opt.lookahead(): grads =
         f(params)``.
 
@@ -441,15 +330,9 @@ class Optimizer:
             If the rule has no such momentum, or takes Nesterov's step by itself (``nesterov=True``).
         """
         self._check_lookahead()
-        with self._moved("lookahead()", self._look_ahead):
-            yield
-
-    def _look_ahead(self) -> None:
-        if self._schedules:
-            with self._with_rates():
-                self._plan.look_ahead()
-        else:
-            self._plan.look_ahead()
+        ask = self._ask_schedules if self._schedules else None
+        context: AbstractContextManager[None] = self._plan.lookahead(ask)
+        return context
 
     def _check_lookahead(self) -> None:
         raise TypeError(
@@ -465,16 +348,21 @@ class Optimizer:
             )
         return list(self._ema)
 
-    @contextmanager
-    def ema_weights(self) -> Iterator[None]:
+    def ema_weights(self) -> AbstractContextManager[None]:
         """Swap the averages in, for ``with opt.ema_weights(): evaluate()``, and the parameters back, bit for
-        bit.
+        bit, also after an exception.
+
+        Inside, `state_dict` and `save` work as ever (they hold no parameters); `step`, `load_state_dict`,
+        `load` and `add_param_group` raise RuntimeError, in every thread.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no average yet, if nested, or if a call on this optimizer has not returned yet.
         """
         _ = self.ema
-        if not any(self._plan.averaged):
-            raise RuntimeError("ema_weights(): there is no average before the first step")
-        with self._moved("ema_weights()", self._plan.write_ema):
-            yield
+        context: AbstractContextManager[None] = self._plan.ema_weights()
+        return context
 
     # --- state ---
 
@@ -487,33 +375,42 @@ class Optimizer:
         dict
             ``"state"``: {index: {"step": int, name: array or float, ...}} of every parameter that was updated
             at least once; ``"param_groups"``: a list of dicts with the hyper-parameters and the indices of
-            the group; and ``"fastopt"``: class, counters, options, averages. The arrays are copies.
+            the group, with ``"param_names"`` if the parameters were given as a dict; and ``"fastopt"``:
+            class, counters, options, averages. The arrays are copies, all of one moment between two steps.
+
+        Raises
+        ------
+        RuntimeError
+            If a call on this optimizer has not returned yet.
         """
-        return _state.collect(self, copy=True)
+        return _state.collect(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a `state_dict` of this class, with the same groups and shapes; PyTorch's are taken as
         well.
 
-        The arrays are copied into this optimizer's own. Nothing changes if anything does not fit.
+        The arrays are copied into this optimizer's own. Nothing changes if anything does not fit. Where both
+        sides have names (parameters given as a dict), parameters are matched by them, else by position.
 
         Raises
         ------
         TypeError, ValueError
             Naming the entry, what was expected and what came.
+        RuntimeError
+            If a call on this optimizer has not returned yet, or inside `lookahead` or `ema_weights`.
         """
-        self._not_aside("load_state_dict()")
         _state.restore(self, state_dict)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the state to a checkpoint file: `.npz` without pickle, checksummed, replaced as a whole or
         not at all.
+
+        The state is copied first, then written: steps in other threads may go on meanwhile.
         """
         _state.save(self, path)
 
     def load(self, path: str | PathLike[str]) -> None:
         """Continue from a file that `save` wrote. Nothing changes if the file is damaged or does not fit."""
-        self._not_aside("load()")
         _state.load(self, path)
 
     def __repr__(self) -> str:
@@ -541,32 +438,3 @@ def _rate(schedule: Callable[[int], float], k: int) -> float:
 
 def _optional(name: str, value: Any) -> float | None:
     return None if value is None else real(name, value, minimum=0.0, open_low=True)
-
-
-def _storage_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """A dtype that states may be stored in; "bfloat16" means uint16 bit patterns where NumPy has no such
-    dtype.
-    """
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        if str(dtype) != "bfloat16":
-            raise TypeError(f"state_dtype: expected a floating-point dtype, got {dtype!r}") from None
-        found = np.dtype(np.uint16)
-    if (
-        str(dtype) != "bfloat16"
-        and found not in (np.float64, np.float32, np.float16)
-        and found.name != "bfloat16"
-    ):
-        raise TypeError(f"state_dtype: expected float64, float32, float16 or bfloat16, got {found}")
-    return found
-
-
-def _buffers(arrays: Sequence[Array], dtypes: Sequence[np.dtype[Any]], slot: int) -> list[Array]:
-    """`buffers_like`, for arrays whose buffers differ in dtype."""
-    result: list[Array] = [np.empty(0)] * len(arrays)
-    for dtype in dict.fromkeys(dtypes):
-        which = [i for i, d in enumerate(dtypes) if d == dtype]
-        for i, buffer in zip(which, buffers_like([arrays[i] for i in which], dtype, slot), strict=True):
-            result[i] = buffer
-    return result

@@ -92,7 +92,6 @@ class Adagrad(Optimizer):
         }
         super().__init__(params, options, common)
 
-    def _set_starts(self, index: int, values: Mapping[str, Any]) -> None:
+    def _starts(self, values: Mapping[str, Any]) -> Mapping[str, float | None]:
         start = values["initial_accumulator_value"]
-        squared = start == "gradient"
-        self._plan.set_start(index, "sum", 0.0 if squared else start, squared)
+        return {"sum": None if start == "gradient" else start}

@@ -100,7 +100,6 @@ class RMSprop(Optimizer):
     def _flags(self, values: Mapping[str, Any]) -> set[str]:
         return super()._flags(values) | ({"momentum"} if values["momentum"] > 0 else set())
 
-    def _set_starts(self, index: int, values: Mapping[str, Any]) -> None:
+    def _starts(self, values: Mapping[str, Any]) -> Mapping[str, float | None]:
         start = values["initial_accumulator_value"]
-        squared = start == "gradient"
-        self._plan.set_start(index, "square_avg", 0.0 if squared else start, squared)
+        return {"square_avg": None if start == "gradient" else start}

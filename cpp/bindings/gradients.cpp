@@ -1,0 +1,111 @@
+// The arrays of a step, looked at: parameters for what they have become, gradients for what they are.
+#include "bindings/bound_plan.hpp"
+
+FASTOPT_BINDINGS_BEGIN
+
+void BoundPlan::recheck_parameter(std::size_t i) const {
+  PyObject* const owner = watched_[i].owner;
+  if (!watched_[i].parameter.matches(owner))
+    throw py::value_error(parameters_[i]->label +
+                          ": was resized, reshaped or given another dtype after the optimizer was made (now " +
+                          describe(owner) + "); make a new optimizer");
+  if (!View(owner).writeable())
+    throw py::value_error(parameters_[i]->label + ": expected a writeable array, it has become read-only");
+}
+
+void BoundPlan::recheck_parameters() const {
+  for (std::size_t i = 0; i < watched_.size(); ++i) recheck_parameter(i);
+}
+
+void BoundPlan::take_gradients(const Held& held, bool zero_gradients) {
+  if (held.size() != parameters_.size()) throw py::value_error("grads: the list was changed while it was read");
+  bool inspected = false;
+  PyObject* const* item = held.begin();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    recheck_parameter(i);
+    inspected |= take_gradient(i, item[i], zero_gradients);
+  }
+  if (zero_gradients && !disjoint_) check_disjoint();
+  if (inspected) verify(held, zero_gradients);
+}
+
+// Inspecting an array may run Python, which may have resized one that was inspected before. Here none runs, nor does any
+// between this and the step.
+void BoundPlan::verify(const Held& held, bool zero_gradients) const {
+  PyObject* const* item = held.begin();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    recheck_parameter(i);
+    if (item[i] == Py_None) continue;
+    if (!watched_[i].gradient.matches(item[i]) || (zero_gradients && !View(item[i]).writeable()))
+      throw py::value_error(gradient_label(i) + ": was changed while the gradients were looked at");
+  }
+}
+
+// True if the array had to be inspected.
+bool BoundPlan::take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients) {
+  if (gradient == Py_None) {
+    gradients_[i].data = nullptr;
+    watched_[i].gradient.forget();
+    return false;
+  }
+  const bool known = watched_[i].gradient.matches(gradient);
+  if (!known) inspect_gradient(i, gradient);
+  if (zero_gradients && !View(gradient).writeable())
+    throw py::value_error(gradient_label(i) + ": expected a writeable array (zero_grads=True), got a read-only one");
+  return !known;
+}
+
+std::string BoundPlan::gradient_label(std::size_t i) const {
+  const std::string& label = parameters_[i]->label;
+  return "grads" + label.substr(label.find('['));
+}
+
+void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
+  Parameter& parameter = *parameters_[i];
+  watched_[i].gradient.forget();
+  disjoint_ = false;
+  const View theta(parameter.owner.ptr());
+  const engine::Dtype dtype = plan_.tensor(static_cast<int>(i)).dtype;
+  const auto fail = [&](const char* why = "") {
+    std::string accepted;
+    for (const auto d : {engine::Dtype::f64, engine::Dtype::f32, engine::Dtype::bf16, engine::Dtype::f16})
+      if (engine::accepts_gradient(dtype, d))
+        accepted += (accepted.empty() ? "" : " or ") + std::string(engine::dtype_name(d));
+    return gradient_label(i) + ": expected " + accepted + " of shape " + shape_text(theta) + ", got " + describe(array) +
+           why;
+  };
+  if (!py::isinstance<py::array>(array)) throw py::type_error(fail());
+  if (!is_plain_array(array)) throw py::type_error(fail(" (only numpy.ndarray and numpy.memmap themselves are taken)"));
+  const View view(array);
+  engine::Dtype found;
+  if (!storage_type_of(array, uint16_is_bf16_, found) || !engine::accepts_gradient(dtype, found))
+    throw py::type_error(fail());
+  recheck_parameter(i);  // its axes are walked below
+  if (!same_shape(view, theta)) throw py::value_error(fail());
+  lay_out(view, parameter.axes, parameter.gradient);
+  const engine::Gradient gradient = parameter.gradient.as(found);
+  const int other = memory_.overlapped(gradient, extent(view, engine::item_size(found)), view.size());
+  if (other >= 0)
+    throw py::value_error(gradient_label(i) + ": shares memory with " + parameters_[static_cast<std::size_t>(other)]->label +
+                          "; a gradient must not overlap a parameter");
+  gradients_[i] = gradient;
+  watched_[i].gradient.take(array);
+}
+
+// Zeroing writes to the gradients, so they must be disjoint: from the parameters (checked above) and from each other.
+void BoundPlan::check_disjoint() {
+  std::vector<Sized> gradients;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const std::int64_t size = plan_.tensor(static_cast<int>(i)).size;
+    if (gradients_[i].data != nullptr && size > 0) gradients.push_back({&gradients_[i], size, static_cast<int>(i)});
+  }
+  if (const auto pair = find_overlap(gradients)) {
+    const auto [first, second] = *pair;
+    throw py::value_error(gradient_label(static_cast<std::size_t>(second)) + ": shares memory with " +
+                          (first == second ? "itself" : gradient_label(static_cast<std::size_t>(first))) +
+                          "; zero_grads=True needs gradients that overlap nothing");
+  }
+  disjoint_ = true;
+}
+
+FASTOPT_BINDINGS_END

@@ -1,0 +1,219 @@
+// Groups of parameters, taken into a plan: all of them are read, checked and given memory before the plan knows of one.
+#include "bindings/bound_plan.hpp"
+#include "bindings/plan_values.hpp"
+
+FASTOPT_BINDINGS_BEGIN
+
+struct BoundPlan::NewParameter {
+  std::unique_ptr<Parameter> parameter;
+  engine::Tensor tensor;
+  std::vector<std::pair<PyObject*, Fingerprint>> seen;  // the arrays, as they were when they were checked
+};
+
+struct BoundPlan::NewGroup {
+  engine::Group group;
+  bool scheduled = false;
+  std::vector<NewParameter> parameters;
+};
+
+namespace {
+
+// The address of the first element in memory order; an axis may be walked backwards by the array.
+char* lowest(const View& view, std::size_t item) { return const_cast<char*>(extent(view, item).first); }
+
+bool aligned(const View& view, std::size_t item) { return reinterpret_cast<std::uintptr_t>(lowest(view, item)) % item == 0; }
+
+template <class T>
+T get(const py::dict& dict, const char* key) {
+  return py::object(dict[key]).cast<T>();
+}
+
+bool same_axes(const std::vector<Axis>& a, const std::vector<Axis>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Axis& x, const Axis& y) {
+    return x.axis == y.axis && x.length == y.length && x.reversed == y.reversed;
+  });
+}
+
+}  // namespace
+
+engine::Dtype BoundPlan::check_parameter(PyObject* array, const std::string& label) const {
+  const std::string expected = label + ": expected a writeable float32, float64, float16 or bfloat16 array";
+  if (!py::isinstance<py::array>(array)) throw py::type_error(expected + ", got " + describe(array));
+  if (!is_plain_array(array))
+    throw py::type_error(expected + " (exactly numpy.ndarray or numpy.memmap), got " + describe(array));
+  engine::Dtype dtype;
+  if (!storage_type_of(array, uint16_is_bf16_, dtype)) throw py::type_error(expected + ", got " + describe(array));
+  const View view(array);
+  const std::size_t item = engine::item_size(dtype);
+  if (!view.writeable()) throw py::value_error(label + ": expected a writeable array, got a read-only one");
+  std::vector<Axis> axes;
+  if (!dense_axes(view, item, axes))
+    throw py::value_error(label + ": expected an array without gaps or repeated elements in memory, got a view of " +
+                          describe(array) + " with other strides; pass a copy and write it back, or the array it views");
+  if (!aligned(view, item))
+    throw py::value_error(label + ": expected an array aligned to its items of " + std::to_string(item) +
+                          " bytes, got a misaligned one");
+  return dtype;
+}
+
+// A state or an average: writeable, aligned, of the parameter's shape and in its order of memory.
+void BoundPlan::check_buffer(PyObject* array, const NewParameter& like, const std::string& what,
+                             engine::Dtype& dtype) const {
+  if (!is_plain_array(array) || !storage_type_of(array, true, dtype))
+    throw py::type_error(what + ": expected an array of a floating-point dtype, got " + describe(array));
+  const View view(array);
+  const std::size_t item = engine::item_size(dtype);
+  std::vector<Axis> axes;
+  if (!same_shape(view, View(like.parameter->owner.ptr())) || !dense_axes(view, item, axes) ||
+      (view.size() > 0 && !same_axes(axes, like.parameter->axes)) || !view.writeable() || !aligned(view, item))
+    throw py::value_error(what + ": expected a writeable array laid out as its parameter, got another view of " +
+                          describe(array));
+}
+
+void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const {
+  Parameter& parameter = *p.parameter;
+  PyObject* const array = parameter.owner.ptr();
+  const auto see = [&](PyObject* a) {
+    p.seen.emplace_back();
+    p.seen.back().first = a;
+    p.seen.back().second.take(a);
+  };
+  engine::Tensor& t = p.tensor;
+  t.dtype = check_parameter(array, parameter.label);
+  const View view(array);
+  dense_axes(view, engine::item_size(t.dtype), parameter.axes);
+  t.theta = lowest(view, engine::item_size(t.dtype));
+  t.size = view.size();
+  see(array);
+
+  const bool wide = engine::computes_in_double(t.dtype);
+  t.state_dtype = wide ? engine::Dtype::f64 : engine::Dtype::f32;
+  const auto& states = made.group.kernel->states;
+  check_length("states", parameter.states.size(), states.size());
+  bool first = true;
+  for (std::size_t s = 0; s < states.size(); ++s) {
+    PyObject* const state = PyTuple_GET_ITEM(parameter.states.ptr(), static_cast<Py_ssize_t>(s));
+    const std::string what = parameter.label + ": state " + std::string(states[s].name);
+    if ((state == Py_None) == states[s].used) throw py::type_error(what + ": expected one where the rule has one");
+    if (state == Py_None) continue;
+    engine::Dtype dtype;
+    check_buffer(state, p, what, dtype);
+    if (!first && dtype != t.state_dtype) throw py::type_error(what + ": expected the dtype of the other states");
+    if (engine::computes_in_double(dtype) && !wide) throw py::type_error(what + ": expected at most float32");
+    first = false;
+    t.state_dtype = dtype;
+    t.states[s] = lowest(View(state), engine::item_size(dtype));
+    see(state);
+  }
+  PyObject* const ema = parameter.ema.ptr();
+  if ((ema == Py_None) != (plan_.options().ema_decay < 0))
+    throw py::type_error(parameter.label + ": ema: expected an array if and only if the plan has an ema_decay");
+  if (ema != Py_None) {
+    engine::Dtype dtype;
+    check_buffer(ema, p, parameter.label + ": ema", dtype);
+    if (dtype != (wide ? engine::Dtype::f64 : engine::Dtype::f32))
+      throw py::type_error(parameter.label + ": ema: expected float32, or float64 for a float64 parameter");
+    t.ema = lowest(View(ema), engine::item_size(dtype));
+    see(ema);
+  }
+}
+
+BoundPlan::NewGroup BoundPlan::read_new_group(const py::dict& given) const {
+  NewGroup made;
+  const auto rule = get<std::string>(given, "rule");
+  const auto flags = get<unsigned>(given, "flags");
+  made.group.kernel = engine::find_kernel(rule, flags);
+  if (made.group.kernel == nullptr) throw py::value_error("no rule " + rule + " with flags " + std::to_string(flags));
+  for (std::size_t i = 0; i < made.group.kernel->hypers.size(); ++i)
+    if (made.group.kernel->hypers[i] == "lr") made.group.lr = static_cast<int>(i);
+  made.group.decay_kind = read_decay_kind(get<std::string>(given, "decay_kind"));
+  made.group.maximize = get<bool>(given, "maximize");
+  made.scheduled = get<bool>(given, "scheduled");
+  assign(made.group, get<py::dict>(given, "hypers"));
+  assign_starts(made.group, get<py::dict>(given, "starts"));
+
+  const py::tuple arrays = as_tuple(py::object(given["arrays"])), labels = as_tuple(py::object(given["labels"]));
+  const py::tuple states = as_tuple(py::object(given["states"])), ema = as_tuple(py::object(given["ema"]));
+  check_length("labels", labels.size(), arrays.size());
+  check_length("states", states.size(), arrays.size());
+  check_length("ema", ema.size(), arrays.size());
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    made.parameters.emplace_back();
+    made.parameters.back().parameter = std::make_unique<Parameter>(
+        Parameter{arrays[i], as_tuple(states[i]), ema[i], labels[i].cast<std::string>(), {}, {}});
+    if (made.parameters.back().parameter->label.find('[') == std::string::npos)
+      throw py::value_error("labels: expected params[...]");
+  }
+  return made;
+}
+
+void BoundPlan::check_parameters(const py::list& given_arrays, const py::list& given_labels) {
+  const auto lock = within();
+  const py::tuple arrays = as_tuple(given_arrays), labels = as_tuple(given_labels);
+  check_length("labels", labels.size(), arrays.size());
+  MemoryMap memory = memory_;
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    const auto label = labels[i].cast<std::string>();
+    const py::object array = arrays[i];
+    const engine::Dtype dtype = check_parameter(array.ptr(), label);
+    const int other =
+        memory.add(extent(View(array.ptr()), engine::item_size(dtype)), static_cast<int>(parameters_.size() + i));
+    if (other < 0) continue;
+    const auto o = static_cast<std::size_t>(other);
+    throw py::value_error(
+        label + ": shares memory with " +
+        (o < parameters_.size() ? parameters_[o]->label : labels[o - parameters_.size()].cast<std::string>()) +
+        "; every parameter must be given once and overlap no other");
+  }
+}
+
+void BoundPlan::reserve(std::size_t groups, std::size_t parameters) {
+  scheduled_.reserve(scheduled_.size() + groups);
+  parameters_.reserve(parameters_.size() + parameters);
+  watched_.reserve(watched_.size() + parameters);
+  gradients_.reserve(gradients_.size() + parameters);
+  plan_.reserve(groups, parameters);
+}
+
+void BoundPlan::add(NewGroup& made) noexcept {
+  const int group = plan_.add_group(made.group);
+  scheduled_.push_back(made.scheduled);
+  for (NewParameter& p : made.parameters) {
+    plan_.add_tensor(p.tensor, group);
+    watched_.push_back({p.parameter->owner.ptr(), std::move(p.seen.front().second), {}});
+    gradients_.emplace_back();
+    parameters_.push_back(std::move(p.parameter));
+  }
+}
+
+void BoundPlan::add_groups(const py::list& given, const py::list& pairs) {
+  Mirrors mirrors(pairs);
+  std::vector<NewGroup> groups;
+  const auto lock = within();
+  return_after_fork();
+  refuse_elsewhere("add_param_group()");
+  for (const auto& item : as_tuple(given)) groups.push_back(read_new_group(item.cast<py::dict>()));
+  for (NewGroup& group : groups)
+    for (NewParameter& p : group.parameters) read_new_parameter(p, group);
+  // From here on no Python runs, and what was seen is what there is.
+  MemoryMap memory = memory_;
+  std::size_t parameters = 0;
+  for (const NewGroup& group : groups)
+    for (const NewParameter& p : group.parameters) {
+      const std::string& label = p.parameter->label;
+      for (const auto& [array, fingerprint] : p.seen)
+        if (!fingerprint.matches(array)) throw py::value_error(label + ": was changed while it was looked at");
+      const auto number = static_cast<int>(parameters_.size() + parameters++);
+      const View view(p.parameter->owner.ptr());
+      if (memory.add(extent(view, engine::item_size(p.tensor.dtype)), number) >= 0)
+        throw py::value_error(label + ": shares memory with another parameter");
+    }
+  reserve(groups.size(), parameters);
+  mirrors.write();
+  std::swap(memory_, memory);
+  for (Watch& watch : watched_) watch.gradient.forget();  // what was disjoint may overlap a new one
+  disjoint_ = false;
+  for (NewGroup& group : groups) add(group);
+}
+
+FASTOPT_BINDINGS_END

@@ -1,0 +1,145 @@
+// A saved state, taken into a plan: everything is read, checked and given memory before the first byte is written.
+#include <algorithm>
+#include <cstring>
+
+#include "bindings/away.hpp"
+#include "bindings/bound_plan.hpp"
+#include "bindings/plan_values.hpp"
+
+FASTOPT_BINDINGS_BEGIN
+
+// One array that is to be written into a state or an average.
+struct BoundPlan::Copy {
+  PyObject* source;  // held by the caller
+  Fingerprint seen;
+  Layout from;
+  engine::Dtype dtype;
+  char* to;
+  std::int64_t size;
+  std::vector<char> staged;  // of a source that overlaps what is written
+
+  std::size_t bytes() const { return static_cast<std::size_t>(size) * engine::item_size(dtype); }
+  void gather(char* at) const noexcept {
+    const engine::Gradient g = from.as(dtype);
+    const std::size_t item = engine::item_size(dtype);
+    if (g.dense) {
+      std::memcpy(at, g.data, bytes());
+      return;
+    }
+    engine::for_each_run(g, 0, size, [&](const char* p, std::int64_t count, std::int64_t stride) {
+      for (; count > 0; --count, p += stride, at += item) std::memcpy(at, p, item);
+    });
+  }
+  void write() const noexcept {
+    if (size == 0) return;
+    if (staged.empty())
+      gather(to);
+    else
+      std::memcpy(to, staged.data(), bytes());
+  }
+};
+
+void BoundPlan::read_copy(PyObject* source, std::size_t tensor, char* to, engine::Dtype dtype, std::vector<Copy>& copies) {
+  const Parameter& parameter = *parameters_[tensor];
+  engine::Dtype found;
+  if (!is_plain_array(source) || !storage_type_of(source, true, found) || found != dtype)
+    throw py::type_error(parameter.label + ": expected a saved array of " + std::string(engine::dtype_name(dtype)) +
+                         ", got " + describe(source));
+  const View view(source);
+  const std::int64_t size = plan_.tensor(static_cast<int>(tensor)).size;
+  const bool fits = view.size() == size && std::all_of(parameter.axes.begin(), parameter.axes.end(), [&](const Axis& a) {
+                      return a.axis < view.axes() && view.shape(a.axis) == a.length;
+                    });
+  if (!fits)
+    throw py::value_error(parameter.label + ": expected a saved array of the parameter's shape, got " + describe(source));
+  copies.push_back({source, {}, {}, dtype, to, size, {}});
+  lay_out(view, parameter.axes, copies.back().from);
+  copies.back().seen.take(source);
+}
+
+void BoundPlan::read_copies(const py::tuple& saved, std::size_t tensor, std::vector<Copy>& copies) {
+  const engine::Tensor& t = plan_.tensor(static_cast<int>(tensor));
+  const py::object states = saved[2], ema = saved[3];
+  if (!states.is_none()) {
+    const auto& known = plan_.group(plan_.group_of(static_cast<int>(tensor))).kernel->states;
+    if (!PyTuple_Check(states.ptr())) throw py::type_error("states: expected a tuple");
+    check_length("states", py::len(states), known.size());
+    for (std::size_t s = 0; s < known.size(); ++s) {
+      PyObject* const array = PyTuple_GET_ITEM(states.ptr(), static_cast<Py_ssize_t>(s));
+      if ((array == Py_None) != (t.states[s] == nullptr))
+        throw py::type_error("states: expected one where the rule has one");
+      if (array != Py_None) read_copy(array, tensor, t.states[s], t.state_dtype, copies);
+    }
+  }
+  if (ema.is_none()) return;
+  if (t.ema == nullptr) throw py::type_error("ema: expected None, there is no average");
+  read_copy(ema.ptr(), tensor, t.ema, engine::computes_in_double(t.dtype) ? engine::Dtype::f64 : engine::Dtype::f32, copies);
+}
+
+// An array of this very optimizer among the saved ones must be read before it is written.
+void BoundPlan::stage_overlapping(std::vector<Copy>& copies) {
+  MemoryMap written;
+  for (std::size_t i = 0; i < copies.size(); ++i)
+    written.add({copies[i].to, copies[i].to + copies[i].bytes()}, static_cast<int>(i));
+  for (Copy& copy : copies) {
+    if (copy.size == 0) continue;
+    const engine::Gradient g = copy.from.as(copy.dtype);
+    if (written.overlapped(g, extent(View(copy.source), engine::item_size(copy.dtype)), copy.size) < 0) continue;
+    copy.staged.resize(copy.bytes());
+    copy.gather(copy.staged.data());
+  }
+}
+
+void BoundPlan::restore(const py::list& given_tensors, const py::list& given_groups, std::int64_t steps,
+                        std::int64_t skipped, const std::vector<bool>& averaged, const py::list& pairs) {
+  Mirrors mirrors(pairs);
+  const py::tuple tensors = as_tuple(given_tensors), of_groups = as_tuple(given_groups);
+  auto lock = within();
+  return_after_fork();
+  refuse_elsewhere("load_state_dict()");
+  check_length("tensors", tensors.size(), parameters_.size());
+  check_length("groups", of_groups.size(), static_cast<std::size_t>(plan_.groups()));
+  check_length("averaged", averaged.size(), of_groups.size());
+  read_count("steps", steps);
+  read_count("skipped", skipped);
+
+  std::vector<SavedGroup> groups;
+  for (std::size_t i = 0; i < of_groups.size(); ++i) {
+    const auto [hypers, maximize, scheduled] = py::object(of_groups[i]).cast<std::tuple<py::dict, bool, bool>>();
+    groups.push_back(read_group(static_cast<int>(i), hypers, maximize, scheduled));
+    groups.back().group.averaged = averaged[i];
+  }
+  std::vector<std::pair<std::int64_t, std::vector<double>>> numbers;
+  std::vector<Copy> copies;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const py::object item = tensors[i];
+    if (!PyTuple_Check(item.ptr())) throw py::type_error("tensors: expected tuples");
+    const auto saved = py::reinterpret_borrow<py::tuple>(item);
+    check_length("tensors: entries", saved.size(), 4);
+    numbers.emplace_back(read_count("count", saved[0].cast<std::int64_t>()), saved[1].cast<std::vector<double>>());
+    check_length("scalars", numbers.back().second.size(),
+                 plan_.group(plan_.group_of(static_cast<int>(i))).kernel->scalars.size());
+    read_copies(saved, i, copies);
+  }
+  // From here on no Python runs, and nothing fails once something is written.
+  for (const Copy& copy : copies)
+    if (!copy.seen.matches(copy.source)) throw py::value_error("a saved array was changed while the state was read");
+  stage_overlapping(copies);
+  mirrors.write();
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    plan_.group(static_cast<int>(i)) = groups[i].group;
+    scheduled_[i] = groups[i].scheduled;
+  }
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    plan_.count(static_cast<int>(i)) = numbers[i].first;
+    std::copy(numbers[i].second.begin(), numbers[i].second.end(), plan_.scalars(static_cast<int>(i)));
+  }
+  plan_.steps = steps;
+  plan_.skipped = skipped;
+  publish();
+  away(plan_.elements(), lock, [&] {
+    for (const Copy& copy : copies) copy.write();
+  });
+}
+
+FASTOPT_BINDINGS_END

@@ -1,0 +1,341 @@
+"""The private surface of the engine's plan: what a caller gets wrong is refused, and nothing has changed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine import BFLOAT16, LEVELS, everything, make
+from fastopt import _dispatch
+from test_stubs import STUB
+
+BIG = (-1, -(2**31), 2, 3, 10**6, 2**31 - 1)
+
+
+def optimizer() -> Any:
+    opt = make("NAdam", [np.ones((3, 4), np.float32), np.ones(2)], lr=0.1, ema_decay=0.5)
+    opt.step([np.ones((3, 4), np.float32), np.ones(2)])
+    return opt
+
+
+def refuses(
+    call: Callable[[Any], Any], error: Any = (IndexError, ValueError, TypeError, KeyError), text: str = ""
+) -> None:
+    opt, twin = optimizer(), optimizer()
+    before = everything(opt)
+    with pytest.raises(error) as caught:
+        call(opt._plan)
+    assert text in str(caught.value)
+    assert everything(opt) == before
+    for each in (opt, twin):
+        each.step([np.ones((3, 4), np.float32), None])
+    assert everything(opt) == everything(twin)
+
+
+BY_TENSOR: dict[str, Callable[[Any, Any], Any]] = {
+    "count": lambda plan, i: plan.count(i),
+    "set_count": lambda plan, i: plan.set_count(i, 1),
+    "scalars": lambda plan, i: plan.scalars(i),
+    "set_scalars": lambda plan, i: plan.set_scalars(i, [1.0]),
+}
+BY_GROUP: dict[str, Callable[[Any, Any], Any]] = {
+    "set_hypers": lambda plan, i: plan.set_hypers(i, {"eps": 0.5}),
+    "set_group": lambda plan, i: plan.set_group(i, {"eps": 0.5}, True, True, []),
+    "lr": lambda plan, i: plan.lr(i),
+    "rates": lambda plan, i: plan.step([None, None], 1.0, False, {i: 0.5}, 1),
+}
+
+
+@pytest.mark.parametrize("index", BIG)
+@pytest.mark.parametrize("name", BY_TENSOR)
+def test_indices_of_tensors(name: str, index: int) -> None:
+    refuses(lambda plan: BY_TENSOR[name](plan, index), IndexError, f"tensor: expected 0 to 1, got {index}")
+
+
+@pytest.mark.parametrize("index", [i for i in BIG if i != 0] + [1])
+@pytest.mark.parametrize("name", BY_GROUP)
+def test_indices_of_groups(name: str, index: int) -> None:
+    refuses(lambda plan: BY_GROUP[name](plan, index), IndexError, f"group: expected 0 to 0, got {index}")
+
+
+@pytest.mark.parametrize("index", [2**31, 2**70, 0.5, "0", None])
+def test_indices_that_are_none(index: Any) -> None:
+    for call in (*BY_TENSOR.values(), *BY_GROUP.values()):
+        refuses(lambda plan, c=call: c(plan, index), (TypeError, RuntimeError))
+
+
+def test_an_empty_plan_has_no_tensors() -> None:
+    plan = _dispatch.core.Plan(0, 0, "skip", -1, False)
+    for call in (*BY_TENSOR.values(), *BY_GROUP.values()):
+        with pytest.raises((IndexError, ValueError)):
+            call(plan, 0)
+    plan.step([])
+    assert plan.averaged == []
+
+
+@pytest.mark.parametrize("values", [[], [1.0, 2.0], [1.0] * 1000, [None], "1", None])
+def test_scalars(values: Any) -> None:
+    refuses(lambda plan: plan.set_scalars(0, values))
+
+
+def test_numbers_of_steps() -> None:
+    for name in ("steps", "skipped"):
+        for bad in (-1, -(2**63), 2**63, 0.5, None, "1"):
+            refuses(lambda plan, n=name, b=bad: setattr(plan, n, b))
+    refuses(lambda plan: plan.set_count(0, -1), ValueError, "count: expected an integer >= 0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((0, 0, "skp", -1, False), "nonfinite: expected 'propagate', 'skip' or 'raise', got 'skp'"),
+        ((0, 0, "", -1, False), "nonfinite"),
+        ((-1, 0, "skip", -1, False), "clip_value"),
+        ((np.nan, 0, "skip", -1, False), "clip_value"),
+        ((0, -1, "skip", -1, False), "clip_norm"),
+        ((0, np.nan, "skip", -1, False), "clip_norm"),
+        ((0, 0, "skip", 1.5, False), "ema_decay"),
+        ((0, 0, "skip", np.nan, False), "ema_decay"),
+    ],
+    ids=str,
+)
+def test_options(arguments: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        _dispatch.core.Plan(*arguments)
+
+
+@pytest.mark.parametrize(
+    "hypers", [{"bet1": 0.5}, {"lr": None}, {"lr": "x"}, {1: 0.5}, {"eps": 0.5, "l2": 0.5}]
+)
+def test_hyper_parameters(hypers: Any) -> None:
+    refuses(lambda plan: plan.set_hypers(0, hypers), (TypeError, ValueError, RuntimeError))
+    refuses(lambda plan: plan.set_group(0, hypers, False, False, []), (TypeError, ValueError, RuntimeError))
+
+
+# --- new groups ---
+
+
+def new_group(**changes: Any) -> dict[str, Any]:
+    """An Adagrad group of one float32 parameter; its one state's start may be chosen."""
+    rule = next(r for r in _dispatch.core.rules() if r["name"] == "adagrad" and r["flags"] == 0)
+    given = {
+        "rule": "adagrad",
+        "flags": 0,
+        "hypers": dict.fromkeys(rule["hypers"], 0.5),
+        "decay_kind": "coupled",
+        "maximize": False,
+        "scheduled": False,
+        "starts": {"sum": 0.25},
+        "arrays": [np.zeros((3, 4), np.float32)],
+        "labels": ["params[9]"],
+        "states": [(np.zeros((3, 4), np.float32),)],
+        "ema": [np.zeros((3, 4), np.float32)],
+    }
+    assert [bool(s) for s in rule["states"]] == [True]
+    return {**given, **changes}
+
+
+F = np.float32
+
+
+def frozen() -> Any:
+    a = np.zeros((3, 4), F)
+    a.flags.writeable = False
+    return a
+
+
+BAD_BUFFERS: dict[str, Any] = {
+    "none": None,
+    "no array": 5,
+    "too short": np.zeros((3, 3), F),
+    "too long": np.zeros((30, 40), F),
+    "empty": np.zeros(0, F),
+    "other shape": np.zeros((4, 3), F),
+    "flat": np.zeros(12, F),
+    "float64": np.zeros((3, 4)),
+    "int": np.zeros((3, 4), np.int32),
+    "swapped": np.zeros((3, 4), ">f4"),
+    "other order": np.zeros((4, 3), F).T,
+    "backwards": np.zeros((3, 4), F)[::-1],
+    "gaps": np.zeros((3, 8), F)[:, ::2],
+    "repeats": np.broadcast_to(np.zeros(4, F), (3, 4)),
+    "frozen": frozen(),
+    "misaligned": np.zeros(49, np.uint8)[1:].view(F).reshape(3, 4),
+    "masked": np.ma.masked_array(np.zeros((3, 4), F), mask=True),
+}
+BAD_GROUPS: dict[str, dict[str, Any]] = {
+    **{f"state: {key}": {"states": [(value,)]} for key, value in BAD_BUFFERS.items()},
+    **{f"ema: {key}": {"ema": [value]} for key, value in BAD_BUFFERS.items()},
+    "ema: bfloat16": {"ema": [np.zeros((3, 4), BFLOAT16)]},
+    "rule": {"rule": "adagrd"},
+    "flags": {"flags": 1 << 20},
+    "hypers": {"hypers": {"lrr": 0.5}},
+    "decay_kind": {"decay_kind": "decoupld"},
+    "starts": {"starts": {"sums": 0.0}},
+    "start of another type": {"starts": {"sum": "0"}},
+    "no states": {"states": [()]},
+    "too many states": {"states": [(np.zeros((3, 4), F),) * 9]},
+    "states of nobody": {"states": []},
+    "labels": {"labels": []},
+    "label": {"labels": ["x"]},
+    "ema of nobody": {"ema": []},
+    "no arrays": {"arrays": [None]},
+    "two arrays": {"arrays": [np.zeros((3, 4), F)] * 2},
+    "the same array twice": {
+        "arrays": [BAD_BUFFERS["float64"]] * 2,
+        "labels": ["params[9]"] * 2,
+        "states": [(np.zeros((3, 4)),)] * 2,
+        "ema": [np.zeros((3, 4))] * 2,
+    },
+}
+
+
+@pytest.mark.parametrize("case", BAD_GROUPS)
+def test_new_groups(case: str) -> None:
+    """Also behind a good one: all or none."""
+    good, bad = new_group(), new_group(**BAD_GROUPS[case])
+    refuses(lambda plan: plan.add_groups([bad], []), (TypeError, ValueError, RuntimeError))
+    refuses(lambda plan: plan.add_groups([good, bad], []), (TypeError, ValueError, RuntimeError))
+
+
+@pytest.mark.parametrize("key", new_group())
+def test_a_group_with_something_missing(key: str) -> None:
+    bad = new_group()
+    del bad[key]
+    refuses(lambda plan: plan.add_groups([bad], []), KeyError)
+    refuses(lambda plan: plan.add_groups([{**bad, key: object()}], []), (TypeError, RuntimeError, ValueError))
+
+
+def test_a_good_group_is_taken() -> None:
+    opt = optimizer()
+    opt._plan.add_groups([new_group()], [])
+    theta = np.zeros((3, 4), F)
+    opt._plan.add_groups([new_group(arrays=[theta])], [])
+    opt._plan.step([None, None, None, np.ones((3, 4), F)])
+    assert opt._plan.count(3) == 1
+    assert (theta < 0).all()
+
+
+def test_mirrors() -> None:
+    """Values of keys that are there; anything else would take memory, which can fail half-way."""
+    for bad in ([({}, {"a": 1})], [({"a": 1}, {1: 2})], [5], [({"a": 1},)], [("a", "b")], 5):
+        refuses(
+            lambda plan, b=bad: plan.add_groups([new_group()], b),
+            (KeyError, TypeError, IndexError, RuntimeError),
+        )
+    there = {"a": 1, "b": 2}
+    refuses(lambda plan: plan.set_group(0, {"lrr": 1.0}, False, False, [(there, {"a": 5})]))
+    assert there == {"a": 1, "b": 2}
+    optimizer()._plan.set_group(0, {}, False, False, [(there, {"a": 5}), (there, {"b": 6})])
+    assert there == {"a": 5, "b": 6}
+
+
+# --- a saved state ---
+
+
+def saved(**changes: Any) -> Any:
+    arrays = [(np.full((3, 4), 2, F),) * 2, (np.full(2, 2.0),) * 2]
+    tensors = [(7, [0.5], arrays[i], np.full_like(arrays[i][0], 3)) for i in range(2)]
+    given = {
+        "tensors": tensors,
+        "groups": [({"eps": 0.5}, True, False)],
+        "steps": 9,
+        "skipped": 1,
+        "averaged": [True],
+        "mirrors": [],
+    }
+    return {**given, **changes}
+
+
+def with_tensor(*entry: Any) -> Any:
+    return {"tensors": [entry, saved()["tensors"][1]]}
+
+
+GOOD = saved()["tensors"][0]
+BAD_RESTORES: dict[str, Any] = {
+    "too few tensors": {"tensors": [GOOD]},
+    "too many tensors": {"tensors": [GOOD] * 3},
+    "no tuple": {"tensors": [5, 5]},
+    "a short tuple": with_tensor(*GOOD[:3]),
+    "negative count": with_tensor(-1, *GOOD[1:]),
+    "no scalars": with_tensor(7, [], *GOOD[2:]),
+    "too many scalars": with_tensor(7, [0.5] * 100, *GOOD[2:]),
+    "one state": with_tensor(7, [0.5], GOOD[2][:1], GOOD[3]),
+    "many states": with_tensor(7, [0.5], GOOD[2] * 9, GOOD[3]),
+    "states in a list": with_tensor(7, [0.5], list(GOOD[2]), GOOD[3]),
+    **{
+        f"state: {key}": with_tensor(7, [0.5], (GOOD[2][0], value), GOOD[3])
+        for key, value in BAD_BUFFERS.items()
+        if key
+        not in ("other order", "backwards", "gaps", "repeats", "frozen", "misaligned")  # these are only read
+    },
+    **{
+        f"ema: {key}": with_tensor(7, [0.5], GOOD[2], value)
+        for key, value in BAD_BUFFERS.items()
+        if key not in ("none", "other order", "backwards", "gaps", "repeats", "frozen", "misaligned")
+    },
+    "no groups": {"groups": []},
+    "two groups": {"groups": saved()["groups"] * 2},
+    "a group's name": {"groups": [({"epss": 0.5}, True, False)]},
+    "a group's tuple": {"groups": [({"eps": 0.5}, True)]},
+    "negative steps": {"steps": -1},
+    "negative skipped": {"skipped": -1},
+    "no averaged": {"averaged": []},
+    "many averaged": {"averaged": [True] * 99},
+    "mirrors": {"mirrors": [({}, {"a": 1})]},
+}
+
+
+@pytest.mark.parametrize("case", BAD_RESTORES)
+def test_restoring(case: str) -> None:
+    given = saved(**BAD_RESTORES[case])
+    refuses(lambda plan: plan.restore(**given), (TypeError, ValueError, KeyError, RuntimeError))
+
+
+def test_a_good_state_is_restored() -> None:
+    opt = optimizer()
+    opt._plan.restore(**saved())
+    assert (opt._plan.steps, opt._plan.skipped, opt._plan.count(1), opt._plan.scalars(0)) == (9, 1, 7, [0.5])
+    for a in (*opt._states[0].values(), *opt._states[1].values()):
+        assert (a == 2).all()
+    assert all((a == 3).all() for a in opt.ema)
+
+
+@pytest.mark.parametrize("case", ["floats", "sizes", "no arrays", "gaps", "none", "too many"])
+def test_the_floor_pass(case: str) -> None:
+    ok = [np.zeros(8, F) for _ in range(9)]
+    changed, read = {
+        "floats": ([np.zeros(8)], ok[:1]),
+        "sizes": ([np.zeros(9, F)], ok[:1]),
+        "no arrays": ([5], [5]),
+        "gaps": ([np.zeros(16, F)[::2]], ok[:1]),
+        "none": ([], []),
+        "too many": (ok, ok),
+    }[case]
+    with pytest.raises((TypeError, ValueError)):
+        _dispatch.core.floor_pass(changed, read)
+
+
+def test_every_method_of_the_plan_is_tried_here() -> None:
+    plan = next(
+        c for c in ast.parse(STUB.read_text()).body if isinstance(c, ast.ClassDef) and c.name == "Plan"
+    )
+    with open(__file__) as file:
+        here = file.read()
+    public = {"lookahead", "ema_weights", "bind_gradients"}  # called by methods of the same name
+    elsewhere = public | {"__init__", "exclusive", "asking", "refuse_elsewhere", "elsewhere", "norm"}
+    elsewhere |= {"check_parameters"}
+    for method in plan.body:
+        if isinstance(method, ast.FunctionDef) and method.name not in elsewhere:
+            assert f"plan.{method.name}" in here, method.name
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_other_levels_are_no_laxer(level: str) -> None:
+    plan = make("SGD", [np.ones(3)], level)._plan
+    with pytest.raises(IndexError):
+        plan.count(10**6)
