@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -142,7 +144,7 @@ RULES: tuple[tuple[str, dict[str, Any], float | None], ...] = (
     ("ASGD", {}, 1.5),
     ("Adam", {}, 1.0),
     ("Adam", {"amsgrad": True}, None),
-    ("AdamW", {}, None),
+    ("AdamW", {}, 1.0),
     ("Adamax", {}, 5.0),
     ("NAdam", {}, 9.0),
     ("RAdam", {}, 9.0),
@@ -210,6 +212,72 @@ def whole_tail() -> Iterator[Row]:
         yield row(
             f"clip + AdamW + EMA + {label}, 20 M", result, target, bytes_moved=LARGE * (44 if zero else 40)
         )
+
+
+# --- decoupled decay, and large arrays ---
+
+
+def decay_beside_none() -> Iterator[Row]:
+    """AdamW against our own Adam on the same arrays: the decay is to cost nothing (2 %)."""
+    for threads in (1, 2):
+        set_threads(threads)
+        for e in (10, 12, 14, 16, 18, 20, 22, 24):
+            theta, grad = staggered(1 << e, 2)
+            adamw, adam = ours("AdamW", theta, grad), ours("Adam", theta.copy(), grad)
+            result = side_by_side({"ours": adamw.step, "adam": adam.step}, turns=21 if e < 22 else 11)
+            yield {
+                "case": f"AdamW over Adam, 2^{e}, {threads} thread{'s' * (threads > 1)}",
+                "ours_us": result["seconds"]["ours"] * 1e6,
+                "serial_us": result["seconds"]["adam"] * 1e6,
+                "ratio": result["ratio"]["adam"],
+                "spread": result["spread"]["adam"],
+                "target": 0.98,
+            }
+
+
+LARGE_CASES = tuple((name, e, t) for t in (1, 2) for e in (22, 24, 26) for name in ("Adam", "AdamW"))
+PROCESSES = 5  # pages fall differently in each
+
+
+def one_large(name: str, exponent: int, threads: int) -> Row:
+    """A large array against PyTorch's fused step and the floor, in this process."""
+    set_threads(threads)
+    theta, grad = staggered(1 << exponent, 2)
+    opt = ours(name, theta, grad)
+    calls: dict[str, Call] = {"ours": opt.step, "floor": floor(opt, grad)}
+    if torch is not None:
+        calls["torch"] = torchs(name, theta, grad, fused=True).step
+    return row("", side_by_side(calls, turns=9, budget=0.05), 1.05, bytes_moved=28 << exponent)
+
+
+def large_arrays() -> Iterator[Row]:
+    """Adam and AdamW, 2^22 to 2^26, one and two threads: medians over processes."""
+    for name, e, threads in LARGE_CASES:
+        code = f"import json, step_cases; print(json.dumps(step_cases.one_large({name!r}, {e}, {threads})))"
+        rows = [
+            json.loads(
+                subprocess.run(
+                    [sys.executable, "-c", code],
+                    cwd=Path(__file__).parent,
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                ).stdout
+            )
+            for _ in range(PROCESSES)
+        ]
+        ratios = [r["ratio"] for r in rows if r["ratio"] is not None]
+        middle = {
+            key: statistics.median(r[key] for r in rows)
+            for key in ("ours_us", "torch_us", "of_floor", "gb_per_s")
+        }
+        yield {
+            **rows[0],
+            **middle,
+            "case": f"{name} 2^{e}, {threads} thread{'s' * (threads > 1)}, {PROCESSES} processes",
+            "ratio": statistics.median(ratios) if ratios else None,
+            "spread": (min(ratios), max(ratios)) if ratios else None,
+        }
 
 
 # --- threads ---
@@ -291,5 +359,7 @@ CASES = {
     "small": small_tensors,
     "rules": every_rule,
     "tail": whole_tail,
+    "decay": decay_beside_none,
+    "large": large_arrays,
     "threads": thread_cases,
 }
