@@ -96,7 +96,7 @@ def markdown(results: list[dict[str, Any]]) -> str:
             f"{m['date']}, commit {m['commit']}, {m['processor']}, {m['cpus']} CPUs, {m['compiler']} "
             f"`{m['flags']}`, NumPy {m['numpy']}, PyTorch {m['torch']}",
             "",
-            "The peer is PyTorch; of AdamW over Adam our Adam; in the cases with two threads our own step on one.",
+            "The peer is PyTorch; of AdamW over Adam it is our Adam; of two threads, our own step on one.",
             "",
             "| case | ours | peer | ratio (10 to 90 %) | against NumPy | share of the floor | at least | |",
             "|---|---|---|---|---|---|---|---|",

@@ -70,6 +70,38 @@ def test_the_allocator_counts_the_engine_alone(allocator: str) -> None:
     assert (done.returncode, done.stdout) == (0, "not enough memory for this call\n"), done.stderr
 
 
+def test_a_step_allocates_nothing(allocator: str) -> None:
+    """From the fourth step on, whatever the rule, the policies and the threads; also with frozen tensors."""
+    code = """
+        import ctypes, numpy as np, fastopt
+        from fastopt._dispatch import core
+        library = ctypes.CDLL(None)
+        core.set_eager(True)
+        shapes = [(1 << 16,), (3, 5), (1 << 15,), (70,)]
+        for threads in (1, 3):
+            core.set_num_threads(threads)
+            for name in ("SGD", "AdamW", "LAMB", "LARS", "Adan"):
+                for some in (False, True):
+                    for options in ({}, dict(clip_norm=1.0, ema_decay=0.9, nonfinite="raise", l1=0.1)):
+                        rng = np.random.default_rng(0)
+                        params = [rng.standard_normal(s, np.float32) for s in shapes]
+                        grads = [rng.standard_normal(s, np.float32) for s in shapes]
+                        if some:
+                            grads[1] = grads[2] = None
+                        opt = getattr(fastopt, name)(params, lr=1e-3, **options)
+                        for _ in range(3):
+                            opt.step(grads)
+                        library.failing_allocator_arm(ctypes.c_long(1), 1)
+                        for _ in range(5):
+                            opt.step(grads)
+                        seen = library.failing_allocator_seen()
+                        assert seen == 0, (threads, name, some, options)
+        print("done")
+    """
+    done = child(["-c", textwrap.dedent(code)], LD_PRELOAD=allocator)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
 # So much address space is left, in MB: from less than one copy of the matrix to more than all buffers.
 LIMITED = """
     import resource, sys
