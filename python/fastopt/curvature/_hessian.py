@@ -65,8 +65,8 @@ def hessian(
     Column i is :math:`D(h) = (g(x + h e_i) - g(x - h e_i)) / 2h` over the step that x really makes, and the
     result is :math:`(H + H^T)/2`. The first guess of h is :math:`\sqrt[3]{\epsilon}` times the magnitude of
     x_i, or of its array if that is larger. D(2h) and the fourth difference then tell whether g agrees
-    with it: if not, h is looked for down to the last digit of x and up again. Neither the unit of x nor its origin nor
-    the unit of the loss matters. The error is the largest of
+    with it: if not, h is looked for down to the last digit of x and up again. Neither the unit of x nor its
+    origin nor the unit of the loss matters. The error is the largest of
 
     .. math:: \|H - H^T\|_2 / 2,\quad \|H(2h) - H(h)\|_2 / 3,\quad \max_i |H(2h) - H(h)|_{ii},
 
@@ -120,9 +120,9 @@ def hessian(
 
     Notes
     -----
-    Cost: 4 n + 2 gradients (8 n + 2 for n <= 3, where few samples of the noise would be too few), 2 n +
-    2 k + 2 with ``error_columns=k``, n products with `hvp`. The first column whose guess was no good costs about 20
-    more and sets the step for the others; columns of zeros cost 8. Memory: four matrices of n x n.
+    Cost: 4 n + 2 gradients (8 n + 2 for n <= 3, where few samples of the noise would be too few),
+    2 n + 2 k + 2 with ``error_columns=k``, n products with `hvp`. The first column whose guess was no good
+    costs about 20 more and sets the step for the others; columns of zeros cost 8. Memory: four n x n matrices.
     The error is infinite if no step sees a slope: at a kink, or where the last digit of x is longer than what
     the function bends over.
     The estimate is 0.8 to 1.8 times the true error in tests with known Hessians, over steps from 1e-2 to
