@@ -29,7 +29,7 @@ def matrix_product(hessian: Any, layout: Layout, flat: Array) -> VectorFunction:
     at_x = callable(hessian) and not callable(getattr(hessian, "matvec", None))
     given = hessian(layout.structured(flat)) if at_x else hessian
     shape = getattr(given, "shape", None)
-    if shape is not None and len(shape) == 2 and tuple(shape) != (layout.size, layout.size):
+    if shape is not None and len(shape) == 2 and 0 < shape[0] == shape[1] != layout.size:
         raise ValueError(
             f"hessian: expected a real matrix of shape {(layout.size, layout.size)}, or a function of x that "
             f"returns one, got shape {tuple(shape)}"
