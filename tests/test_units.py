@@ -208,3 +208,15 @@ def test_a_ripple_and_its_base_are_both_within_the_error():
     for truth in (1.0, 1.0 + np.cos(1e9)):
         assert abs(h[0, 0] - truth) <= 2 * h.error
     assert fastopt.critical_point(None, None, hessian=h).kind in ("minimum", "unresolved")
+
+
+@pytest.mark.parametrize("digits", [3, 6])
+def test_gradients_in_jumps_keep_the_slope_that_the_jumps_follow(digits):
+    """They do not move at all over the first step."""
+    h = hessian(lambda x: np.round(np.sin(x), digits), np.array([0.3]))
+    assert abs(h[0, 0] - np.cos(0.3)) <= 2 * h.error < 0.5
+
+
+def test_a_slope_that_falls_with_the_step_is_not_seen():
+    h = hessian(lambda x: np.sign(x) * np.abs(x) ** 1.5, np.zeros(1))
+    assert abs(h[0, 0]) <= 2 * h.error

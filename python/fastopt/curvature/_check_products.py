@@ -27,7 +27,14 @@ PAIRS = 5
 def matrix_product(hessian: Any, layout: Layout, flat: Array) -> VectorFunction:
     """v -> H v for a matrix, or a function of x that returns one."""
     at_x = callable(hessian) and not callable(getattr(hessian, "matvec", None))
-    matrix = dense(hessian(layout.structured(flat)) if at_x else hessian, layout.size)
+    given = hessian(layout.structured(flat)) if at_x else hessian
+    shape = getattr(given, "shape", None)
+    if shape is not None and len(shape) == 2 and 0 < shape[0] == shape[1] != layout.size:
+        raise ValueError(
+            f"hessian: expected a real matrix of shape {(layout.size, layout.size)}, or a function of x that "
+            f"returns one, got shape {tuple(shape)}"
+        )
+    matrix = dense(given, layout.size)
     return VectorFunction(matrix.__matmul__, Layout.of(flat, "v")[0], "hessian")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastopt._functions import VectorFunction
 from fastopt.curvature._differences import finite, relative_step, scales
 from fastopt.curvature._lengths import lengths, magnitude
-from fastopt.curvature._settle import SEEN, error_of, good_share, settle
+from fastopt.curvature._settle import error_of, good_share, settle
 from fastopt.curvature._stencil import Line, Stencil
 
 __all__ = ["Column", "Columns"]
@@ -110,7 +110,7 @@ class Columns:
         error = 0.0
         if not self.given and not (self._good(s, i) and error_of(s) <= self.standard.share * s.size):
             s = self._widened(line, self._by_itself(line, s, i))
-            if not (self._good(s, i) or (s.still and self.blind)):
+            if not (self._good(s, i) or (s.still and self.blind and s.t > t)):
                 found = settle(line, s, self.standard.noise)
                 s, error = found.stencil, found.error
         if not s.finite:
@@ -140,7 +140,7 @@ class Columns:
         error = error_of(s)
         if error <= self.standard.share * s.size and not s.still:
             return True
-        if DULL * s.size < error < SEEN * s.size:  # there is more to be seen
+        if DULL * s.size < error < s.size:  # there is more to be seen
             return False
         return error <= self.standard.error and self._scaled(error, i) <= self.standard.scaled
 

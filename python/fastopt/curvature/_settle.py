@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.curvature._lengths import magnitude
-from fastopt.curvature._stencil import Line, Stencil
+from fastopt.curvature._stencil import ROUNDED, Line, Stencil
 
 __all__ = ["Found", "error_of", "good_share", "settle"]
 
@@ -32,6 +32,8 @@ GOOD = 30.0
 CERTAIN = 0.375
 #: A ripple: within about the length of x, that is so many first steps, g moves so many times as much.
 OUTSIDE, RIPPLE = 2.0**14, 30.0
+#: Where twice the step changes the slope by less than this share, errors fall with the square of the step.
+SMOOTH = 0.1
 #: A slope is seen where its error is below this share of it.
 SEEN = 0.3
 #: Two stencils contradict each other beyond so many times the error of the one with the shorter step.
@@ -64,7 +66,10 @@ def error_of(s: Stencil, noise: float | None = None) -> float:
     if not s.finite:
         return math.inf
     noise = s.noise if noise is None else noise
-    return max(magnitude(s.change) / 2.0, 1.5 * noise / (math.sqrt(2.0) * s.t), s.grain)
+    change = magnitude(s.change)
+    # Of g = x^1.5 at 0, D(2t) is off by 0.4 of D(t), which is all error: only what is smooth falls fourfold.
+    change *= 0.5 if change < SMOOTH * s.size else 1.5
+    return max(change, 1.5 * noise / (math.sqrt(2.0) * s.t), s.grain)
 
 
 def settle(line: Line, first: Stencil, known: float = 0.0) -> Found:
@@ -76,7 +81,7 @@ def settle(line: Line, first: Stencil, known: float = 0.0) -> Found:
             _shorten(line, tried, share)
         _lengthen(line, tried, share)
         _refine(line, tried, share)
-        found = _chosen(tried, share, known)
+        found = _chosen(line, tried, share, known)
         if found.error > max(share, line.g.eps**CERTAIN) * found.stencil.size and _is_ripple(
             line, tried, found
         ):
@@ -175,7 +180,7 @@ def _error(tried: list[Stencil], s: Stencil) -> float:
     return error
 
 
-def _chosen(tried: list[Stencil], share: float, known: float) -> Found:
+def _chosen(line: Line, tried: list[Stencil], share: float, known: float) -> Found:
     best = _best(tried, share)
     if best is None:
         still = [s for s in tried if s.finite]
@@ -183,7 +188,7 @@ def _chosen(tried: list[Stencil], share: float, known: float) -> Found:
         return Found(longest, error_of(longest), True)
     error = _error(tried, best)
     if error >= SEEN * best.size:
-        return Found(best, _unseen(tried, best, error, known), True)
+        return Found(best, _unseen(line, tried, best, error, known), True)
     return Found(best, error, True)
 
 
@@ -208,9 +213,10 @@ def _ripple(tried: list[Stencil], best: Stencil) -> float:
     return apart
 
 
-def _unseen(tried: list[Stencil], best: Stencil, error: float, known: float) -> float:
+def _unseen(line: Line, tried: list[Stencil], best: Stencil, error: float, known: float) -> float:
     """No step has seen a slope. It is small if all that g does is rounding, or falls with the step."""
     shortest = min((s for s in tried if s.finite and not s.still), key=lambda s: s.t)
-    rounding = _noise(tried, best) <= max(ROUNDING * shortest.floor, 4.0 * known)
+    floor = max(shortest.floor, ROUNDED * line.g.eps * magnitude(line.at_x))
+    rounding = _noise(tried, best) <= max(ROUNDING * floor, 4.0 * known)
     falls = error_of(shortest) <= 4.0 * error
-    return error if rounding or falls else math.inf
+    return max(error, best.size) if rounding or falls else math.inf

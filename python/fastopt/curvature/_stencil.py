@@ -13,7 +13,7 @@ from fastopt._functions import VectorFunction
 from fastopt.curvature._differences import rounded
 from fastopt.curvature._lengths import magnitude, ulps
 
-__all__ = ["Line", "Stencil"]
+__all__ = ["ROUNDED", "Line", "Stencil"]
 
 Array = NDArray[Any]
 
