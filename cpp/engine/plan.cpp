@@ -7,12 +7,13 @@
 #include <stdexcept>
 
 #include "engine/environment.hpp"
+#include "threads/pool.hpp"
 
 namespace fastopt::engine {
 int Plan::add_group(const Group& group) {
-  groups_.push_back(group);
   if (group.decay_kind == WeightDecay::decoupled && group.kernel->decayed_f32 == nullptr)
     throw std::invalid_argument("rule " + std::string(group.kernel->name) + " has a weight decay of its own");
+  groups_.push_back(group);
   any_sums_ |= group.kernel->sums > 0;
   return static_cast<int>(groups_.size()) - 1;
 }
@@ -26,14 +27,26 @@ int Plan::add_tensor(const Tensor& tensor, int group) {
   std::copy_n(kernel.first_scalars, kernel.scalars.size(), scalars.values);
   scalars_.push_back(scalars);
   elements_ += tensor.size;
-  if (tensor.ema != nullptr) {  // until the first step: a copy, not what the memory held
-    const DefaultEnvironment environment;
-    Pass<float> f32;
-    Pass<double> f64;
-    f32.ema_copy = f64.ema_copy = true;
-    computes_in_double(tensor.dtype) ? walk_ema(tensor, f64, 0, tensor.size) : walk_ema(tensor, f32, 0, tensor.size);
-  }
+  if (tensor.ema != nullptr) start_average(tensor);
   return size() - 1;
+}
+
+// Until the first step an average is a copy, not what its memory held. Made by the threads that will walk it: its pages then
+// lie beside them, where memory is divided.
+void Plan::start_average(const Tensor& tensor) {
+  Pass<float> f32;
+  Pass<double> f64;
+  f32.ema_copy = f64.ema_copy = true;
+  const std::int64_t chunk = chunk_of(tensor.size);
+  threads::for_each((tensor.size + chunk - 1) / chunk, rest_rate_.estimate(static_cast<double>(tensor.size)),
+                    [&](std::int64_t c, int) {
+                      const DefaultEnvironment environment;
+                      const std::int64_t begin = c * chunk, end = std::min(begin + chunk, tensor.size);
+                      if (computes_in_double(tensor.dtype))
+                        walk_ema(tensor, f64, begin, end);
+                      else
+                        walk_ema(tensor, f32, begin, end);
+                    });
 }
 
 Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool zero_gradients) {

@@ -156,6 +156,7 @@ class Plan {
   void reduce_phase(std::span<const Gradient> gradients);
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
   void average_rest();
+  void start_average(const Tensor& tensor);
   void make_room(std::span<const Gradient> gradients);
   void commit();
 

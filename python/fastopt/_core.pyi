@@ -21,6 +21,8 @@ class _PoolStatistics(TypedDict):
     serial: int
     stragglers: int
     wake_ns: float
+    workers: int
+    width: int
 
 compiler: str
 eigen: str
@@ -113,6 +115,17 @@ def kernel_addresses() -> list[list[int]]: ...
 def get_num_threads() -> int: ...
 def set_num_threads(threads: int) -> None: ...
 def set_eager(eager: bool) -> None: ...
+def pretend_wake(ns: float) -> None: ...
+def choose_width(
+    *,
+    work_ns: float,
+    chunks: int,
+    most: int,
+    awake: int = 0,
+    streak: int = 0,
+    wake_ns: float = 50000.0,
+    paused: bool = False,
+) -> int: ...
 def pool_statistics() -> _PoolStatistics: ...
 def floor_pass(changed: list[NDArray[Any]], read: list[NDArray[Any]]) -> float: ...
 def eigh(
