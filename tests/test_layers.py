@@ -18,7 +18,7 @@ MAY_INCLUDE = {
     "bindings": {"bindings", "engine", "linalg", "threads"},
     "cpu": set(),
 }
-INTRINSICS = {"engine/convert.hpp", "engine/environment.hpp", "threads/pool.cpp", "cpu/level.cpp"}
+INTRINSICS = {"engine/convert.hpp", "engine/environment.hpp", "threads/sync.hpp", "cpu/level.cpp"}
 #: The rules are mathematics; what they may know of the library:
 RULES_MAY = {"array", "bit", "cmath", "cstddef", "cstdint", "string_view", "limits"}
 

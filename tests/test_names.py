@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastopt
 from engine import CLASSES, bits, everything, make, setting
 
 NAMES = ("w", "b", "scale")
@@ -133,3 +134,25 @@ def test_shapes_are_checked_after_matching() -> None:
     wrong = make("SGD", {"b": np.zeros(2), "a": np.zeros(3)}, momentum=0.5)
     with pytest.raises(ValueError, match="expected shape"):
         wrong.load_state_dict(a.state_dict())
+
+
+def test_gradients_whose_keys_are_the_same_text_are_refused() -> None:
+    theta = {1: np.zeros(1)}
+    opt = fastopt.SGD(theta, lr=1.0)
+    with pytest.raises(ValueError, match="grads: expected the keys"):
+        opt.step({1: np.ones(1), "1": np.full(1, 5.0)})
+    assert theta[1] == 0
+
+
+def test_a_file_with_averages_says_what_does_not_fit(tmp_path: Path) -> None:
+    opt = fastopt.Adam([np.zeros(1), np.zeros(2)], ema_decay=0.9)
+    opt.step([np.ones(1), np.ones(2)])
+    opt.save(tmp_path / "with.npz")
+    for other, what in (
+        (fastopt.Adam([np.zeros(1), np.zeros(2)]), "ema_decay"),
+        (fastopt.Adam([np.zeros(1)], ema_decay=0.9), "expected"),
+        (fastopt.SGD([np.zeros(1), np.zeros(2)]), "expected the state of SGD"),
+    ):
+        with pytest.raises(ValueError, match=what) as caught:
+            other.load(tmp_path / "with.npz")
+        assert "layout" not in str(caught.value)

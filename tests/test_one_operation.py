@@ -527,10 +527,11 @@ def test_an_interrupt_at_every_line(name: str) -> None:
 def test_ctrl_c_at_any_place_leaves_a_free_optimizer_as_it_was() -> None:
     """Whatever was interrupted was done or not, nothing is left locked, the parameters are at their place.
 
-    In a process of its own, as in test_threads: hooks of other packages swallow interrupts.
+    In a process of its own, with Python's handler, as in test_threads.
     """
     code = """
-import _thread, threading, numpy as np, fastopt
+import _thread, signal, threading, numpy as np, fastopt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 theta, g = np.zeros(2000), np.ones(2000)
 opt = fastopt.SGD([theta], lr=lambda k: 1.0, momentum=0.5, ema_decay=0.5)
 opt.step([g]); opt.step([g])

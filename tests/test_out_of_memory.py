@@ -95,6 +95,7 @@ def test_a_step_allocates_nothing(allocator: str) -> None:
                         for _ in range(5):
                             opt.step(grads)
                         seen = library.failing_allocator_seen()
+                        library.failing_allocator_disarm()
                         assert seen == 0, (threads, name, some, options)
         print("done")
     """

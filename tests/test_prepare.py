@@ -28,7 +28,8 @@ def _missing(beta: Decimal, t: int) -> Decimal:
 
 
 def _average(beta: Decimal) -> list[Decimal]:
-    return [1 - beta, Decimal(beta > 0)]
+    small = beta < Decimal(1) / 16
+    return [1 - beta, beta if small else Decimal(1), Decimal(not small)]
 
 
 def _flush(eps: Decimal, inside: bool = False) -> Decimal:
@@ -98,15 +99,15 @@ def _adagrad(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
 
 def _sgd(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
     rest, damped = 1 - h["momentum"], Decimal(1) if t == 1 else 1 - h["dampening"]
-    return [h["lr"], rest * damped, h["momentum"], rest]
+    return [h["lr"], rest * damped, h["momentum"], *_average(h["momentum"])]
 
 
 def _lars(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
-    return [h["lr"], 1 - h["momentum"], h["weight_decay"], h["trust_coefficient"], h["eps"]]
+    return [h["lr"], *_average(h["momentum"]), h["weight_decay"], h["trust_coefficient"], h["eps"]]
 
 
 def _rmsprop(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
-    return [h["lr"], *_average(h["alpha"]), h["eps"], 1 - h["momentum"], _flush(h["eps"])]
+    return [h["lr"], *_average(h["alpha"]), h["eps"], *_average(h["momentum"]), _flush(h["eps"])]
 
 
 ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {

@@ -365,3 +365,54 @@ def test_without_epsilon_small_squares_stay() -> None:
     for _ in range(3):
         opt.step([np.full(5, 1e-19, np.float32)])
     np.testing.assert_allclose(theta, -3e-3, rtol=0.1)
+
+
+# --- averages that forget at once ---
+
+AVERAGED = {
+    "RMSprop": ({"alpha": 1}, ("square_avg",)),
+    "Adam": ({"betas": 2}, ("exp_avg", "exp_avg_sq")),
+    "AdamW": ({"betas": 2}, ("exp_avg", "exp_avg_sq")),
+    "NAdam": ({"betas": 2}, ("exp_avg", "exp_avg_sq")),
+    "RAdam": ({"betas": 2}, ("exp_avg", "exp_avg_sq")),
+    "LAMB": ({"betas": 2}, ("exp_avg", "exp_avg_sq")),
+    "Lion": ({"betas": 2}, ("exp_avg",)),
+    "SGD": ({"momentum": 1}, ("momentum_buffer",)),
+    "Adadelta": ({"rho": 1}, ("square_avg",)),
+}
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("beta", [0.0, 1e-30, 1e-8, 1e-4, 0.01, 0.06, 0.07, 0.3, 0.5])
+@pytest.mark.parametrize("name", sorted(AVERAGED))
+def test_a_large_average_is_forgotten_digit_by_digit(name: str, beta: float, dtype: Any) -> None:
+    """After gradients of a million and of one, what is left of the first is beta of it, not its rounding."""
+    if name == "SGD" and beta == 0:
+        return  # without momentum there is no buffer
+    options, states = AVERAGED[name]
+    given = {key: beta if count == 1 else (beta,) * count for key, count in options.items()}
+    opt = make(name, [np.zeros(19, dtype)], **given)
+    expected = {}
+    for g in (1e6, 1.0):
+        opt.step([np.full(19, g, dtype)])
+        for key in states:
+            x = g * g if key.endswith("_sq") or key == "square_avg" else g
+            if key == "momentum_buffer":
+                expected[key] = beta * expected.get(key, 0.0) + x
+            else:
+                expected[key] = beta * expected.get(key, 0.0) + (1 - beta) * x
+    for key in states:
+        # (1 + 1 / small_beta) roundings of what is added up
+        np.testing.assert_allclose(
+            opt._states[0][key], expected[key], rtol=20 * np.finfo(dtype).eps, err_msg=key
+        )
+
+
+@pytest.mark.parametrize("name", ["LARS", "LAMB"])
+def test_trust_ratios_beyond_float32_are_no_infinity(name: str) -> None:
+    for size, slope in ((1e19, 1e-30), (1e3, 1e-40), (1.0, 1e-43), (1e10, 1e-33)):
+        theta = np.full(100, size, np.float32)
+        opt = make(name, [theta], weight_decay=0.0, nonfinite="raise")
+        opt.step([np.full(100, slope, np.float32)])
+        assert np.isfinite(theta).all()
+        assert (theta <= np.float32(size)).all()

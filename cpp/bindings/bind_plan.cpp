@@ -70,8 +70,11 @@ std::vector<std::vector<std::uintptr_t>> kernel_addresses() {
 // back.
 class Elsewhere {
  public:
-  Elsewhere(py::object plan, BoundPlan::Place place, py::object ask)
-      : owner_(std::move(plan)), plan_(owner_.cast<BoundPlan&>()), place_(place), ask_(std::move(ask)) {}
+  Elsewhere(py::object plan, bool lookahead, py::object ask)
+      : owner_(std::move(plan)),
+        plan_(owner_.cast<BoundPlan&>()),
+        place_(lookahead ? BoundPlan::Place::lookahead : BoundPlan::Place::averages),
+        ask_(std::move(ask)) {}
   ~Elsewhere() {
     try {
       leave();
@@ -102,15 +105,36 @@ class Elsewhere {
   bool active_ = false;
 };
 
+constexpr const char* asked =
+    "this optimizer is in use: a learning-rate schedule of its step is being asked (in another thread, or around this call)";
+
+// `with plan.exclusive():` and `with plan.asking():`, with the plan kept alive.
+class ExclusiveUse {
+ public:
+  ExclusiveUse(py::object plan, bool asking)
+      : owner_(std::move(plan)), exclusive_(busy(owner_.cast<BoundPlan&>(), asking), asking ? asked : nullptr) {}
+  void enter() { exclusive_.enter(); }
+  void leave() { exclusive_.leave(); }
+
+ private:
+  static Busy& busy(BoundPlan& plan, bool asking) { return asking ? plan.asking() : plan.busy(); }
+  py::object owner_;
+  Exclusive exclusive_;
+};
+
+// Made by calling its class, whose construct.hpp knows what to do when memory runs out; returning a pointer does not.
+template <class Bound, class... Arguments>
+py::object made(Arguments&&... arguments) {
+  return py::type::of<Bound>()(std::forward<Arguments>(arguments)...);
+}
+
 template <class Bound>
-void as_context(Bound bound) {
+void as_context(Bound& bound) {
   using Context = typename Bound::type;
   bound.def("__enter__", &Context::enter).def("__exit__", [](Context& c, const py::args&) { c.leave(); });
 }
 
 void register_plan_itself(py::module_& m) {
-  constexpr const char* asked =
-      "this optimizer is in use: a learning-rate schedule of its step is being asked (in another thread, or around this call)";
   const py::object none = py::none();
   py::class_<BoundPlan> c(m, "Plan", py::module_local(), "The arrays of one optimizer, and how a step changes them.");
   def_init<BoundPlan, double, double, const std::string&, double, bool>(
@@ -126,18 +150,12 @@ void register_plan_itself(py::module_& m) {
       .def("bind_gradients", &BoundPlan::bind_gradients, py::arg("gradients"))
       .def("step", &BoundPlan::step, py::arg("gradients") = none, py::arg("grad_scale") = 1.0,
            py::arg("zero_gradients") = false, py::arg("rates") = none, py::arg("at") = -1)
+      .def("exclusive", [](const py::object& p) { return made<ExclusiveUse>(p, false); })
+      .def("asking", [](const py::object& p) { return made<ExclusiveUse>(p, true); })
       .def(
-          "exclusive", [](BoundPlan& p) { return std::make_unique<Exclusive>(p.busy(), nullptr); }, py::keep_alive<0, 1>())
-      .def(
-          "asking", [asked](BoundPlan& p) { return std::make_unique<Exclusive>(p.asking(), asked); }, py::keep_alive<0, 1>())
-      .def(
-          "lookahead",
-          [](py::object p, py::object ask) {
-            return std::make_unique<Elsewhere>(std::move(p), BoundPlan::Place::lookahead, std::move(ask));
-          },
+          "lookahead", [](const py::object& p, const py::object& ask) { return made<Elsewhere>(p, true, ask); },
           py::arg("ask") = none)
-      .def("ema_weights",
-           [](py::object p) { return std::make_unique<Elsewhere>(std::move(p), BoundPlan::Place::averages, py::none()); })
+      .def("ema_weights", [](const py::object& p) { return made<Elsewhere>(p, false, py::none()); })
       .def("refuse_elsewhere", &BoundPlan::refuse_elsewhere, py::arg("what"))
       .def_property_readonly("elsewhere", &BoundPlan::is_elsewhere)
       .def("count", &BoundPlan::count, py::arg("tensor"))
@@ -159,8 +177,12 @@ void register_plan(py::module_& m) {
   m.def("prepare", &prepare, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("t"), py::arg("scalars"),
         "Coefficients of a step, and the scalars after it.");
   m.def("kernel_addresses", &kernel_addresses, "Addresses of update, reduce and decayed, float and double; 0 for none.");
-  as_context(py::class_<Exclusive>(m, "Exclusive", py::module_local(), "An operation of several calls, as one."));
-  as_context(py::class_<Elsewhere>(m, "Elsewhere", py::module_local(), "The parameters hold other values for a while."));
+  py::class_<ExclusiveUse> exclusive(m, "Exclusive", py::module_local(), "An operation of several calls, as one.");
+  def_init<ExclusiveUse, py::object, bool>(exclusive, py::arg("plan"), py::arg("asking"));
+  as_context(exclusive);
+  py::class_<Elsewhere> elsewhere(m, "Elsewhere", py::module_local(), "The parameters hold other values for a while.");
+  def_init<Elsewhere, py::object, bool, py::object>(elsewhere, py::arg("plan"), py::arg("lookahead"), py::arg("ask"));
+  as_context(elsewhere);
   register_plan_itself(m);
 }
 

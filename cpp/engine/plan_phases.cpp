@@ -141,6 +141,11 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
     prepared_[n_prepared_] = Prepared(at(prepared_, item.prepared));
     Prepared& own = prepared_[n_prepared_];
     group.kernel->finish(own.coefs, tensor_sums_[next++].data());
+    // A trust ratio of norms that are far apart may be beyond float32: the largest step there is, and no infinity.
+    if (!computes_in_double(at(tensors_, item.tensor).dtype)) {
+      constexpr double most = std::numeric_limits<float>::max();
+      for (int c = 0; c < group.kernel->coefs; ++c) own.coefs[c] = std::clamp(own.coefs[c], -most, most);  // NaN stays NaN
+    }
     fill(own, group);
     item.prepared = static_cast<int>(n_prepared_++);
   }

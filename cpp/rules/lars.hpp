@@ -19,11 +19,13 @@ struct Lars {
   static constexpr Names<5> hypers = {"lr", "momentum", "weight_decay", "trust_coefficient", "eps"};
   template <class T>
   struct Coefs {
-    T step, rest, weight_decay, trust_coefficient, eps;  // the last two only for `finish`
+    T step;
+    Average<T> momentum;
+    T weight_decay, trust_coefficient, eps;  // the last two only for `finish`
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t) {
-    return {h.lr, 1 - h.momentum, h.weight_decay, h.trust_coefficient, h.eps};
+    return {h.lr, average(h.momentum), h.weight_decay, h.trust_coefficient, h.eps};
   }
 
   static constexpr int sums = 2;
@@ -42,7 +44,7 @@ struct Lars {
 
   template <class T>
   static void update(T& theta, T g, T& v, const Coefs<T>& c) {
-    v = flushed((v - c.rest * v) + c.step * (g + c.weight_decay * theta));
+    v = flushed(decayed(v, c.momentum) + c.step * (g + c.weight_decay * theta));
     theta -= v;
   }
 };

@@ -22,11 +22,13 @@ struct RmsProp {
   struct Coefs {
     T lr;
     Average<T> alpha;
-    T eps, forget, flush;  // forget: 1 - momentum
+    T eps;
+    Average<T> old;  // of the momentum
+    T flush;
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t) {
-    return {h.lr, average(h.alpha), h.eps, 1 - h.momentum, may_flush(h.eps, eps_inside_root)};
+    return {h.lr, average(h.alpha), h.eps, average(h.momentum), may_flush(h.eps, eps_inside_root)};
   }
 
   template <class T>
@@ -36,7 +38,7 @@ struct RmsProp {
     const T variance = centered ? max(v - m * m, T(0)) : v;
     const T denominator = root<eps_inside_root>(variance, c.eps);
     if constexpr (momentum) {
-      buffer = flushed((buffer - c.forget * buffer) + g / denominator);
+      buffer = flushed(decayed(buffer, c.old) + g / denominator);
       theta -= c.lr * buffer;
     } else {
       theta -= c.lr * g / denominator;

@@ -84,33 +84,37 @@ inline T min(T a, T b) {
 
 // Exponentially weighted moving averages are m + (1 - beta) (x - m), with 1 - beta formed in double: a constant is a fixed
 // point to the last bit. The rounded weights of beta m + (1 - beta) x do not sum to 1, and it drifts (in float32 at beta =
-// 0.9999 by 1.7e-4). At beta = 0 the average is x itself, which m + (x - m) is not: then `old` is 0, and 1 otherwise.
+// 0.9999 by 1.7e-4). For a small beta it is the other way round: little drifts, but m + (1 - beta) (x - m) cancels all but
+// beta m of an m that is much larger than x, and with it the digits (at beta = 1e-8 in float32 all of them). Below
+// `small_beta` the average is beta m + (1 - beta) x, by the same operations with other coefficients.
 template <class T>
 struct Average {
-  T rest, old;
+  T rest, keep, near;  // keep m + rest (x - near m)
 };
 
-inline Average<double> average(double beta) { return {1 - beta, beta > 0 ? 1. : 0.}; }
+inline constexpr double small_beta = 0.0625;
+
+inline Average<double> average(double beta) {
+  if (beta < small_beta) return {1 - beta, beta, 0};
+  return {1 - beta, 1, 1};
+}
 
 // Where x and m are of opposite sign and beyond half the largest number, x - m overflows and the average with it.
 template <class T>
 inline T ema(T m, T x, const Average<T>& a) {
-  const T from = a.old * m;
-  return from + a.rest * (x - from);
+  return a.keep * m + a.rest * (x - a.near * m);
 }
 
 // The same of squares, which overflow far sooner: infinity stays infinity, and is no NaN by infinity - infinity.
 template <class T>
 inline T ema_squares(T v, T x, const Average<T>& a) {
-  const T from = a.old * v;
-  return from + a.rest * (x - min(from, std::numeric_limits<T>::max()));
+  return a.keep * v + a.rest * (x - a.near * min(v, std::numeric_limits<T>::max()));
 }
 
 // beta m, also where beta is so near to 1 that little of the difference is left once it is rounded: m - (1 - beta) m.
 template <class T>
 inline T decayed(T m, const Average<T>& a) {
-  const T from = a.old * m;
-  return from - a.rest * from;
+  return a.keep * m - a.rest * (a.near * m);
 }
 
 // What decays ends at 0 and not among the subnormal numbers, where it would stay (0.9 times the smallest is the smallest)

@@ -24,16 +24,17 @@ struct Sgd {
   static constexpr Names<3> hypers = {"lr", "momentum", "dampening"};
   template <class T>
   struct Coefs {
-    T a, c, mu, rest;
+    T a, c, mu;
+    Average<T> old;
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
     const double damped = t == 1 ? 1 : 1 - h.dampening;
-    const double rest = 1 - h.momentum;
-    if (!momentum) return {h.lr, 1, 0, 1};
-    if (step_form) return {1, h.lr * damped, h.momentum, rest};
-    if (average_form) return {h.lr, rest * damped, h.momentum, rest};
-    return {h.lr, damped, h.momentum, rest};
+    const Average<double> old = average(h.momentum);
+    if (!momentum) return {h.lr, 1, 0, old};
+    if (step_form) return {1, h.lr * damped, h.momentum, old};
+    if (average_form) return {h.lr, (1 - h.momentum) * damped, h.momentum, old};
+    return {h.lr, damped, h.momentum, old};
   }
 
   static double look_ahead(const Hypers& h) { return step_form ? h.momentum : h.lr * h.momentum; }
@@ -44,7 +45,7 @@ struct Sgd {
       theta -= c.a * g;
     } else {
       // with 1 - mu as a number of its own: a mean of equal gradients stays, and mu near 1 keeps its digits
-      v = flushed(average_form ? v + (c.c * g - c.rest * v) : (v - c.rest * v) + c.c * g);
+      v = flushed(average_form ? c.old.keep * v + (c.c * g - c.old.rest * (c.old.near * v)) : decayed(v, c.old) + c.c * g);
       theta -= c.a * (nesterov ? c.c * g + c.mu * v : v);
     }
   }

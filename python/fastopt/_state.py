@@ -430,7 +430,8 @@ def load(opt: Optimizer, path: str | PathLike[str]) -> None:
     try:
         state = {int(i): dict(entry) for i, entry in meta["state"].items()}
         own = dict(meta["fastopt"])
-        ema = [arrays.pop(f"ema.{i}", None) for i in range(len(opt._ema))]
+        averages = {int(name[4:]): arrays.pop(name) for name in list(arrays) if name.startswith("ema.")}
+        ema = [averages.get(i) for i in range(max([len(opt._ema) - 1, *averages]) + 1)]
         own["ema"] = ema if own.pop("has_ema") else None
         for name, array in arrays.items():
             _, i, key = name.split(".", 2)

@@ -281,7 +281,7 @@ class Optimizer:
             if not isinstance(grads, Mapping):
                 raise TypeError(f"grads: expected a dict, as the parameters were, got {shown(grads)}")
             by_name = {str(name): grad for name, grad in grads.items()}
-            if by_name.keys() != set(self._names):
+            if by_name.keys() != set(self._names) or len(by_name) != len(grads):
                 raise ValueError(f"grads: expected the keys {self._names}, got {list(by_name)}")
             return [by_name[name] for name in self._names]
         return [grads] if isinstance(grads, np.ndarray) else grads
