@@ -6,11 +6,13 @@ ARGS ?=
 BIN := $(VENV)/bin
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f ! -name '*.pyc' ! -name '*.so')
 
-# What runs under the sanitizers: everything that enters the compiled code, with several threads for the first.
-THREADED := tests/test_pool.py tests/test_threads.py tests/test_bits.py tests/test_eigh.py tests/test_eigh_stacks.py \
-  tests/test_inertia.py tests/test_eigsh.py
-NATIVE := $(THREADED) tests/test_arrays.py tests/test_bad_input.py tests/test_rules.py tests/test_step_order.py \
-  tests/test_state_dict.py tests/test_checkpoint.py tests/test_eigh_small.py tests/test_line_vectors.py
+# What runs with checks inside: several threads (ThreadSanitizer makes them ten times slower), and all that enters the
+# compiled code. One CPU level is built for it, so tests that compare levels are left out.
+THREADED := tests/test_threads.py tests/test_bits.py::test_thread_counts tests/test_linalg_threads.py \
+  tests/test_one_operation.py
+NATIVE := $(THREADED) tests/test_arrays.py tests/test_bad_input.py tests/test_native_plan.py tests/test_hooks.py \
+  tests/test_step_order.py tests/test_state_dict.py tests/test_checkpoint.py tests/test_two_phase.py tests/test_eigh_small.py \
+  tests/test_eigh_stacks.py tests/test_inertia.py tests/test_linalg_layouts.py tests/test_line_vectors.py
 
 .PHONY: train test check bench tsan asan asserts clean help
 
