@@ -18,6 +18,7 @@ from fastopt.curvature._differences import finite
 from fastopt.curvature._lengths import magnitude
 from fastopt.curvature._products import product_at
 from fastopt.curvature._progress import Report, reporter
+from fastopt.curvature._recheck import recheck
 from fastopt.curvature._seen import Seen, spectral_norm
 
 __all__ = ["Hessian", "hessian"]
@@ -170,13 +171,14 @@ def _from_gradients(
         seen.note(i, place.get(i), column)
 
     _each(fill, n, workers, report)
+    calls = 2 + seen.calls + (recheck(columns, rows, seen) if step is None else 0)
     skew = _symmetrise(rows)
     shortest = float(columns.guess.min())
     if not np.isfinite(seen.errors).all():
         _warn_unseen(g.layout.where(int(np.argmax(seen.errors))))
     else:
         _warn(repeat / shortest, skew, rows, g.eps, float(np.max(np.abs(at_x))) / shortest)
-    return _hessian(rows, max(skew, seen.error), 2 + seen.calls)
+    return _hessian(rows, max(skew, seen.error), calls)
 
 
 def _from_products(product: VectorFunction, layout: Layout, workers: int, report: Report) -> Hessian:
