@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastopt.curvature._settle import CONTRADICTS, ROUNDING, SMOOTH, Found, error_of, good_share, settle
 from fastopt.curvature._stencil import Line
 
-__all__ = ["doubtful", "first_change", "hidden", "settled_part"]
+__all__ = ["BACK", "doubtful", "first_change", "hidden", "settled_part"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -28,6 +28,8 @@ DOUBT = 1e-4
 DESCENT = (range(0, 41, 8), range(56, 257, 16))
 #: Where nothing at all was seen to change: down to the smallest numbers.
 FAR = range(0, 1000, 48)
+#: A step that changes g for the first time is looked at again from so many times as far.
+BACK = 2.0**48
 
 
 def doubtful(slope: Array, change: Array, at_x: Array, t: float | Array, eps: float) -> Mask:

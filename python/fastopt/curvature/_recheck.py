@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.curvature._columns import Columns
-from fastopt.curvature._components import doubtful, first_change, hidden, settled_part
+from fastopt.curvature._components import BACK, doubtful, first_change, hidden, settled_part
 from fastopt.curvature._seen import Seen
 from fastopt.curvature._stencil import Line
 
@@ -18,8 +18,6 @@ Array = NDArray[Any]
 
 #: A component that is seen may have hidden another, of a length shorter still.
 ROUNDS = 3
-#: A step that changes g for the first time is looked at again from so many times as far.
-BACK = 2.0**48
 
 
 def recheck(columns: Columns, rows: Array, seen: Seen) -> int:
