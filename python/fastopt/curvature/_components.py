@@ -64,7 +64,7 @@ def hidden(line: Line, start: float, claimed: Array, known: Array) -> Array:
 
 
 def first_change(line: Line, start: float, steps: Iterable[int] = FAR) -> float:
-    """The longest step, in large jumps, that changes g at all; 0 if none does, down to the smallest numbers."""
+    """The longest step, in large jumps, that changes g at all; 0 if none down to the smallest numbers."""
     for octaves in steps:
         t = start * 2.0**-octaves
         if t < line.shortest:

@@ -102,8 +102,8 @@ def escape(
     the noise of f, :math:`t_0 = \sqrt{2 \cdot 10\, \mathrm{noise} / |\lambda|}`: a shorter one leads back to
     the same saddle. Downhill (:math:`-\mathrm{sign}(g^T u)`) is tried first, then the other side, then both
     with longer steps, last with shorter ones. From the first real decrease the step grows, faster and faster,
-    for as long as f falls by half of what g and H promise, then doubles while f falls. At x = 0, where neither
-    x nor the noise says how long a step is, the length is the one up to which f keeps that promise.
+    for as long as f falls by half of what g and H promise, then doubles while f falls. At x = 0, where
+    neither x nor the noise says how long a step is, it begins where f ceases to keep that promise.
 
     Parameters
     ----------

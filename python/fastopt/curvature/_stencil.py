@@ -14,7 +14,7 @@ from fastopt._functions import VectorFunction
 from fastopt.curvature._differences import rounded
 from fastopt.curvature._lengths import magnitude, ulps
 
-__all__ = ["ROUNDED", "Line", "Stencil"]
+__all__ = ["NOTHING", "ROUNDED", "Line", "Stencil"]
 
 Array = NDArray[Any]
 
