@@ -22,7 +22,7 @@ __all__ = ["BACK", "doubtful", "first_change", "hidden", "settled_part"]
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: In doubt is what changes by more than this share: over a bend far shorter than the step little happens by luck.
+#: In doubt is what changes by more than this share: a bend far shorter than the step seldom does less.
 DOUBT = 1e-4
 #: Octaves below the first step: as steps for a search, then wider; a slope shows over 43 of them or more.
 DESCENT = (range(0, 41, 8), range(56, 257, 16))
@@ -32,7 +32,7 @@ FAR = range(0, 1000, 48)
 BACK = 2.0**48
 
 
-def doubtful(slope: Array, change: Array, at_x: Array, t: float | Array, eps: float) -> Mask:
+def doubtful(slope: Array, change: Array, at_x: Array, t: float, eps: float) -> Mask:
     """Components whose D(2t) is not D(t), and not for rounding of their own values."""
     size, apart = np.abs(slope), np.abs(change)
     with np.errstate(all="ignore"):

@@ -61,16 +61,19 @@ class _Recheck:
     def doubts(self, zero: bool) -> bool:
         """Entries that are in doubt; whether any was found to be wrong."""
         again, seen = self.seen.again, self.seen
-        doubt = doubtful(
-            self.rows[again], seen.changes, self.at_x, seen.steps[:, None], float(self.columns.g.eps)
-        )
+        doubt, eps = np.empty(seen.changes.shape, bool), self.columns.g.eps
+        for k, i in enumerate(again):  # row by row: a matrix more would be one too many
+            doubt[k] = doubtful(self.rows[i], seen.changes[k], self.at_x, float(seen.steps[k]), eps)
         some = doubt.any(axis=1) & (self.is_zero == zero)
         return bool(some.any()) and self._look(some, doubt, None)
 
     def _look(self, some: Array, doubt: Array, start: float | None) -> bool:
         line, first = self._line(some, self.seen.steps)
-        claimed = line.u @ self.rows.astype(np.float64)
-        known = np.abs(line.u[self.seen.again]) @ np.abs(self.seen.changes).astype(np.float64)
+        claimed, known = np.zeros(len(line.u)), np.zeros(len(line.u))
+        for k in np.flatnonzero(some):
+            i = self.seen.again[k]
+            claimed += line.u[i] * self.rows[i]
+            known += abs(line.u[i]) * np.abs(self.seen.changes[k])
         steps = hidden(line, first if start is None else start, claimed, known)
         self.calls += line.calls
         for k in np.flatnonzero(some) if steps.any() else ():
