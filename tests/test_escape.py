@@ -158,3 +158,40 @@ def test_bad_input():
         escape(quartic, quartic_grad, np.array([0, 0]))
     with pytest.raises(ZeroDivisionError):
         escape(lambda w: 1 / 0, quartic_grad, np.zeros(2))
+
+
+@pytest.mark.parametrize("start", [[0.0, 0.0], [1.0 / 1024, 0.0]])
+def test_the_same_point_in_any_unit(start):
+    def leave(unit):
+        def f(x):
+            y = x / unit
+            return float(y[0] ** 2 - y[1] ** 2 + 0.25 * y[1] ** 4)
+
+        def grad(x):
+            y = x / unit
+            return np.array([2 * y[0], -2 * y[1] + y[1] ** 3]) / unit
+
+        return escape(f, grad, unit * np.array(start))
+
+    plain = leave(1024.0)
+    assert plain.decrease > 0.5
+    for power in (-200, -100, -50, -10, 0, 27, 50, 100, 333):
+        unit = 2.0**power * (1.0 if start[0] else 1.234)  # powers of two keep the noise that f seems to have
+        other = leave(unit)
+        np.testing.assert_allclose(np.abs(other.x) / unit, np.abs(plain.x) / 1024.0, rtol=1e-2, atol=1e-9)
+        assert "rose again" in other.message
+        assert len(other.attempts) <= 50
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e8, 1e15, 1e100])
+def test_a_function_far_wider_than_x(unit):
+    """x is not 0, and yet says nothing of the length of f."""
+
+    def f(x):
+        return float(np.cos(x[0] / unit) + 0.5 * (x[1] / unit) ** 2)
+
+    def grad(x):
+        return np.array([-np.sin(x[0] / unit), x[1] / unit]) / unit
+
+    result = escape(f, grad, np.array([1e-9, 0.0]))
+    assert result.decrease > 0.1

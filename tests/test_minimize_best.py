@@ -111,3 +111,45 @@ def test_a_saddle_on_the_way_changes_nothing(method: str) -> None:
         )
         assert r.fun == f(r.x)
         assert r.success or r.fun == lowest[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("start", "dtype"), [(17.0, np.float64), (18.9, np.float64), (-12.0, np.float64), (9.0, np.float32)]
+)
+def test_a_gradient_that_only_the_rule_cannot_bear(method: str, start: float, dtype: Any) -> None:
+    """f and its gradient are finite, squares of them are not."""
+    values = []
+
+    def f(x: Any) -> float:
+        with np.errstate(all="ignore"):
+            values.append(-float(np.exp(np.float64(x[0]) ** 2)))
+        return values[-1]
+
+    def grad(x: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return -2 * x * np.exp(x**2)
+
+    r = fastopt.minimize(f, grad, np.array([start], dtype), method, maxiter=300)
+    assert not r.success
+    assert r.message
+    assert r.fun <= values[0]
+    assert np.isfinite(r.fun)
+    assert np.isfinite(r.jac).all()
+    assert f(r.x) == r.fun
+
+
+def test_a_refused_step_says_why() -> None:
+    r = fastopt.minimize(
+        lambda x: -float(np.exp(x[0] ** 2)), lambda x: -2 * x * np.exp(x**2), np.array([17.0]), "adam",
+        maxiter=2000,
+    )  # fmt: skip
+    assert r.status == 3
+    assert "grads[0]: is finite, but its square" in r.message
+    assert r.fun < -1e150
+
+    def rate(step: int) -> float:
+        raise ValueError("of a schedule")
+
+    with pytest.raises(ValueError, match="of a schedule"):
+        fastopt.minimize(lambda x: x @ x, lambda x: 2 * x, np.ones(2), "adam", lr=rate)

@@ -220,3 +220,74 @@ def test_gradients_in_jumps_keep_the_slope_that_the_jumps_follow(digits):
 def test_a_slope_that_falls_with_the_step_is_not_seen():
     h = hessian(lambda x: np.sign(x) * np.abs(x) ** 1.5, np.zeros(1))
     assert abs(h[0, 0]) <= 2 * h.error
+
+
+BENDS = {
+    "sin": (np.sin, np.cos),
+    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "log1p": (np.log1p, lambda z: 1 / (1 + z)),
+    "asinh": (np.arcsinh, lambda z: 1 / np.sqrt(1 + z * z)),
+}
+
+
+@pytest.mark.parametrize("power", range(-30, 31, 3))
+@pytest.mark.parametrize("name", BENDS)
+def test_a_component_that_is_small_beside_the_others(name, power):
+    """Far below the first step it is nothing beside the cross term, which any step gets right."""
+    bend, slope = BENDS[name]
+    unit = 10.0**power
+    for c in (1.0, 1e3, 1e6):
+        for z in ([0.0, 0.0], [0.3, -0.2], [0.0, 0.5], [1e-8, 0.0]):
+
+            def grad(x, c=c):
+                y = x / unit
+                return np.array([bend(y[0]) + c / 2 * y[1], c / 2 * y[0] + 2 * c * c * y[1]])
+
+            h = hessian(grad, np.array(z) * unit)
+            exact = np.array([[slope(z[0]), c / 2], [c / 2, 2 * c * c]])
+            size = np.linalg.norm(exact, 2)
+            assert np.linalg.norm(h * unit - exact, 2) <= 2 * h.error * unit + 1e-15 * size
+            assert critical_point(None, None, hessian=h).kind == "minimum"
+            assert h.evaluations <= 250
+            product = hvp(grad, np.array(z) * unit)
+            for v in ([1.0, 0.0], [1.0, -1.0], [0.0, 1.0], [1.0, 0.0]):
+                off = np.linalg.norm(product(np.array(v)) * unit - exact @ v)
+                assert off <= 2 * product.error(np.array(v)) * unit + 1e-12 * size
+
+
+def test_two_components_of_different_lengths_in_one_matrix():
+    for unit in (1e-30, 1e-15, 1e-9, 1.0, 1e9):
+
+        def grad(x, u=unit):
+            return np.array([np.sin(x[0] / u) + 0.3 * x[1] / u, 0.3 * x[0] / u + 2 * np.tanh(x[1] / u)])
+
+        h = hessian(grad, np.zeros(2))
+        np.testing.assert_allclose(h * unit, [[1.0, 0.3], [0.3, 2.0]], rtol=1e-7)
+        assert critical_point(grad, np.zeros(2)).kind == "minimum"
+
+
+@pytest.mark.parametrize("unit", [1e-250, 1e-100, 1e-30, 1e-9, 1e-5, 1.0, 1e20, 1e200])
+@pytest.mark.parametrize("n", [1, 3, 20])
+def test_a_function_that_is_zero_but_near_zero(n, unit):
+    def grad(x):
+        return x / unit * np.exp(-((x / unit) ** 2))
+
+    h = hessian(grad, np.zeros(n))
+    np.testing.assert_allclose(h * unit, np.eye(n), atol=1e-8)
+    assert critical_point(grad, np.zeros(n)).kind == "minimum"
+    np.testing.assert_allclose(hvp(grad, np.zeros(n))(np.ones(n)) * unit, np.ones(n), rtol=1e-8)
+
+
+def test_dead_coordinates_at_zero_are_looked_at_together():
+    a = np.random.default_rng(0).standard_normal((8, 4))
+    for live in (0, 4):
+        costs = []
+        for n in (20, 60):
+
+            def grad(x, n=n, live=live):
+                return np.concatenate([(a.T @ np.tanh(a @ x[:4]))[:live], np.zeros(n - live)])
+
+            h = hessian(grad, np.zeros(n))
+            assert not h[live:].any()
+            costs.append(h.evaluations)
+        assert costs[1] - costs[0] <= 8 * 40  # no more than those of other dead columns

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._functions import VectorFunction
+from fastopt.curvature._components import BACK, doubtful, first_change, hidden, settled_part
 from fastopt.curvature._differences import finite, relative_step, scales
 from fastopt.curvature._lengths import lengths, magnitude, reach
-from fastopt.curvature._settle import error_of, good_share, settle
+from fastopt.curvature._settle import Found, error_of, good_share, settle
 from fastopt.curvature._stencil import Line, Stencil
 
 __all__ = ["Along"]
@@ -22,6 +24,8 @@ Array = NDArray[Any]
 FURTHER = 4.0
 #: Relative errors up to here, found by a search, are good enough for the directions after it.
 POOR = 0.1
+#: So often components in doubt are looked for and turn out to be noise.
+PATIENCE = 3
 
 
 class Along:
@@ -40,6 +44,9 @@ class Along:
         self.whole = max(1.0, size) if self.given else size or float(np.max(self.sizes))
         self.share = good_share(g.eps)
         self.moved = np.zeros(flat.size)
+        #: Components that need a step of their own, as a share of the others' step.
+        self.parts: list[tuple[Array, float]] = []
+        self.patience = PATIENCE
 
     def product(self, v: Array) -> Array:
         """H v, float64, finite."""
@@ -48,6 +55,8 @@ class Along:
             return np.zeros(v.size)
         if self.given or bool(np.all(t * np.abs(line.u) <= FURTHER * self.moved)):
             slope = line.slope(t)
+            if not self.given:
+                self._mend(line, slope, t)
             if self.given or np.isfinite(slope).all():
                 return largest * finite(slope, self.g.layout, f"{self.g.name} {line.where(t)}")
         return largest * self._settled(line, t)[0].slope
@@ -77,13 +86,55 @@ class Along:
             found = settle(line, s)
             s, error = found.stencil, found.error
             self._learn(s, error, t)
+        if not self.given and s.finite:
+            with np.errstate(all="ignore"):
+                s, error = self._looked(line, s, error)
         finite(s.slope + s.change, self.g.layout, f"{self.g.name} {line.where(t)}")
         np.maximum(self.moved, s.t * np.abs(line.u), out=self.moved)
+        return s, error
+
+    def _mend(self, line: Line, slope: Array, t: float) -> None:
+        """Components that need a shorter step, for two gradients each such step."""
+        for part, ratio in self.parts:
+            slope[part] = line.slope(max(ratio * t, line.shortest))[part]
+
+    def _looked(self, line: Line, s: Stencil, error: float) -> tuple[Stencil, float]:
+        """`s`, with the components that it has not seen over steps of their own."""
+        for part, ratio in self.parts:
+            s, error = _replaced(s, error, part, settled_part(line, part, ratio * s.t, 0.0))
+        doubt, start = doubtful(s.slope, s.change, line.at_x, s.t, self.g.eps), s.t
+        if s.still and not self.flat[line.u != 0].any():
+            start = BACK * first_change(line, self.relative * reach(self.whole, self.sizes, line.u))
+            doubt[:] = start > 0.0
+        if self.patience == 0 or not doubt.any():
+            return s, error
+        steps = np.where(doubt, hidden(line, start, s.slope, np.abs(s.change)), 0.0)
+        self.patience -= not steps.any()
+        for step in np.unique(steps[steps > 0.0]):
+            part = steps == step
+            found = settled_part(line, part, float(step), 0.0)
+            s, error = _replaced(s, error, part, found)
+            self.parts = [(p & ~part, r) for p, r in self.parts] + [(part, found.stencil.t / s.t)]
+        self.parts = [(p, r) for p, r in self.parts if p.any()]
         return s, error
 
     def _learn(self, s: Stencil, error: float, t: float) -> None:
         """The next direction starts with the step that this one has ended with, if it has seen a slope."""
         if s.size > 0.0 and error <= POOR * s.size:
             self.relative *= s.t / t
+            self.parts = [(part, ratio * (t / s.t)) for part, ratio in self.parts]
             self.share = max(self.share, FURTHER * error / s.size)
             self.moved[:] = 0.0
+
+
+def _replaced(s: Stencil, error: float, part: Array, found: Found) -> tuple[Stencil, float]:
+    """`s` with the components `part` as they were found over another step, and the error of both."""
+    other = found.stencil
+    if not other.finite:
+        return s, error
+    mended = s._replace(
+        slope=np.where(part, other.slope, s.slope),
+        change=np.where(part, other.change, s.change),
+        rough=np.where(part, other.rough * (s.t / other.t), s.rough),
+    )
+    return mended, math.hypot(error, found.error)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastopt.curvature._columns import Column
 from fastopt.curvature._lengths import magnitude
+from fastopt.curvature._settle import Found
 
 __all__ = ["Seen", "spectral_norm"]
 
@@ -26,15 +27,23 @@ class Seen:
         self.again, self.n = again, n
         self.changes = np.zeros((len(again), n), dtype)
         self.roughs = np.zeros((len(again), n), dtype)
-        self.floors = np.zeros(len(again))
+        self.floors, self.steps = np.zeros(len(again)), np.ones(len(again))
         self.errors, self.counts = np.zeros(n), np.zeros(n, np.int64)
 
     def note(self, i: int, row: int | None, column: Column) -> None:
         self.errors[i], self.counts[i] = column.error, column.calls
         if row is not None and column.change is not None and column.rough is not None:
+            self.steps[row] = column.t
             self.changes[row] = column.change
             self.roughs[row] = column.rough / (math.sqrt(2.0) * column.t)
             self.floors[row] = column.floor / (math.sqrt(2.0) * column.t)
+
+    def replace(self, i: int, row: int, part: Array, found: Found) -> None:
+        """The components `part` of column i have been found over a step of their own."""
+        s = found.stencil
+        self.errors[i] = math.hypot(self.errors[i], found.error)
+        self.changes[row, part] = s.change[part]
+        self.roughs[row, part] = s.rough[part] / (math.sqrt(2.0) * s.t)
 
     @property
     def calls(self) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.curvature._lengths import magnitude
-from fastopt.curvature._stencil import ROUNDED, Line, Stencil
+from fastopt.curvature._stencil import NOTHING, ROUNDED, Line, Stencil
 
 __all__ = ["Found", "error_of", "good_share", "settle"]
 
@@ -110,7 +110,8 @@ def _shorten(line: Line, tried: list[Stencil], share: float) -> None:
         error = error_of(s)
         if last or (s.finite and not s.still and error <= share * s.size):
             return
-        if begin.finite and s.finite and not s.still and error <= line.g.eps * error_of(begin):
+        small = s.finite and not s.still and begin.finite and error <= line.g.eps * error_of(begin)
+        if small and line.shortest > NOTHING:  # from 0, a cube may be all that is seen of a slope for long
             return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from fastopt._functions import VectorFunction
 from fastopt.curvature._differences import rounded
 from fastopt.curvature._lengths import magnitude, ulps
 
-__all__ = ["ROUNDED", "Line", "Stencil"]
+__all__ = ["NOTHING", "ROUNDED", "Line", "Stencil"]
 
 Array = NDArray[Any]
 
@@ -64,6 +65,7 @@ class Line:
         self.g, self.u, self.noise, self.place = g, u, noise, place
         self.x, self.at_x = flat.astype(np.float64), at_x.astype(np.float64)
         moved = u != 0
+        self.rows: Array | None = None  # the components to be looked at, if not all
         self.calls = 0
         self.square = magnitude(u) ** 2
         #: The shortest step that still moves x as it should; next to 0 there is hardly any.
@@ -74,6 +76,13 @@ class Line:
         u = np.zeros(flat.size)
         u[i] = 1.0
         return cls(g, flat, at_x, u, noise, i)
+
+    def part(self, rows: Array, noise: float) -> Line:
+        """The same line, with a gradient that is 0 but for the components `rows`."""
+        part = copy.copy(self)
+        part.rows, part.noise, part.calls = rows, noise, 0
+        part.at_x = np.where(rows, self.at_x, 0.0)
+        return part
 
     def stencil(self, t: float) -> Stencil:
         """Four gradients."""
@@ -129,6 +138,8 @@ class Line:
         self.calls += 2
         with np.errstate(all="ignore"):  # a step may leave the domain
             pair = self.g(above).astype(np.float64), self.g(below).astype(np.float64)
+        if self.rows is not None:
+            pair = np.where(self.rows, pair[0], 0.0), np.where(self.rows, pair[1], 0.0)
         return pair, taken, aside / abs(taken) / math.sqrt(self.square)
 
     def _point(self, t: float) -> Array:

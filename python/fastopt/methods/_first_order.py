@@ -13,6 +13,9 @@ from fastopt.methods._result import Stop
 
 __all__ = ["full_batch"]
 
+#: What the engine says of gradients that it refuses.
+REFUSED = 'nonfinite="raise"'
+
 
 def full_batch(name: str) -> Callable[..., None]:
     """The method that steps the optimizer class of this name (in lower case)."""
@@ -26,7 +29,9 @@ def full_batch(name: str) -> Callable[..., None]:
         options.setdefault("nonfinite", "raise")
         optimizer: Any = cls(arrays, **options)
         while True:
-            optimizer.step(_parts(layout.structured(jac)))
+            with np.errstate(over="ignore"):  # a float64 gradient of a float32 x: the rule says what it lacks
+                gradients = _parts(layout.structured(jac))
+            _step(optimizer, gradients, problem)
             x = layout.flat(arrays).astype(np.float64, copy=False)
             fun, jac = problem.both(x)
             if not (np.isfinite(fun) and np.isfinite(jac).all()):
@@ -36,6 +41,20 @@ def full_batch(name: str) -> Callable[..., None]:
             problem.iterate(x, fun, jac)
 
     return method
+
+
+def _step(optimizer: Any, gradients: list[Any], problem: Problem) -> None:
+    """One step; what the rule refuses ends the run instead, which has a best point to return.
+
+    f and its gradient may be finite where the rule's own numbers, such as squares, are not.
+    """
+    try:
+        optimizer.step(gradients)
+    except ValueError as error:
+        if REFUSED not in str(error):  # a schedule's own
+            raise
+        reason = str(error).partition(f" ({REFUSED}")[0]
+        raise Stop("overflow", f"In step {problem.nit + 1}, {reason}.") from None
 
 
 def _parts(structured: Any) -> list[Any]:

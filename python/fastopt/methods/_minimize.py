@@ -75,7 +75,8 @@ def minimize(
         Converged when :math:`\max_i |g_i| \le` gtol.
     ftol : float
         Converged when :math:`0 \le f_k - f_{k+1} \le` ftol :math:`\max(|f_k|, |f_{k+1}|, 1)`. Default 2.2e-9
-        for ``"l-bfgs"`` as in SciPy's L-BFGS-B, else 0, which turns the test off.
+        for ``"l-bfgs"`` as in SciPy's L-BFGS-B, else 0, which turns the test off. The 1 has the unit of f:
+        where f is far below 1 everywhere, give ``ftol=0``, or gtol may never be looked at.
     xtol : float, default 0
         Converged when :math:`\|x_{k+1} - x_k\| \le` xtol (xtol + :math:`\|x_{k+1}\|`).
     maxiter : int, optional

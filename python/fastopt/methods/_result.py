@@ -24,6 +24,7 @@ MESSAGES = {
     "wrong gradient": "Desired error not necessarily achieved: the line search found f and grad to disagree; "
     "fastopt.check_grad(f, grad, x) tells where.",
     "nan": "NaN result encountered.",
+    "overflow": "The rule cannot make a step of this gradient.",
     "unbounded": "The function seems to be unbounded below.",
     "callback": "`callback` raised `StopIteration`.",
 }
@@ -37,6 +38,7 @@ _STATUS = {
     "precision": PRECISION,
     "wrong gradient": PRECISION,
     "nan": NONFINITE,
+    "overflow": NONFINITE,
     "unbounded": UNBOUNDED,
     "callback": CALLBACK,
 }
