@@ -1,7 +1,9 @@
 #include "threads/pool.hpp"
 
 #include <atomic>
+#include <cstdlib>
 #include <exception>
+#include <new>
 #include <thread>
 
 #include "threads/mechanism.hpp"
@@ -27,6 +29,16 @@ constexpr double no_threads_ns = 1e9;     // after the system has refused to sta
 // How long regions run alone after a disappointment: doubled each time, paid back by good regions. Counted in time: the
 // processors are somebody else's for so many milliseconds, however many regions of ours fit into them.
 constexpr double shortest_pause_ns = 1e6, longest_pause_ns = 500e6;
+
+// A thread needs memory of its own besides its stack. Where there is none, the C library ends the process when the thread
+// first asks for it, for an exception, say: so it is asked for first thing (touch_own_data), and no thread is started
+// without room.
+void expect_room() {
+  void* volatile room = std::malloc(std::size_t{1} << 18);
+  if (room == nullptr) throw std::bad_alloc();
+  std::free(room);
+}
+void touch_own_data() noexcept { [[maybe_unused]] volatile int none = std::uncaught_exceptions(); }
 
 double now_ns() noexcept { return static_cast<double>(Sync::clock()); }
 
@@ -118,8 +130,12 @@ class Pool {
     const SignalsBlocked blocked;  // a signal meant for Python must interrupt Python's threads, not ours
     try {
       while (workers < wanted - 1) {
+        expect_room();
         mechanism_.reset(workers + 1);
-        threads_[workers + 1] = std::thread([this, self = workers + 1] { mechanism_.serve(self); });
+        threads_[workers + 1] = std::thread([this, self = workers + 1] {
+          touch_own_data();
+          mechanism_.serve(self);
+        });
         workers_.store(++workers, relaxed);
       }
     } catch (const std::exception&) {  // no more threads, or no memory for them: the region runs with those we have
