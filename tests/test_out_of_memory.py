@@ -117,7 +117,10 @@ LIMITED = """
     a = np.random.default_rng(0).standard_normal((1100, 1100))
     a += a.T
     expected = np.linalg.eigvalsh(a)
-    eigvalsh(np.eye(600))  # starts the workers
+    n = 1 << 18
+    fastopt.SGD([np.zeros(n)], lr=0.0).step([np.zeros(n)])  # starts all workers; their stacks do not count
+    assert core.pool_statistics()["workers"] >= threads - 1
+    eigvalsh(np.eye(600))
     pages = int(open("/proc/self/statm").read().split()[0])
     limit = pages * resource.getpagesize() + int(left * 1e6)
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
