@@ -22,6 +22,7 @@ case $kind in
   *) echo "checked.sh: expected thread, address or asserts, got $kind" >&2 && exit 2 ;;
 esac
 
+mkdir -p "$root/build"
 "$python" -m pip install --quiet cmake ninja 'pybind11>=3.0' 'cmeel-eigen>=3.4.1'
 prefix=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["platlib"])')
 PATH=$venv/bin:$PATH
