@@ -137,7 +137,6 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
   for (Item& item : items_) {
     const Group& group = at(groups_, at(group_of_, item.tensor));
     if (group.kernel->sums == 0) continue;
-    if (n_prepared_ == prepared_.size()) prepared_.emplace_back();
     prepared_[n_prepared_] = Prepared(at(prepared_, item.prepared));
     Prepared& own = prepared_[n_prepared_];
     group.kernel->finish(own.coefs, tensor_sums_[next++].data());

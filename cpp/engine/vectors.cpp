@@ -5,21 +5,6 @@
 
 namespace fastopt::engine {
 
-namespace {
-
-double largest(const double* x, std::int64_t n) {
-  double lane[Lanes::count] = {};
-  std::int64_t i = 0;
-  for (; i + Lanes::count <= n; i += Lanes::count)
-    for (int j = 0; j < Lanes::count; ++j) lane[j] = std::abs(x[i + j]) > lane[j] ? std::abs(x[i + j]) : lane[j];
-  double most = 0;
-  for (; i < n; ++i) most = std::abs(x[i]) > most ? std::abs(x[i]) : most;
-  for (double value : lane) most = value > most ? value : most;
-  return most;
-}
-
-}  // namespace
-
 Direction LineVectors::steepest(double scale) {
   return redirect(2, [&](double* d, std::int64_t begin, std::int64_t n) {
     const double* g = v_.g + begin;

@@ -18,7 +18,7 @@ namespace fastopt::threads {
 
 struct Sync {
   static constexpr auto relaxed = std::memory_order_relaxed, acquire = std::memory_order_acquire,
-                        release = std::memory_order_release, acq_rel = std::memory_order_acq_rel;
+                        release = std::memory_order_release;
 
   struct Word : std::atomic<std::uint32_t> {
     using std::atomic<std::uint32_t>::atomic;
