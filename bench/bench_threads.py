@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +19,8 @@ HERE = Path(__file__).parent
 
 def measure(name: str, exponent: int, threads: int, gap_ms: float, turns: int) -> dict[str, Any]:
     """Median microseconds of a step of ours and of PyTorch's, in this process."""
-    import numpy as np
     import torch
-    from common import staggered
+    from common import staggered, with_gaps
     from step_cases import ours, set_threads, torchs
 
     from fastopt._dispatch import core
@@ -32,18 +28,10 @@ def measure(name: str, exponent: int, threads: int, gap_ms: float, turns: int) -
     set_threads(threads)
     theta, grad = staggered(1 << exponent, 2)
     opt, peer = ours(name, theta, grad), torchs(name, theta, grad, fused=True)
-    matrix = np.random.default_rng(0).standard_normal((64, 64))
     count = max(3, min(60, (1 << 22) >> max(0, exponent - 4)))
 
     def block(step: Any) -> float:
-        samples = []
-        for _ in range(count):
-            end = time.perf_counter_ns() + int(gap_ms * 1e6)
-            while gap_ms and time.perf_counter_ns() < end:
-                matrix @ matrix
-            start = time.perf_counter_ns()
-            step()
-            samples.append((time.perf_counter_ns() - start) / 1e3)
+        samples = with_gaps(step, gap_ms, count)
         return statistics.median(samples[count // 5 :])
 
     for step in (opt.step, peer.step):  # both have woken and measured what they need
@@ -63,20 +51,10 @@ def measure(name: str, exponent: int, threads: int, gap_ms: float, turns: int) -
 
 def in_processes(processes: int, *case: Any) -> dict[str, Any]:
     """The median process."""
+    from common import in_fresh_process
+
     code = f"import json, bench_threads; print(json.dumps(bench_threads.measure(*{case!r})))"
-    rows = [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-c", code],
-                cwd=HERE,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            ).stdout
-        )
-        for _ in range(processes)
-    ]
+    rows = [in_fresh_process(code) for _ in range(processes)]
     name, exponent, threads, gap_ms, _ = case
     return {
         "rule": name,

@@ -6,12 +6,15 @@ and the floor take turns, and what is kept is the median of the ratios within ea
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,33 @@ def timed(call: Call, repeats: int) -> float:
         call()
         samples.append(time.perf_counter_ns() - start)
     return statistics.median(samples) / 1e9
+
+
+def in_fresh_process(code: str) -> Any:
+    """What the code prints as JSON, run beside these files in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def with_gaps(step: Call, work_ms: float, count: int) -> list[float]:
+    """Microseconds of `count` calls with NumPy work before each."""
+    matrix = np.random.default_rng(0).standard_normal((64, 64))
+    samples = []
+    for _ in range(count):
+        end = time.perf_counter_ns() + int(work_ms * 1e6)
+        while work_ms and time.perf_counter_ns() < end:
+            matrix @ matrix
+        start = time.perf_counter_ns()
+        step()
+        samples.append((time.perf_counter_ns() - start) / 1e3)
+    return samples
 
 
 def side_by_side(

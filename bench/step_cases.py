@@ -4,18 +4,16 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Call, side_by_side, staggered
+from common import Call, in_fresh_process, side_by_side, staggered, with_gaps
 
 import fastopt
 from fastopt._dispatch import core
@@ -254,18 +252,7 @@ def large_arrays() -> Iterator[Row]:
     """Adam and AdamW, 2^22 to 2^26, one and two threads: medians over processes."""
     for name, e, threads in LARGE_CASES:
         code = f"import json, step_cases; print(json.dumps(step_cases.one_large({name!r}, {e}, {threads})))"
-        rows = [
-            json.loads(
-                subprocess.run(
-                    [sys.executable, "-c", code],
-                    cwd=Path(__file__).parent,
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                ).stdout
-            )
-            for _ in range(PROCESSES)
-        ]
+        rows = [in_fresh_process(code) for _ in range(PROCESSES)]
         ratios = [r["ratio"] for r in rows if r["ratio"] is not None]
         middle = {
             key: statistics.median(r[key] for r in rows)
@@ -301,15 +288,7 @@ def step_samples(n: int, threads: int, work_ms: float, count: int) -> Any:
     fastopt.set_num_threads(threads)
     theta, grad = staggered(n, 2)
     opt = ours("Adam", theta, grad)
-    matrix = np.random.default_rng(0).standard_normal((64, 64))
-    samples = []
-    for _ in range(count):
-        end = time.perf_counter_ns() + int(work_ms * 1e6)
-        while work_ms and time.perf_counter_ns() < end:
-            matrix @ matrix
-        start = time.perf_counter_ns()
-        opt.step()
-        samples.append((time.perf_counter_ns() - start) / 1e3)
+    samples = with_gaps(opt.step, work_ms, count)
     return np.array(samples[count // 10 :])
 
 
