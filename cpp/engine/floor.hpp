@@ -21,13 +21,21 @@ float touch(float* const* changed, const float* const* read, std::int64_t begin,
   for (int k = 0; k < Changed; ++k) p[k] = changed[k];
   for (int k = 0; k < Read; ++k) q[k] = read[k];
   if constexpr (Changed > 0) {
+    constexpr std::int64_t piece = Prefetch::piece / sizeof(float), ahead = Prefetch::ahead / sizeof(float);
+    for (std::int64_t at = begin; at < end;) {
+      const bool far = end - at >= piece + ahead;  // ask for memory as the rules' loops do
+      const std::int64_t to = far ? at + piece : end;
+      for (int k = 0; far && k < Read; ++k) Prefetch::ask_ahead(q[k] + at);
+      for (int k = 0; far && k < Changed; ++k) Prefetch::ask_ahead(p[k] + at);
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC ivdep
 #endif
-    for (std::int64_t i = begin; i < end; ++i) {
-      float x = 0;
-      for (int k = 0; k < Read; ++k) x += q[k][i];
-      for (int k = 0; k < Changed; ++k) p[k][i] += x;
+      for (std::int64_t i = at; i < to; ++i) {
+        float x = 0;
+        for (int k = 0; k < Read; ++k) x += q[k][i];
+        for (int k = 0; k < Changed; ++k) p[k][i] += x;
+      }
+      at = to;
     }
     return 0;
   } else {

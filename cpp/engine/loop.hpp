@@ -8,6 +8,7 @@
 
 #include "engine/kernels.hpp"
 #include "engine/lanes.hpp"
+#include "engine/prefetch.hpp"
 
 #if defined(__clang__)
 #define FASTOPT_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
@@ -15,6 +16,12 @@
 #define FASTOPT_INDEPENDENT _Pragma("GCC ivdep")
 #else
 #define FASTOPT_INDEPENDENT __pragma(loop(ivdep))
+#endif
+
+#if defined(_MSC_VER)
+#define FASTOPT_INLINE __forceinline
+#else
+#define FASTOPT_INLINE [[gnu::always_inline]] inline
 #endif
 
 namespace fastopt::engine {
@@ -39,22 +46,46 @@ struct Loop {
     if constexpr (Rule::states[I].used) state[i] = value;
   }
 
-  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T) {
-    update<false>(theta, g, states, n, unpack(coefs), T(0), Indices{});
+  template <std::size_t I>
+  static void ask_ahead(const T* state, std::int64_t i) {
+    if constexpr (Rule::states[I].used) Prefetch::ask_ahead(state + i);
+  }
+
+  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T, Prefetch& prefetch) {
+    update<false>(theta, g, states, n, unpack(coefs), T(0), prefetch, Indices{});
   }
 
   // The same after decoupled decay, theta -= decay theta: a kernel of its own, so that decay costs a product and a
   // difference between load and store and no pass, and no decay leaves an infinite theta and the sign of a zero alone.
-  static void decayed(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay) {
-    update<true>(theta, g, states, n, unpack(coefs), decay, Indices{});
+  static void decayed(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay,
+                      Prefetch& prefetch) {
+    update<true>(theta, g, states, n, unpack(coefs), decay, prefetch, Indices{});
   }
 
   template <bool decays, std::size_t... I>
-  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs c, [[maybe_unused]] const T decay,
-                     std::index_sequence<I...>) {
-    [[maybe_unused]] const std::array<T*, n_states> s = {states[I]...};
+  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs c, const T decay,
+                     Prefetch& prefetch, std::index_sequence<I...> indices) {
+    constexpr std::int64_t piece = Prefetch::piece / sizeof(T);
+    const std::array<T*, n_states> s = {states[I]...};
+    std::int64_t at = 0;
+    for (; at + piece <= prefetch.elements; at += piece) {
+      if (prefetch.along) {
+        Prefetch::ask_ahead(theta + at);
+        Prefetch::ask_ahead(g + at);
+        (ask_ahead<I>(s[I], at), ...);
+      }
+      prefetch.ask();
+      update_range<decays>(theta, g, s, at, at + piece, c, decay, indices);
+    }
+    update_range<decays>(theta, g, s, at, n, c, decay, indices);
+  }
+
+  template <bool decays, std::size_t... I>
+  FASTOPT_INLINE static void update_range(T* theta, const T* g, [[maybe_unused]] const std::array<T*, n_states>& s,
+                                          std::int64_t begin, std::int64_t end, const Coefs& c,
+                                          [[maybe_unused]] const T decay, std::index_sequence<I...>) {
     FASTOPT_INDEPENDENT
-    for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t i = begin; i < end; ++i) {
       T value = theta[i];
       if constexpr (decays) value -= decay * value;
       [[maybe_unused]] std::array<T, n_states> local = {load<I>(s[I], i)...};

@@ -100,7 +100,7 @@ class Walk {
   }
 
   void update(std::int64_t begin, std::int64_t end) {
-    for (std::int64_t at = begin; at < end; at += block_size) update_block(at, std::min(block_size, end - at));
+    for (std::int64_t at = begin; at < end; at += block_size) update_block(at, std::min(block_size, end - at), at + block_size < end);
   }
 
   // The first phase of a rule with sums, over one block of the sums' order (Lanes continue from call to call).
@@ -117,13 +117,38 @@ class Walk {
   }
 
  private:
-  void update_block(std::int64_t at, std::int64_t n) {
+  // What the rule's loop asks for while it computes on a block: a little ahead in the arrays that it walks itself, the
+  // next block of those that are copied first, and the average's block, which comes right after.
+  void plan_prefetch(std::int64_t at, std::int64_t n) {
+    constexpr auto piece = Prefetch::piece / sizeof(T);
+    prefetch_.count = 0;
+    prefetch_.elements = n;
+    const auto add = [&](const void* array, Dtype dtype, bool copied) {
+      const std::size_t bytes = item_size(dtype), block = static_cast<std::size_t>(block_size) * bytes;
+      prefetch_.add(reinterpret_cast<std::uintptr_t>(array) + static_cast<std::size_t>(at) * bytes +
+                        (copied ? block : Prefetch::ahead),
+                    piece * bytes);
+    };
+    add(tensor_.theta, tensor_.dtype, own_theta_);
+    if (gradient_.dense) add(gradient_.data, gradient_.dtype, own_gradient_);
+    for (int s = 0; s < max_states; ++s)
+      if (tensor_.states[s] != nullptr) add(tensor_.states[s], tensor_.state_dtype, own_states_);
+    if (tensor_.ema != nullptr)
+      prefetch_.add(reinterpret_cast<std::uintptr_t>(tensor_.ema) + static_cast<std::size_t>(at) * sizeof(T), Prefetch::piece);
+  }
+
+  // `more`: another block follows.
+  void update_block(std::int64_t at, std::int64_t n, bool more) {
     T* theta = load_theta(at, n);
     const bool second_phase = kernel_.sums > 0;
     const T* g = second_phase && !kernel_.reads_gradient ? theta : prepared_gradient(theta, at, n);
     T* states[max_states] = {};
     load_states(states, g, at, n, second_phase && kernel_.reduce_writes_states);
-    kernel_.template update<T>(pass_.decay)(theta, g, states, n, pass_.coefs, pass_.decay_by);
+    if (more)
+      plan_prefetch(at, n);
+    else
+      prefetch_.elements = 0;
+    kernel_.template update<T>(pass_.decay)(theta, g, states, n, pass_.coefs, pass_.decay_by, prefetch_);
     store_states(at, n);
     if (pass_.shrink) block::soft_threshold(theta, n, pass_.shrink_by);
     if (own_theta_) store_theta(at, n);
@@ -183,6 +208,7 @@ class Walk {
   const Gradient& gradient_;
   const Pass<T>& pass_;
   const Kernel& kernel_;
+  Prefetch prefetch_;
   bool zero_, own_theta_, own_gradient_, own_states_;
   alignas(64) T theta_[block_size];
   alignas(64) T g_[block_size];
@@ -198,7 +224,10 @@ inline void update_in_place(const Tensor& tensor, const Gradient& gradient, cons
   T* states[max_states];
   for (int s = 0; s < max_states; ++s)
     states[s] = tensor.states[s] == nullptr ? nullptr : reinterpret_cast<T*>(tensor.states[s]) + begin;
-  pass.kernel->template update<T>(pass.decay)(theta, g, states, end - begin, pass.coefs, pass.decay_by);
+  Prefetch prefetch;
+  prefetch.along = true;
+  prefetch.elements = end - begin - Prefetch::ahead / static_cast<std::int64_t>(sizeof(T));
+  pass.kernel->template update<T>(pass.decay)(theta, g, states, end - begin, pass.coefs, pass.decay_by, prefetch);
 }
 
 template <class T>
