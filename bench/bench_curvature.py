@@ -28,7 +28,7 @@ from common import machine, side_by_side
 import fastopt
 from fastopt.curvature import critical_point, spectral_density
 from fastopt.linalg import eigh, eigsh, eigvalsh
-from fastopt.mlp import MLP, Objective, digits
+from fastopt.train import MLP, Objective, digits
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WANTED = 1e-4

@@ -18,8 +18,8 @@ from handwriting import Array, standardised
 
 import fastopt
 from fastopt.linalg import eigsh
-from fastopt.mlp import MLP, Objective
-from fastopt.mlp.blas import limited
+from fastopt.train import MLP, Objective
+from fastopt.train.blas import limited
 
 SIZES = [8, 32, 128, 512, 1024]
 TARGET = 0.02  # training loss at which runs are compared

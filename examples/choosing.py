@@ -17,9 +17,9 @@ from common import COLOURS, parser, plt, save
 from handwriting import Array, standardised
 
 import fastopt
-from fastopt.mlp import MLP
-from fastopt.mlp.activations import sigmoid
-from fastopt.mlp.blas import limited
+from fastopt.train import MLP
+from fastopt.train.activations import sigmoid
+from fastopt.train.blas import limited
 
 Problem = Callable[[Callable[[list[Array]], Any]], float]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastopt.mlp import digits
+from fastopt.train import digits
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -15,9 +15,9 @@ from common import COLOURS, parser, plt, save
 from handwriting import Array, standardised
 
 import fastopt
-from fastopt.mlp import MLP
-from fastopt.mlp.activations import ACTIVATIONS, sigmoid
-from fastopt.mlp.blas import limited
+from fastopt.train import MLP
+from fastopt.train.activations import ACTIVATIONS, sigmoid
+from fastopt.train.blas import limited
 
 
 def activations(axis: Any) -> None:

@@ -17,8 +17,8 @@ from common import COLOURS, parser, plt, save
 from handwriting import Array, standardised
 
 import fastopt
-from fastopt.mlp import MLP
-from fastopt.mlp.blas import limited
+from fastopt.train import MLP
+from fastopt.train.blas import limited
 
 
 def flat(arrays: list[Array]) -> Array:

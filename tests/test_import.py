@@ -45,7 +45,7 @@ def test_only_numpy_is_imported_besides_the_standard_library() -> None:
 
 
 def test_no_file_of_the_main_job_is_read() -> None:
-    folders = ("fastopt.cli", "fastopt.mlp", "fastopt.data")
+    folders = ("fastopt.cli", "fastopt.train", "fastopt.data")
     code = f"import fastopt; print([m for m in sys.modules if m.startswith({folders})])"
     assert run(code) == "[]\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastopt.mlp import Problem, Session, Settings, digits
+from fastopt.train import Problem, Session, Settings, digits
 
 
 def test_ten_seeds_reach_97_per_cent_on_average_and_96_at_worst() -> None:

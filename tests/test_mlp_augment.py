@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastopt.mlp import Problem, SpecError, digits
-from fastopt.mlp.augment import DEFAULT, Amounts, Augmenter, parse
-from fastopt.mlp.settings import Settings
+from fastopt.train import Problem, SpecError, digits
+from fastopt.train.augment import DEFAULT, Amounts, Augmenter, parse
+from fastopt.train.settings import Settings
 
 RNG = np.random.default_rng(8)
 SHAPE = (6, 9)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastopt.mlp import DataError, Problem, Settings, digits, load
-from fastopt.mlp.splits import fold, split, subset
-from fastopt.mlp.standardise import Standardiser
+from fastopt.train import DataError, Problem, Settings, digits, load
+from fastopt.train.splits import fold, split, subset
+from fastopt.train.standardise import Standardiser
 
 RNG = np.random.default_rng(2)
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastopt.mlp import Session, Settings, plan
-from fastopt.mlp.diagnosis import constant_loss, diagnose, judge
-from fastopt.mlp.outputs import OUTPUTS
+from fastopt.train import Session, Settings, plan
+from fastopt.train.diagnosis import constant_loss, diagnose, judge
+from fastopt.train.outputs import OUTPUTS
 
 ERRORS = {"train": 0.001, "validation": 0.01, "test": 0.01}
 

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from fastopt.mlp.activations import ACTIVATIONS
-from fastopt.mlp.model import MLP
-from fastopt.mlp.outputs import OUTPUTS
+from fastopt.train.activations import ACTIVATIONS
+from fastopt.train.model import MLP
+from fastopt.train.outputs import OUTPUTS
 
 # Central differences of a function of size 1 err by h^2 |f'''| / 6 + eps / h, least near h = cbrt(eps),
 # where both are about 1e-10; sums of a few hundred terms leave this margin.

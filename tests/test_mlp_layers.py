@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastopt.mlp import MLP, initialise
-from fastopt.mlp.activations import sigmoid
-from fastopt.mlp.batchnorm import BatchNorm
-from fastopt.mlp.layers import Dropout
-from fastopt.mlp.outputs import OUTPUTS, softmax
+from fastopt.train import MLP, initialise
+from fastopt.train.activations import sigmoid
+from fastopt.train.batchnorm import BatchNorm
+from fastopt.train.layers import Dropout
+from fastopt.train.outputs import OUTPUTS, softmax
 
 RNG = np.random.default_rng(11)
 Z = RNG.standard_normal((20, 4)) * 3

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastopt.mlp import MLP, Objective
-from fastopt.mlp.activations import ACTIVATIONS
-from fastopt.mlp.outputs import OUTPUTS
+from fastopt.train import MLP, Objective
+from fastopt.train.activations import ACTIVATIONS
+from fastopt.train.outputs import OUTPUTS
 
 # Central differences of order 6: they err by h^6 |g'''''''| / 140, far below the round-off eps |g| / h.
 STEP = 1e-3
@@ -91,7 +91,7 @@ def test_one_direction_many_and_the_matrix_agree(norm: str, monkeypatch: pytest.
     singly = np.stack([loss.hvp(loss.theta, row) for row in v])
     np.testing.assert_allclose(v @ h, singly, rtol=1e-10, atol=1e-12)
     monkeypatch.setattr(
-        "fastopt.mlp.objective.BLOCK_NUMBERS", 3 * ROWS * max(SIZES)
+        "fastopt.train.objective.BLOCK_NUMBERS", 3 * ROWS * max(SIZES)
     )  # 3 at a time: 3 + 3 + 1
     np.testing.assert_allclose(loss.hvp(loss.theta, v), singly, rtol=1e-10, atol=1e-12)
     seen: list[tuple[int, int]] = []

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastopt.mlp import Problem, Settings, SpecError, Trainer, blas, digits, metrics, specs, tree
-from fastopt.mlp.building import DEFAULT_LR, base_lr
-from fastopt.mlp.history import STEP_POINTS, History
-from fastopt.mlp.plan import Run
-from fastopt.mlp.report.scales import Scale, nice_step, span
+from fastopt.train import Problem, Settings, SpecError, Trainer, blas, digits, metrics, specs, tree
+from fastopt.train.building import DEFAULT_LR, base_lr
+from fastopt.train.history import STEP_POINTS, History
+from fastopt.train.plan import Run
+from fastopt.train.report.scales import Scale, nice_step, span
 
 
 def test_a_tree_survives_json() -> None:

@@ -178,7 +178,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path: Path, number: int
 
 def test_stopping_after_every_possible_step_of_an_epoch_changes_nothing(tmp_path: Path) -> None:
     """In one process, so that the step is chosen exactly."""
-    from fastopt.mlp import Session, Settings
+    from fastopt.train import Session, Settings
 
     settings = Settings(
         hidden=(12,),
@@ -313,7 +313,7 @@ def test_a_diagnosis_is_told_everywhere(tmp_path: Path) -> None:
 
 def test_rows_from_another_source_are_diagnosed_as_a_mismatch(tmp_path: Path) -> None:
     """The digits turned upside down: what was learned does not hold for them."""
-    from fastopt.mlp import digits
+    from fastopt.train import digits
 
     data = digits()
     images = data.x.reshape(-1, 8, 8)
@@ -355,7 +355,7 @@ def test_a_subset_residual_connections_and_augmented_images(tmp_path: Path) -> N
 
 
 def test_folds_augmented_images_and_a_diagnosis_resume_to_the_same_bits(tmp_path: Path) -> None:
-    from fastopt.mlp import Session, Settings
+    from fastopt.train import Session, Settings
 
     common: dict[str, Any] = {"hidden": (64,), "residual": True, "epochs": 2, "batch_size": 90, "subset": 0.5}
     for more in ({"folds": 2}, {"diagnose": True, "curvature_every": 2}):
@@ -483,9 +483,7 @@ def test_help_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_importing_fastopt_imports_neither_the_model_nor_the_command_line() -> None:
-    code = (
-        "import sys, fastopt; print([m for m in sys.modules if m.startswith(('fastopt.mlp', 'fastopt.cli'))])"
-    )
+    code = "import sys, fastopt; print([m for m in sys.modules if m.startswith(('fastopt.train', 'fastopt.cli'))])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -13,15 +13,15 @@ import pytest
 import fastopt
 from fastopt.cli import main
 from fastopt.curvature import spectral_density
-from fastopt.mlp import Dataset, Objective, Problem, Session, Settings, digits
-from fastopt.mlp.analysis import lanczos
-from fastopt.mlp.analysis.analyse import analyse
-from fastopt.mlp.analysis.dense import bells
-from fastopt.mlp.analysis.place import Place
-from fastopt.mlp.analysis.record import reading
-from fastopt.mlp.building import build_optimizer, l2_in_loss
-from fastopt.mlp.results import model_of
-from fastopt.mlp.trainer import build_model
+from fastopt.train import Dataset, Objective, Problem, Session, Settings, digits
+from fastopt.train.analysis import lanczos
+from fastopt.train.analysis.analyse import analyse
+from fastopt.train.analysis.dense import bells
+from fastopt.train.analysis.place import Place
+from fastopt.train.analysis.record import reading
+from fastopt.train.building import build_optimizer, l2_in_loss
+from fastopt.train.results import model_of
+from fastopt.train.trainer import build_model
 from stopping import StopAfter
 
 SMALL: dict[str, Any] = {"hidden": (8,), "epochs": 3, "dropout": 0.2}

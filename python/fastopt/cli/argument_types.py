@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from fastopt.mlp.specs import SpecError, parse_list
-from fastopt.mlp.splits import check_fractions
+from fastopt.train.specs import SpecError, parse_list
+from fastopt.train.splits import check_fractions
 
 
 def at_least(low: int) -> Callable[[str], int]:

@@ -8,8 +8,8 @@ from time import perf_counter
 from typing import Any
 
 import fastopt
-from fastopt.mlp import Problem, Trainer
-from fastopt.mlp.report import describe
+from fastopt.train import Problem, Trainer
+from fastopt.train.report import describe
 
 # Seconds between two redrawings of the line.
 REDRAW_EVERY = 0.1

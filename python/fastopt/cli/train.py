@@ -14,7 +14,7 @@ from fastopt.cli.progress import Progress
 from fastopt.cli.signals import StopRequest
 from fastopt.cli.train_arguments import DEFAULT_OUT, add_arguments
 from fastopt.cli.train_table import diagnosis, heading, table
-from fastopt.mlp import Session, Settings, report
+from fastopt.train import Session, Settings, report
 
 __all__ = ["add_arguments", "run"]
 

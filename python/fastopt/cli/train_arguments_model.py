@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 from fastopt.cli.argument_types import at_least, fractions, number, share, sizes
-from fastopt.mlp import Settings, augment
-from fastopt.mlp.activations import ACTIVATIONS
-from fastopt.mlp.datasets import TASKS
-from fastopt.mlp.initialise import INITIALISERS
-from fastopt.mlp.outputs import OUTPUTS
-from fastopt.mlp.settings import BN_TESTS
+from fastopt.train import Settings, augment
+from fastopt.train.activations import ACTIVATIONS
+from fastopt.train.datasets import TASKS
+from fastopt.train.initialise import INITIALISERS
+from fastopt.train.outputs import OUTPUTS
+from fastopt.train.settings import BN_TESTS
 
 
 def data(parser: argparse.ArgumentParser) -> None:

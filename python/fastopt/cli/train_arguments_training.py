@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fastopt.cli.argument_types import AppendTuple, at_least, number, optimizers
-from fastopt.mlp import Settings
+from fastopt.train import Settings
 
 
 def training(parser: argparse.ArgumentParser) -> None:

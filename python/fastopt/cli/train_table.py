@@ -6,10 +6,10 @@ import textwrap
 from typing import Any
 
 from fastopt.cli.progress import duration
-from fastopt.mlp import Session
-from fastopt.mlp.building import FULL_BATCH
-from fastopt.mlp.report import describe
-from fastopt.mlp.report.groups import Group, ranking
+from fastopt.train import Session
+from fastopt.train.building import FULL_BATCH
+from fastopt.train.report import describe
+from fastopt.train.report.groups import Group, ranking
 
 
 def heading(session: Session) -> str:

@@ -1,0 +1,176 @@
+"""A data set as the trainer wants it, the embedded digits, and how classes or a regression are told apart."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt.train import readers
+from fastopt.train.readers import DataError
+
+Array = NDArray[Any]
+TASKS = ("classes", "regression")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows of features with their targets.
+
+    `x` is (rows, features); `y` is (rows,) of class numbers, or (rows, targets) of float64 for a regression;
+    `classes` are the classes' names in the order of their numbers (empty for a regression); `image_shape` is
+    (height, width) where a row is an image. The last `test_rows` rows, if any, are for testing alone.
+    """
+
+    name: str
+    x: Array
+    y: Array
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int] | None = None
+    test_rows: int = 0
+
+    @property
+    def task(self) -> str:
+        return "classes" if self.classes else "regression"
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes or of target columns."""
+        return len(self.classes) if self.classes else int(self.y.shape[1])
+
+    def fingerprint(self) -> str:
+        """A digest of the numbers, by which a resumed run knows its data again."""
+        digest = hashlib.sha256(repr((self.x.shape, self.y.shape, self.classes, self.test_rows)).encode())
+        digest.update(np.ascontiguousarray(self.x, np.float64).data)
+        digest.update(np.ascontiguousarray(self.y, np.float64).data)
+        return digest.hexdigest()
+
+
+def digits() -> Dataset:
+    """The 1797 handwritten digits inside the package: 8 x 8 pixels of 0 to 16 (Alpaydin & Kaynak 1998).
+
+    >>> data = digits()
+    >>> data.x.shape, data.outputs, data.image_shape
+    ((1797, 64), 10, (8, 8))
+    """
+    with resources.as_file(resources.files("fastopt") / "data" / "digits.npz") as path:
+        return _dataset("digits", *readers.read_npz(path), task="classes")
+
+
+def load(path: str | Path, *, task: str | None = None, target: str | None = None) -> Dataset:
+    """Read the user's data from FILE.npz or FILE.csv.
+
+    Parameters
+    ----------
+    path : str or Path
+        `.npz`: arrays `X`, of shape (rows, features) or (rows, height, width), and `y`, of shape (rows,), or
+        (rows, targets) for a regression. `.csv`: one row per line, separated by commas, semicolons or tabs,
+        with or without a header line; all columns but the target must be numbers.
+    task : {"classes", "regression"}, optional
+        By default, integer, boolean or text targets are classes, floating-point ones a regression.
+    target : str, optional
+        CSV only: the target column, by name or by number from 0 (negative from the end); by default the last.
+
+    Raises
+    ------
+    DataError
+        The file is missing, of another form, has missing or non-finite numbers, or too few rows. The message
+        names the file and the place in it.
+    """
+    path = Path(path)
+    if task is not None and task not in TASKS:
+        raise ValueError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        x, y = readers.read_csv(path, target)
+    elif suffix == ".npz":
+        if target is not None:
+            raise DataError(
+                f"{path}: a target column can be chosen for .csv files only; in .npz it is the array y"
+            )
+        x, y = readers.read_npz(path)
+    else:
+        raise DataError(f"{path}: expected a file ending in .npz or .csv")
+    return _dataset(str(path), x, y, task)
+
+
+def _dataset(name: str, x: Array, y: Array, task: str | None) -> Dataset:
+    """Check the arrays and decide what the targets are."""
+    image_shape = None
+    if x.ndim == 3:
+        image_shape = (int(x.shape[1]), int(x.shape[2]))
+        x = x.reshape(len(x), -1)
+    if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "biuf":
+        raise DataError(
+            f"{name}: X: expected numbers of shape (rows, features) or (rows, height, width), "
+            f"got {x.dtype} of shape {x.shape}"
+        )
+    if len(x) != len(y):
+        raise DataError(f"{name}: X and y: expected the same number of rows, got {len(x)} and {len(y)}")
+    if len(x) < 5:
+        raise DataError(f"{name}: expected at least 5 rows to split in three, got {len(x)}")
+    if x.dtype.kind == "f":
+        _check_finite(name, "X", x)
+    if task is None:
+        task = "regression" if y.dtype.kind == "f" else "classes"
+        _check_plausible(name, y, task)
+    if task == "regression":
+        return Dataset(name, x, _values(name, y), (), image_shape)
+    numbers, classes = _classes(name, y)
+    return Dataset(name, x, numbers, classes, image_shape)
+
+
+def _check_finite(name: str, what: str, a: Array) -> None:
+    if not np.isfinite(a).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
+        raise DataError(f"{name}: {what}{list(place)}: expected a finite number, got {a[place]}")
+
+
+def _check_plausible(name: str, y: Array, task: str) -> None:
+    """Many different integers are more likely counts than classes: better ask than train nonsense."""
+    if task == "classes" and y.dtype.kind in "iu" and y.ndim == 1:
+        different = len(np.unique(y))
+        if different > 50 and different > len(y) // 10:
+            raise DataError(
+                f"{name}: y has {different} different integers in {len(y)} rows, which could be classes or "
+                "numbers: say which with --task classes or --task regression"
+            )
+
+
+def _values(name: str, y: Array) -> Array:
+    if y.ndim not in (1, 2) or y.dtype.kind not in "biuf" or (y.ndim == 2 and y.shape[1] == 0):
+        raise DataError(
+            f"{name}: y: expected numbers of shape (rows,) or (rows, targets) for a regression, "
+            f"got {y.dtype} of shape {y.shape}"
+        )
+    _check_finite(name, "y", y.astype(np.float64))
+    return y.reshape(len(y), -1).astype(np.float64)
+
+
+def _classes(name: str, y: Array) -> tuple[Array, tuple[str, ...]]:
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise DataError(f"{name}: y: expected class labels of shape (rows,), got shape {y.shape}")
+    if y.dtype.kind == "f":
+        _check_finite(name, "y", y)
+        if not (y == np.round(y)).all():
+            raise DataError(
+                f"{name}: y: expected whole numbers as class labels, got {y[y != np.round(y)][0]}"
+            )
+        y = y.astype(np.int64)
+    if y.dtype.kind not in "biuUS":
+        raise DataError(f"{name}: y: expected integers, floats or text, got {y.dtype}")
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8")
+    names, numbers = np.unique(y, return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"{name}: y: expected at least two classes, got only {names[0]!s}")
+    return numbers.astype(np.int64), tuple(str(label) for label in names)

@@ -1,0 +1,137 @@
+"""Everything that decides the outcome of `fastopt train`, in one JSON-able object with the defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from fastopt.train import augment, specs
+from fastopt.train.activations import ACTIVATIONS
+from fastopt.train.datasets import TASKS
+from fastopt.train.outputs import OUTPUTS
+from fastopt.train.splits import check_fractions
+
+BN_TESTS = ("running", "exact")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to train, on what, and how. `None` means: decided from the data or by the optimizer.
+
+    The defaults were chosen on the embedded digits (means over 20 seeds, each with its own split).
+    """
+
+    data: str | None = None
+    """Path of the user's file; None for the embedded digits."""
+    task: str | None = None
+    target: str | None = None
+    test_data: str | None = None
+    """Path of a file with the test rows; the split's third share is then not used."""
+    split: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    subset: float | None = None
+    """Share of the training rows to train on."""
+    folds: int | None = None
+    """Cross-validation in that many folds; the split's third share is then not used."""
+    augment: str | None = None
+    """Images vary by as much: `fastopt.train.augment.parse`."""
+    hidden: tuple[int, ...] = (256, 128)
+    activation: str = "relu"
+    batch_norm: bool = True
+    bn_test: str = "exact"
+    """Statistics batch normalisation tests with: moving averages, or those of the whole training part."""
+    dropout: float = 0.3
+    residual: bool = False
+    """Connections around the hidden layers that are as wide as what comes before them."""
+    init: str | None = None
+    output: str | None = None
+    optimizers: tuple[str, ...] = ("adamw",)
+    options: tuple[str, ...] = ()
+    """key=value for every optimizer."""
+    lr: float | None = None
+    schedule: str = "warmup_cosine"
+    epochs: int = 40
+    batch_size: int = 32
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    weight_decay: float | None = None
+    l1: float | None = None
+    early_stopping: int | None = None
+    diagnose: bool = False
+    """Train a larger model beside, to tell what ails the model."""
+    curvature: bool = False
+    """Analyse the curvature of the trained model's loss."""
+    curvature_every: int | None = None
+    """Record loss and minimum ratio before training and after every so many epochs."""
+    seed: int = 0
+    threads: int | None = None
+    """Of the fused kernels."""
+    blas_threads: int | None = None
+    """Of NumPy's matrix products; None takes one thread while the products are small."""
+
+    def __post_init__(self) -> None:
+        lowest = {
+            "epochs": 1,
+            "batch_size": 1,
+            "seed": 0,
+            "early_stopping": 1,
+            "threads": 1,
+            "blas_threads": 1,
+            "folds": 2,
+            "curvature_every": 1,
+        }
+        for name, low in lowest.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise ValueError(f"{name}: expected an integer of at least {low}, got {value}")
+        for name, table in (
+            ("activation", ACTIVATIONS),
+            ("output", OUTPUTS),
+            ("bn_test", BN_TESTS),
+            ("task", TASKS),
+        ):
+            value = getattr(self, name)
+            if value is not None and value not in table:
+                raise ValueError(f"{name}: expected one of {', '.join(table)}, got {value!r}")
+        if any(size < 1 for size in self.hidden):
+            raise ValueError(f"hidden: expected layer sizes of at least 1, got {list(self.hidden)}")
+        if self.lr is not None and not 0 <= self.lr < float("inf"):
+            raise ValueError(f"lr: expected a finite number of at least 0, got {self.lr}")
+        if self.subset is not None and not 0 < self.subset <= 1:
+            raise ValueError(f"subset: expected a share above 0 and up to 1, got {self.subset}")
+        if self.augment is not None:
+            augment.parse(self.augment)
+        if self.diagnose and self.folds:
+            raise ValueError("diagnose: expected without folds: it compares two models on one split")
+        for name in ("curvature", "curvature_every"):
+            if getattr(self, name) and self.folds:
+                raise ValueError(f"{name}: expected without folds: it analyses one trained model")
+        if self.curvature_every is not None and self.curvature_every > self.epochs:
+            raise ValueError(
+                f"curvature_every: expected at most the number of epochs, {self.epochs}, "
+                f"got {self.curvature_every}"
+            )
+        if self.test_data is not None and self.folds:
+            raise ValueError("test_data: expected without folds, which test every row of one file")
+        if self.batch_norm and self.hidden and self.batch_size < 2:
+            raise ValueError("batch_size: expected at least 2 with batch normalisation, got 1")
+        for name in ("task", "target"):
+            if self.data is None and getattr(self, name) is not None:
+                raise ValueError(f"{name}: expected only together with data: the digits are classes")
+        check_fractions(self.split)
+        if not self.optimizers:
+            raise ValueError("optimizers: expected at least one, got none")
+        self.optimizer_specs()
+
+    def optimizer_specs(self) -> list[specs.Spec]:
+        return specs.parse_list(",".join(self.optimizers), "optimizer")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, in the order of the fields."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> Settings:
+        """The settings that `as_dict` described."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in d.items()}
+        return cls(**fields)
