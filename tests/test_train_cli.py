@@ -483,7 +483,8 @@ def test_help_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_importing_fastopt_imports_neither_the_model_nor_the_command_line() -> None:
-    code = "import sys, fastopt; print([m for m in sys.modules if m.startswith(('fastopt.train', 'fastopt.cli'))])"
+    wings = ("fastopt.train", "fastopt.cli")
+    code = f"import sys, fastopt; print([m for m in sys.modules if m.startswith({wings})])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

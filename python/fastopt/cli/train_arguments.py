@@ -1,4 +1,4 @@
-"""The arguments of `fastopt train`: each sets the field of `fastopt.train.Settings` of its `dest`, if given."""
+"""The arguments of `fastopt train`: each sets the field of `fastopt.train.Settings` of its `dest`."""
 
 from __future__ import annotations
 
