@@ -17,6 +17,7 @@ from fastopt.curvature._lines import Direction, lines, random_direction
 from fastopt.curvature._probe import probe, unsteadiness
 from fastopt.curvature._progress import Report, reporter
 from fastopt.curvature._report import GradientReport, report
+from fastopt.functions.arguments import takes_functions
 from fastopt.functions.counted import Objective, VectorFunction
 from fastopt.functions.layout import Layout
 from fastopt.functions.lengths import lengths
@@ -36,6 +37,7 @@ EPS = float(np.finfo(np.float64).eps)
 LISTENED = 4
 
 
+@takes_functions
 def check_grad(
     f: Callable[..., Any],
     grad: Callable[..., Any],

@@ -16,6 +16,7 @@ from fastopt.curvature._point import CriticalPoint, signed
 from fastopt.curvature._source import matrix_at, spectrum_at
 from fastopt.curvature._stationary import stationarity
 from fastopt.curvature._verdict import kind_of
+from fastopt.functions.arguments import takes_functions
 from fastopt.functions.evaluation import Evaluation
 
 Array = NDArray[Any]
@@ -23,6 +24,7 @@ Array = NDArray[Any]
 __all__ = ["CriticalPoint", "critical_point"]
 
 
+@takes_functions
 def critical_point(
     grad: Callable[..., Any] | None,
     x: Any,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastopt._checks import integer, shown
 from fastopt.curvature._point import signed
 from fastopt.curvature._source import spectrum_at
+from fastopt.functions.arguments import takes_functions
 from fastopt.functions.evaluation import Evaluation
 from fastopt.functions.lengths import norm
 
@@ -85,6 +86,7 @@ class EscapeResult:
         return "\n".join(lines)
 
 
+@takes_functions
 def escape(
     f: Callable[..., Any],
     grad: Callable[..., Any] | None,

@@ -15,6 +15,7 @@ from fastopt.curvature._columns import Columns
 from fastopt.curvature._progress import Report, reporter
 from fastopt.curvature._recheck import recheck
 from fastopt.curvature._seen import Seen, spectral_norm
+from fastopt.functions.arguments import takes_functions
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.layout import Layout
 from fastopt.functions.lengths import norm
@@ -50,6 +51,7 @@ class Hessian(np.ndarray[Any, np.dtype[Any]]):
         return array[()] if array.ndim == 0 else np.asarray(array)
 
 
+@takes_functions
 def hessian(
     grad: Callable[..., Any] | None,
     x: Any,
@@ -247,7 +249,7 @@ def _warn(noise: float, skew: float, rows: Array, eps: float, slope: float) -> N
         )
     else:
         return
-    warnings.warn(f"grad: {message}", RuntimeWarning, stacklevel=4)
+    warnings.warn(f"grad: {message}", RuntimeWarning, stacklevel=5)
 
 
 def _warn_unseen(where: str) -> None:
@@ -255,7 +257,7 @@ def _warn_unseen(where: str) -> None:
         f"grad: no slope is seen along {where} at any step, down to one rounding error of x: a kink at x, or "
         "more noise or bends than the digits of x can resolve; the Hessian's error is infinite",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
 
 

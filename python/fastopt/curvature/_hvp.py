@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.curvature._along import Along
+from fastopt.functions.arguments import takes_functions
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.layout import Layout
 from fastopt.functions.products import product_at
@@ -99,8 +100,9 @@ class HessianVectorProduct:
         return f"<fastopt.curvature.HessianVectorProduct of shape {self.shape}, {kind}>"
 
 
+@takes_functions
 def hvp(
-    grad: Callable[..., Any] | None, x: Any, *, step: float | None = None, exact: Any = None
+    grad: Callable[..., Any] | None, x: Any, *, step: float | None = None, hvp: Any = None
 ) -> HessianVectorProduct:
     r"""Products of the Hessian at a point with any vector: two gradients each, four for the first.
 
@@ -113,13 +115,13 @@ def hvp(
     ----------
     grad : callable
         The gradient: takes `x`, or its like in new arrays, and returns the same structure. May be None if
-        `exact` is given.
+        `hvp` is given.
     x : array, or list, tuple or dict of arrays, float32 or float64
         The point, copied.
     step : float, optional
         This relative step, in units of max(1, abs(x_i)) and of max(1, :math:`\|x\|`), and no other is used.
-    exact : callable or object with ``matvec``, optional
-        Exact products, ``exact(v)`` or ``exact(x, v)`` in the structure of `x`, or ``matvec`` on flat
+    hvp : callable or object with ``matvec``, optional
+        Exact products, ``hvp(v)`` or ``hvp(x, v)`` in the structure of `x`, or ``matvec`` on flat
         vectors: passed through, with the same checks.
 
     Returns
@@ -143,9 +145,9 @@ def hvp(
     ((2, 2), 5)
     """
     layout, flat = Layout.of(x)
-    if exact is not None:
+    if hvp is not None:
         if step is not None:
             raise ValueError("step: expected None beside exact products")
-        return HessianVectorProduct(product_at(exact, layout, flat, "exact"), layout, flat, None, exact=True)
+        return HessianVectorProduct(product_at(hvp, layout, flat), layout, flat, None, exact=True)
     g = VectorFunction(grad, layout, "grad")  # type: ignore[arg-type]  # None is refused there
     return HessianVectorProduct(g, layout, flat, step, exact=False)

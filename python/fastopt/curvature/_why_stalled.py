@@ -15,6 +15,7 @@ from fastopt.curvature._point import CriticalPoint
 from fastopt.curvature._source import spectrum_at
 from fastopt.curvature._stall_report import Cause, StallReport
 from fastopt.curvature._step import Step
+from fastopt.functions.arguments import takes_functions
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.evaluation import Evaluation, finite_gradient
 
@@ -34,6 +35,7 @@ SHARE = 0.1
 PLATEAU_REACH, PLATEAU_CHANGE = 0.1, 0.01
 
 
+@takes_functions
 def why_stalled(
     f: Callable[..., Any],
     grad: Callable[..., Any],
