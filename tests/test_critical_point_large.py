@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastopt.curvature import critical_point, escape, why_stalled
-from fastopt.curvature._krylov import minres, missed, ritz_ends, steps_needed
+from fastopt.curvature._krylov_spectrum import minres, missed, ritz_ends, steps_needed
 from fastopt.linalg._krylov import krylov_space
 
 N = 700
@@ -15,7 +15,7 @@ N = 700
 @pytest.fixture(autouse=True)
 def _never_dense(monkeypatch):
     """700 parameters stand for a million: no Hessian is formed."""
-    monkeypatch.setattr("fastopt.curvature._source.DENSE", 100)
+    monkeypatch.setattr("fastopt.curvature._critical_point.DENSE", 100)
 
 
 def diagonal(name):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastopt.curvature import SpectralDensity, spectral_density
-from fastopt.curvature._student import student_quantile
+from fastopt.curvature._density import student_quantile
 from fastopt.linalg._krylov import krylov_space, quadrature
 from fastopt.linalg._operator import as_operator
 

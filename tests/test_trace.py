@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from fastopt.curvature import block, blocks, diagonal, gauss_newton, trace
-from fastopt.curvature._sketch import Sketch
-from fastopt.curvature._trace import _seeds
+from fastopt.curvature._sketch import Sketch, seeds_of
 from fastopt.linalg._operator import as_operator
 
 DTYPES = [np.float64, np.float32]
@@ -58,7 +57,7 @@ def test_vectors(signs, m, seed):
     sketch = Sketch.__new__(Sketch)
     sketch.op, sketch.seeds, sketch.signs = (
         as_operator(np.eye(N)),
-        _seeds(seed, m),
+        seeds_of(seed, m),
         signs,
     )
     return np.column_stack([sketch.test_vector(i) for i in range(m)])

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._judge import Finding, Place
+from fastopt.curvature._gradient_report import Finding, Target
 from fastopt.curvature._lines import Direction, random_direction
 from fastopt.curvature._probe import probe
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.layout import Layout
 from fastopt.functions.matrices import dense
-
-__all__ = ["check_products", "matrix_product"]
 
 Array = NDArray[Any]
 
@@ -62,8 +60,8 @@ def check_products(
         # Values are differences from the gradient at x, so their rounding is that of the gradient.
         noise = 2.0 * g.eps * float(np.sum(np.abs(at_x)))
         floor = 8.0 * max(product.eps, g.eps) * float(np.sum(np.abs(claimed)))
-        place = Place("hvp", f"{line.where} (H v)", line.parameter, line.index, point)
-        yield probe(place, walk, 0.0, line, float(w @ claimed), g.eps, noise, floor, tol)
+        target = Target("hvp", f"{line.where} (H v)", line.parameter, line.index, point)
+        yield probe(target, walk, 0.0, line, float(w @ claimed), g.eps, noise, floor, tol)
     yield from _symmetry(product, g, flat, point, tol, rng)
 
 
@@ -92,6 +90,6 @@ def _symmetry(
             else "round-off"
         )
         digits = max(0, int(-np.log10(10.0 * eps ** (2 / 3))))
-        place = Place("symmetry", f"random directions {k}", g.layout.name, None, point)
+        target = Target("symmetry", f"random directions {k}", g.layout.name, None, point)
         relative = gap / size if size else 0.0
-        yield Finding(*place, kind, one, other, uncertainty, relative, digits, (other, other), None, False)
+        yield Finding(*target, kind, one, other, uncertainty, relative, digits, (other, other), None, False)

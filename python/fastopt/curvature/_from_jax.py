@@ -11,8 +11,6 @@ from fastopt._checks import shown
 from fastopt.curvature._bridge import Bridge, framework, like
 from fastopt.functions.layout import Layout
 
-__all__ = ["from_jax"]
-
 
 def from_jax(loss: Callable[[Any], Any], x: Any) -> Bridge:
     r"""The loss of a JAX program, its gradient and exact Hessian-vector products, in NumPy arrays.

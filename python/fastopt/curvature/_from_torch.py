@@ -14,8 +14,6 @@ from fastopt._checks import shown
 from fastopt.curvature._bridge import Bridge, framework, like
 from fastopt.functions.layout import Layout
 
-__all__ = ["TorchBridge", "from_torch"]
-
 Array = NDArray[Any]
 
 

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._along import Along
 from fastopt.functions.arguments import takes_functions
 from fastopt.functions.counted import VectorFunction
+from fastopt.functions.directional import DirectionalDifferences
 from fastopt.functions.layout import Layout
 from fastopt.functions.products import product_at
-
-__all__ = ["HessianVectorProduct", "hvp"]
 
 Array = NDArray[Any]
 
@@ -44,7 +42,9 @@ class HessianVectorProduct:
         # Also tells what the function returns, before anything depends on it.
         first = function(np.ones(layout.size, layout.dtype) if exact else flat)
         self.dtype: np.dtype[Any] = first.dtype
-        self._along = None if exact else Along(function, flat, layout.finite(first, "grad at x"), step)
+        self._along: DirectionalDifferences | None = None
+        if not exact:
+            self._along = DirectionalDifferences(function, flat, layout.finite(first, "grad at x"), step)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -12,8 +12,6 @@ from fastopt._checks import shown
 from fastopt.functions.layout import Layout
 from fastopt.linalg._operator import Operator, as_operator
 
-__all__ = ["block", "blocks", "gauss_newton"]
-
 Array = NDArray[Any]
 
 

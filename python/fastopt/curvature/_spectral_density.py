@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from fastopt._checks import integer, real
 from fastopt.curvature._density import SpectralDensity
-from fastopt.curvature._progress import Report, reporter
+from fastopt.functions.progress import Report, reporter
 from fastopt.linalg._krylov import KrylovSpace, quadrature
 from fastopt.linalg._operator import as_operator
 from fastopt.linalg._random import generator
-
-__all__ = ["spectral_density"]
 
 Array = NDArray[Any]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from fastopt.curvature._point import CriticalPoint
 
-__all__ = ["Cause", "StallReport"]
+Array = NDArray[Any]
 
 
 class Cause(NamedTuple):

@@ -24,15 +24,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._counted import Counted
-from fastopt.curvature._dense import Dense
-from fastopt.curvature._extremes import Extremes
+from fastopt.curvature._krylov_spectrum import Spectrum
 from fastopt.functions.evaluation import Evaluation, finite_gradient
 from fastopt.functions.lengths import norm
 
 Array = NDArray[Any]
-
-__all__ = ["Newton", "Stationarity", "stationarity"]
 
 #: The longest Newton step, relative to the length on which H changes, or else to max(1, |x|), after which x
 #: still stands for the critical point.
@@ -70,9 +66,7 @@ class Stationarity(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def stationarity(
-    at: Evaluation | None, spectrum: Dense | Extremes | Counted, kind: str, gtol: float | None
-) -> Stationarity:
+def stationarity(at: Evaluation | None, spectrum: Spectrum, kind: str, gtol: float | None) -> Stationarity:
     """The four questions of this module's head, in order."""
     if at is None or at.problem.grad is None:
         return Stationarity(True, notes=("no gradient was given: the point is taken to be critical",))
@@ -94,7 +88,7 @@ def _nothing_to_gain(norm: float, curvature: float, noise: float) -> bool:
     return norm * norm <= 2 * curvature * ROUND_OFF * noise
 
 
-def _margin(spectrum: Dense | Extremes | Counted, kind: str) -> float:
+def _margin(spectrum: Spectrum, kind: str) -> float:
     """By how much H must change before the verdict does."""
     if spectrum.eigenvalues is None:
         return spectrum.tau

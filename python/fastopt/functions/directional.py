@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._components import BACK, doubtful, first_change, hidden, settled_part
+from fastopt.functions.components import BACK, doubtful, first_change, hidden, settled_part
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.lengths import lengths, norm, reach, relative_step, scales
 from fastopt.functions.line import Line, Stencil
 from fastopt.functions.step_search import Found, error_of, good_share, settle
 
-__all__ = ["Along"]
+__all__ = ["DirectionalDifferences"]
 
 Array = NDArray[Any]
 
@@ -27,7 +27,7 @@ POOR = 0.1
 PATIENCE = 3
 
 
-class Along:
+class DirectionalDifferences:
     """v -> H v for a gradient at one point.
 
     The first direction costs four gradients, as do others that move elements further than before; the rest

@@ -1,44 +1,39 @@
-"""The loss along the extreme eigenvectors of a critical point, with the quadratic model over it."""
+"""The loss along the extreme eigenvectors of a critical point, and the picture of a spectral density."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import real
-from fastopt.curvature._dense import Dense
+from fastopt.curvature._density import SpectralDensity
+from fastopt.curvature._point import CriticalPoint
+from fastopt.curvature._spectrum import DenseSpectrum
 from fastopt.functions.counted import Objective
+from fastopt.functions.evaluation import Evaluation
 from fastopt.functions.lengths import norm
-
-if TYPE_CHECKING:
-    from fastopt.curvature._point import CriticalPoint
-    from fastopt.functions.evaluation import Evaluation
 
 Array = NDArray[Any]
 
-LOSS, MODEL, MARK = "#1f4e79", "#e07b39", "#222222"
+#: What was computed, what it is compared with, and single points.
+MAIN, OTHER, MARK = "#1f4e79", "#e07b39", "#222222"
 
 
-def plot(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> Any:
+def plot_point(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> Any:
     """See `CriticalPoint.plot`."""
     at, dense = point._evaluation, point._spectrum
-    if at is None or not isinstance(dense, Dense):
+    if at is None or not isinstance(dense, DenseSpectrum):
         raise ValueError("plot: expected a point x and a dense Hessian, but critical_point was given none")
     objective = at.problem.f if f is None else Objective(f, at.problem.layout, "f")
     if objective is None:
         raise ValueError("f: expected the loss, as critical_point was not given it either; got None")
     span = None if span is None else real("span", span, minimum=0.0, open_low=True)
     vectors = [_unchanged(dense, i) for i in ((0, dense.n - 1) if dense.n > 1 else (0,))]
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as e:
-        raise ImportError(
-            "plot: expected matplotlib, which is not installed: pip install fastopt[report]"
-        ) from e
+    plt = _pyplot()
     if axes is None:
         figure, axes = plt.subplots(
             1, len(vectors), figsize=(5.2 * len(vectors), 4.0), squeeze=False, layout="constrained"
@@ -60,7 +55,7 @@ def plot(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> Any:
     return axes[0].figure
 
 
-def _unchanged(dense: Dense, i: int) -> Array:
+def _unchanged(dense: DenseSpectrum, i: int) -> Array:
     """The eigenvector, or a ValueError if the matrix is no longer the one that was analysed."""
     u = dense.vector(i)
     value = dense.eigenvalues[i]
@@ -81,11 +76,11 @@ def _section(
     with np.errstate(all="ignore"):
         loss = np.array([along(float(s)) for s in t])
     model = start + t * slope + t * t * value / 2
-    ax.plot(t, loss, color=LOSS, lw=2.2, label="loss")
+    ax.plot(t, loss, color=MAIN, lw=2.2, label="loss")
     ax.plot(
         t,
         model,
-        color=MODEL,
+        color=OTHER,
         lw=1.6,
         ls=(0, (5, 3)),
         label=rf"$L_0 + t\,g^Tu + t^2 \lambda/2$,  $\lambda$ = {value:.3g}",
@@ -113,3 +108,46 @@ def _reach(along: Callable[[float], float], start: float, value: float, at: Eval
             break
         reach *= 2
     return reach
+
+
+def plot_density(result: SpectralDensity, ax: Any, log: bool) -> Any:
+    """See `SpectralDensity.plot`."""
+    plt = _pyplot()
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    grid, density = result.grid, result.density
+    # Below a tenth of one eigenvalue's peak there is nothing but the tails of the kernel.
+    floor = 0.1 / (result.n * result.sigma * np.sqrt(2 * np.pi))
+    bottom = floor if log else 0.0
+    low, high = np.maximum(result.low, bottom), np.maximum(result.high, bottom)
+    ax.fill_between(grid, low, high, color=MAIN, alpha=0.25, lw=0)
+    ax.plot(grid, np.maximum(density, bottom), color=MAIN, lw=1.3)
+    negative = grid <= 0
+    if (density[negative] > floor).any():
+        filled = np.maximum(density[negative], bottom)
+        ax.fill_between(grid[negative], bottom, filled, color=OTHER, alpha=0.35, lw=0)
+    ax.axvline(0, color=MARK, lw=0.8, ls=":")
+    if log:
+        ax.set_yscale("log")
+        ax.set_ylim(floor, 3 * float(result.high.max()))
+    else:
+        ax.set_ylim(0, None)
+    ax.set_xlim(grid[0], grid[-1])
+    ax.set_xlabel("eigenvalue")
+    ax.set_ylabel("density")
+    share, _ = result.share(-np.inf, 0.0)
+    title = f"n = {result.n}, {len(result.nodes)} probes, {100 * share:.1f} % of the density below 0"
+    ax.set_title(title, fontsize=10)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    return ax
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as e:
+        raise ImportError(
+            "plot: expected matplotlib, which is not installed: pip install fastopt[report]"
+        ) from e
+    return plt
