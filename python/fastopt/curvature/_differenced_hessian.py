@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.functions.columns import Column, Columns
-from fastopt.functions.components import BACK, doubtful, first_change, hidden, settled_part
+from fastopt.functions.components import BACK, doubtful, first_change, hidden, own_step
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.lengths import norm
 from fastopt.functions.line import Line
@@ -209,7 +209,7 @@ class _Recheck:
         i = int(self.estimate.again[k])
         c = self.columns
         line = Line.coordinate(c.g, c.flat, c.at_x, i, c.noise)
-        found = settled_part(line, part, t, c.noise)
+        found = own_step(line, part, t, c.noise)
         self.calls += line.calls
         if found.stencil.finite:
             self.rows[i, part] = found.stencil.slope[part]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.lengths import lengths, norm, relative_step, scales
 from fastopt.functions.line import Line, Stencil
-from fastopt.functions.step_search import error_of, good_share, settle
+from fastopt.functions.step_search import error_of, good_share, search_step
 
 __all__ = ["Column", "Columns"]
 
@@ -110,7 +110,7 @@ class Columns:
         if not self.given and not (self._good(s, i) and error_of(s) <= self.standard.share * s.size):
             s = self._widened(line, self._by_itself(line, s, i))
             if not (self._good(s, i) or (s.still and self.blind and s.t > t)):
-                found = settle(line, s, self.standard.noise)
+                found = search_step(line, s, self.standard.noise)
                 s, error = found.stencil, found.error
         if not s.finite:
             self.g.layout.finite(s.slope + s.change, f"{self.g.name} {line.where(t)}")

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.functions.components import BACK, doubtful, first_change, hidden, settled_part
+from fastopt.functions.components import BACK, doubtful, first_change, hidden, own_step
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.lengths import lengths, norm, reach, relative_step, scales
 from fastopt.functions.line import Line, Stencil
-from fastopt.functions.step_search import Found, error_of, good_share, settle
+from fastopt.functions.step_search import Found, error_of, good_share, search_step
 
 __all__ = ["DirectionalDifferences"]
 
@@ -82,7 +82,7 @@ class DirectionalDifferences:
     def _settled(self, line: Line, t: float) -> tuple[Stencil, float]:
         s, error = line.stencil(t), 0.0
         if not self.given and not (s.finite and not s.still and error_of(s) <= self.share * s.size):
-            found = settle(line, s)
+            found = search_step(line, s)
             s, error = found.stencil, found.error
             self._learn(s, error, t)
         if not self.given and s.finite:
@@ -100,7 +100,7 @@ class DirectionalDifferences:
     def _looked(self, line: Line, s: Stencil, error: float) -> tuple[Stencil, float]:
         """`s`, with the components that it has not seen over steps of their own."""
         for part, ratio in self.parts:
-            s, error = _replaced(s, error, part, settled_part(line, part, ratio * s.t, 0.0))
+            s, error = _replaced(s, error, part, own_step(line, part, ratio * s.t, 0.0))
         doubt, start = doubtful(s.slope, s.change, line.at_x, s.t, self.g.eps), s.t
         if s.still and not self.flat[line.u != 0].any():
             start = BACK * first_change(line, self.relative * reach(self.whole, self.sizes, line.u))
@@ -111,7 +111,7 @@ class DirectionalDifferences:
         self.patience -= not steps.any()
         for step in np.unique(steps[steps > 0.0]):
             part = steps == step
-            found = settled_part(line, part, float(step), 0.0)
+            found = own_step(line, part, float(step), 0.0)
             s, error = _replaced(s, error, part, found)
             self.parts = [(p & ~part, r) for p, r in self.parts] + [(part, found.stencil.t / s.t)]
         self.parts = [(p, r) for p, r in self.parts if p.any()]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fastopt.functions.lengths import norm
 from fastopt.functions.line import NOTHING, ROUNDED, Line, Stencil
 
-__all__ = ["Found", "error_of", "good_share", "settle"]
+__all__ = ["Found", "error_of", "good_share", "search_step"]
 
 Array = NDArray[Any]
 
@@ -72,7 +72,7 @@ def error_of(s: Stencil, noise: float | None = None) -> float:
     return max(change, 1.5 * noise / (math.sqrt(2.0) * s.t), s.grain)
 
 
-def settle(line: Line, first: Stencil, known: float = 0.0) -> Found:
+def search_step(line: Line, first: Stencil, known: float = 0.0) -> Found:
     """The best step along `line`, having looked at `first`; `known` is noise that needs no explanation."""
     tried = [first]
     share = good_share(line.g.eps)
