@@ -68,6 +68,10 @@ def test_an_invariant_space_ends_it():
         np.testing.assert_allclose(nodes, scale * np.array([1, 2, 5]), rtol=1e-13)
         np.testing.assert_allclose(weights, 1 / 3, rtol=1e-12)
         assert not residuals.any()
+    # Below the normal numbers there are few digits, but they are what the operator has.
+    nodes, weights, residuals = quadrature(krylov_space(diagonal_operator(1e-318 * d), v, 30))
+    np.testing.assert_allclose(nodes, 1e-318 * np.array([1, 2, 5]), rtol=1e-5)
+    assert not residuals.any()
     space = krylov_space(diagonal_operator(0 * d), v, 30)
     assert space.invariant
     assert (space.diagonal, space.beside) == ([0.0], [0.0])

@@ -224,3 +224,12 @@ def test_numbers_that_are_not_finite_and_errors_of_the_function():
             f(np.full((3, 3), np.nan))
         with pytest.raises(ZeroDivisionError):
             f(lambda v: 1 // 0, 100)
+
+
+@pytest.mark.parametrize("scale", [1e-318, 1e-300, 1.0, 1e290])
+@pytest.mark.parametrize("method", ["xtrace", "hutch++"])
+def test_no_scale_is_taken_for_zero(scale, method):
+    """Below the normal numbers too: 1 / scale is out of range there."""
+    d = np.linspace(1.0, 5.0, 60)
+    result = trace(lambda v: scale * d * v, 60, products=24, method=method)
+    assert abs(result.estimate / scale - d.sum()) < 6 * max(result.error / scale, 1e-3)

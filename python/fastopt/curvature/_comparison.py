@@ -122,7 +122,8 @@ def complex_slope(f: Objective, flat: Array, u: Array, finding: Finding, floor: 
     """
     kind = np.complex64 if flat.dtype == np.float32 else np.complex128
     f.calls += 1
-    value = f.function(_structured(f, flat.astype(kind) + (1j * STEP * u).astype(kind)))
+    shifted = flat.astype(kind) + (1j * STEP * u).astype(kind)
+    value = f.function(f.layout.collected(f.layout.parts(shifted)))
     result = np.asarray(value)
     if result.size != 1 or result.dtype.kind != "c":
         raise TypeError(f"f: expected a complex number for complex x (complex_step), got {shown(value)}")
@@ -135,16 +136,3 @@ def complex_slope(f: Objective, flat: Array, u: Array, finding: Finding, floor: 
     error = 32.0 * f.eps * abs(slope)
     target = Target(*finding[:5])
     return finding_of(target, finding.claimed, Slope(slope, error, (slope, slope), None, False), floor, tol)
-
-
-def _structured(f: Objective, flat: Array) -> Any:
-    """As ``Layout.structured``, in complex arrays."""
-    layout = f.layout
-    arrays = [
-        flat[part].reshape(shape) for part, shape in zip(layout.slices().values(), layout.shapes, strict=True)
-    ]
-    if layout.kind is np.ndarray:
-        return arrays[0]
-    if layout.keys is not None:
-        return dict(zip(layout.keys, arrays, strict=True))
-    return tuple(arrays) if layout.kind is tuple else arrays
