@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from fastopt.curvature._operators import block, blocks, gauss_newton
     from fastopt.curvature._point import CriticalPoint
     from fastopt.curvature._spectral_density import spectral_density
-    from fastopt.curvature._stall_report import StallReport
     from fastopt.curvature._trace import DiagonalEstimate, TraceEstimate, diagonal, trace
-    from fastopt.curvature._why_stalled import why_stalled
+    from fastopt.curvature._why_stalled import StallReport, why_stalled
 
 #: Imported at first use: name -> module of this package.
 _LAZY: dict[str, str] = {
@@ -33,7 +32,7 @@ _LAZY: dict[str, str] = {
     "Hessian": "_hessian",
     "HessianVectorProduct": "_hvp",
     "SpectralDensity": "_density",
-    "StallReport": "_stall_report",
+    "StallReport": "_why_stalled",
     "TorchBridge": "_from_torch",
     "TraceEstimate": "_trace",
     "block": "_operators",

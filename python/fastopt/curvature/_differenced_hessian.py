@@ -36,14 +36,14 @@ def from_gradients(
     repeat = norm(g.layout.finite(g(flat), "grad at x").astype(np.float64) - at_x)
     columns = Columns(g, flat, at_x, step, repeat)
     again = np.arange(n) if k == n else np.sort(np.random.default_rng(0).choice(n, k, replace=False))
-    place = {int(i): j for j, i in enumerate(again)}
+    row_of = {int(i): j for j, i in enumerate(again)}
     rows, estimate = np.empty((n, n), at_x.dtype), ErrorEstimate(again, n, at_x.dtype)
-    columns.learn(place)
+    columns.learn(row_of)
 
     def fill(i: int) -> None:
-        column = columns.column(i, measured=i in place)
+        column = columns.column(i, measured=i in row_of)
         rows[i] = column.slope
-        estimate.note(i, place.get(i), column)
+        estimate.note(i, row_of.get(i), column)
 
     each(fill, n, workers, report)
     calls = 2 + estimate.calls + (recheck(columns, rows, estimate) if step is None else 0)
@@ -240,7 +240,7 @@ def each(fill: Callable[[int], None], n: int, workers: int, report: Report) -> N
 
 
 def symmetrise(rows: Array) -> float:
-    """(H + H') / 2 in place; returns ||H - H'||_2 / 2."""
+    """(H + H') / 2 in row_of; returns ||H - H'||_2 / 2."""
     skew = rows - rows.T
     skew *= 0.5
     rows -= skew

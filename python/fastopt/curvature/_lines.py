@@ -28,7 +28,7 @@ class Direction(NamedTuple):
     where: str
     parameter: str
     index: tuple[int, ...] | None  # type: ignore[assignment]  # hides tuple.index
-    place: int | None  # in the flat vector
+    position: int | None  # in the flat vector
     unit: Array | None  # None for a coordinate
     scale: float  # the length that the relative steps are multiples of
     shortest: float  # the step that moves x by its last digit; 0 where x says nothing of any length
@@ -37,7 +37,7 @@ class Direction(NamedTuple):
         if self.unit is not None:
             return self.unit
         e = np.zeros(n)
-        e[self.place] = 1.0
+        e[self.position] = 1.0
         return e
 
 

@@ -54,13 +54,13 @@ def probe(
             samples = samples.then(sample(walk, value, line.scale, exponents))
             finding = _judged(target, samples, claimed, eps, noise, floor, tol)
         # Down to the last digit nothing tells this function from noise, or from a jump at x.
-        scale_known = _settles(samples, line, eps) or not _moves(samples, eps)
+        scale_known = _falls(samples, line, eps) or not _moves(samples, eps)
         return finding if scale_known else unseen(target, claimed)
 
 
 def _exhausted(finding: Finding, samples: Samples, line: Direction, eps: float) -> bool:
     """Whether more steps can say no more."""
-    if not _settles(samples, line, eps):
+    if not _falls(samples, line, eps):
         return False
     if line.shortest > 0.0:
         return finding.kind != "round-off" or finding.uncertainty < abs(finding.found)
@@ -73,7 +73,7 @@ def _moves(samples: Samples, eps: float) -> bool:
     return bool(np.max(changes, initial=0.0) > ROUNDING * eps * size)
 
 
-def _settles(samples: Samples, line: Direction, eps: float) -> bool:
+def _falls(samples: Samples, line: Direction, eps: float) -> bool:
     """Whether f moves, and less and less towards x."""
     changes, _ = _changes(samples)
     if not (_moves(samples, eps) and np.min(changes) <= FALLS * np.max(changes)):
@@ -116,7 +116,7 @@ def unsteadiness(walk: Walk, value: float, line: Direction, share: float, eps: f
         found = scatter(samples)
         for exponents in looks[1:]:
             noisy = found > OF_ALL * np.max(_changes(samples)[0], initial=0.0)
-            if exponents[0] < 0 or not (noisy or (_moves(samples, eps) and not _settles(samples, line, eps))):
+            if exponents[0] < 0 or not (noisy or (_moves(samples, eps) and not _falls(samples, line, eps))):
                 break
             samples = samples.then(sample(walk, value, share * line.scale, exponents))
             found = min(found, scatter(samples) or found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from fastopt.curvature._krylov_spectrum import SpectrumEnds
 from fastopt.curvature._point import CriticalPoint
 from fastopt.curvature._spectrum import DenseSpectrum
-from fastopt.curvature._stall_report import Cause
 from fastopt.functions.evaluation import Evaluation
 from fastopt.functions.lengths import norm
 
@@ -27,6 +26,14 @@ LEFT = 1e-3
 SHARE = 0.1
 #: A plateau: within a tenth of |x| f changes by less than this share.
 PLATEAU_REACH, PLATEAU_CHANGE = 0.1, 0.01
+
+
+class Cause(NamedTuple):
+    """One possible cause: whether it holds here, and the numbers that say so."""
+
+    cause: str
+    holds: bool
+    evidence: str
 
 
 class GradientStep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from fastopt._checks import integer, real, shown
 from fastopt.curvature._critical_point import analysed, spectrum_at
+from fastopt.curvature._point import CriticalPoint
 from fastopt.curvature._stall_causes import (
+    Cause,
     GradientStep,
     critical,
     cure_of,
@@ -20,12 +23,75 @@ from fastopt.curvature._stall_causes import (
     small,
     valley,
 )
-from fastopt.curvature._stall_report import StallReport
 from fastopt.functions.arguments import takes_functions
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.evaluation import Evaluation, finite_gradient
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class StallReport:
+    """Why training no longer gets on. Print it to read it.
+
+    Attributes
+    ----------
+    cause : str
+        "critical point", "oscillating", "gradient noise", "plateau", "step too small", "narrow valley" or
+        "not stalled": the first of `findings` that holds.
+    cure : str
+        What usually helps against it.
+    findings : tuple of (cause, holds, evidence)
+        All causes that were looked for, in this order; several may hold.
+    point : CriticalPoint
+        The verdict about the point.
+    lr, lr_limit, lr_best : float
+        The learning rate; the largest one that is stable along the steepest direction (infinite without
+        positive curvature); the one that lowers the quadratic model most in one plain gradient step
+        (infinite if the curvature along the gradient is not positive).
+    sharpness : float
+        The largest eigenvalue of the Hessian.
+    gradient_norm : float
+        The 2-norm of the gradient.
+    value : float
+        f at the point.
+    predicted, measured : float
+        What one plain gradient step lowers f by, according to the quadratic model and according to f
+        (negative if f rises).
+    noise_ratio : float or None
+        Root mean square of the noise of the stochastic gradient over the norm of the true one; None without
+        a stochastic gradient.
+    """
+
+    cause: str
+    cure: str
+    findings: tuple[Cause, ...]
+    point: CriticalPoint
+    lr: float
+    lr_limit: float
+    lr_best: float
+    sharpness: float
+    gradient_norm: float
+    value: float
+    predicted: float
+    measured: float
+    noise_ratio: float | None
+
+    def __str__(self) -> str:
+        width = max(len(finding.cause) for finding in self.findings)
+        lines = [
+            f"{self.cause}: {next((x.evidence for x in self.findings if x.holds), _PROGRESS.format(self))}",
+            f"  cure: {self.cure}",
+            f"  f = {self.value:.8g}, |g| = {self.gradient_norm:.4g}, sharpness {self.sharpness:.4g}, "
+            f"lr {self.lr:.4g} (stable below {self.lr_limit:.4g}, best for one step {self.lr_best:.4g})",
+            f"  one gradient step lowers f by {self.predicted:.3g} in the model, by {self.measured:.3g} "
+            "in truth",
+        ]
+        lines += [f"  {'yes' if x.holds else ' no'}  {x.cause:<{width}}  {x.evidence}" for x in self.findings]
+        return "\n".join(lines)
+
+
+_PROGRESS = "one step lowers f by {0.measured:.3g}, of {0.value:.6g}"
 
 
 @takes_functions

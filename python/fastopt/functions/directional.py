@@ -58,14 +58,14 @@ class DirectionalDifferences:
                 self._mend(line, slope, t)
             if self.given or np.isfinite(slope).all():
                 return largest * self.g.layout.finite(slope, f"{self.g.name} {line.where(t)}")
-        return largest * self._settled(line, t)[0].slope
+        return largest * self._searched(line, t)[0].slope
 
     def error(self, v: Array) -> float:
         """How far H v may be off."""
         line, largest, t = self._line(v)
         if line is None:
             return 0.0
-        s, error = self._settled(line, t)
+        s, error = self._searched(line, t)
         return largest * max(norm(s.change), error_of(s), error)
 
     def _line(self, v: Array) -> tuple[Line | None, float, float]:
@@ -79,7 +79,7 @@ class DirectionalDifferences:
         t = self.relative * reach(self.whole, self.sizes, u)
         return line, largest, t if self.given else max(t, line.shortest)
 
-    def _settled(self, line: Line, t: float) -> tuple[Stencil, float]:
+    def _searched(self, line: Line, t: float) -> tuple[Stencil, float]:
         s, error = line.stencil(t), 0.0
         if not self.given and not (s.finite and not s.still and error_of(s) <= self.share * s.size):
             found = search_step(line, s)
