@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastopt._functions import Objective, VectorFunction
-from fastopt._layout import Layout
+from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.evaluation import Evaluation
+from fastopt.functions.layout import Layout
+from fastopt.functions.lengths import norm
 
 POINTS = {
     "array": np.arange(6.0).reshape(2, 3),
@@ -136,3 +138,47 @@ def test_what_a_function_keeps_is_not_written_again():
         f(flat)
         assert loose(flat) == k
     assert [a[5] for a in kept] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("power", [-1050, -1000, -600, -500, -1, 0, 500, 600, 1000, 1021])
+def test_the_norm_of_a_vector_has_no_unit(power):
+    """As in units of 1, times a power of two: to the last digit, wherever such a number has it."""
+    v = np.random.default_rng(0).standard_normal(50)
+    largest = float(np.abs(v).max())
+    v = v / 2.0 ** np.frexp(largest)[1] / 8.0
+    scaled = np.ldexp(v, power)
+    expected = np.ldexp(norm(v), power)
+    assert norm(scaled) == pytest.approx(expected, rel=0.0 if power > -1000 else 1e-2, abs=0.0)
+    assert (norm(np.array([3.0, np.inf])), norm(np.zeros(3))) == (np.inf, 0.0)
+    assert np.isnan(norm(np.array([3.0, np.nan])))
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_parts_are_views_in_the_structure_of_x(name):
+    layout, flat = Layout.of(POINTS[name])
+    parts = layout.parts(flat.astype(complex))
+    assert [p.shape for p in parts] == [a.shape for a in arrays(POINTS[name])]
+    assert all(np.shares_memory(part, whole) for whole in [parts[0].base] for part in parts)
+    assert type(layout.collected(parts)) is type(POINTS[name])
+    assert all(a is b for a, b in zip(arrays(layout.collected(parts)), parts, strict=True))
+
+
+def test_an_evaluation_asks_once():
+    calls = {"f": 0, "grad": 0}
+
+    def f(x):
+        calls["f"] += 1
+        return float(x["w"] @ x["w"])
+
+    def grad(x):
+        calls["grad"] += 1
+        return {"w": 2 * x["w"]}
+
+    at = Evaluation(f, grad, {"w": np.array([1.0, 2.0])})
+    assert calls == {"f": 0, "grad": 0}
+    assert (at.value, at.value, at.g.tolist(), at.g.tolist()) == (5.0, 5.0, [2.0, 4.0], [2.0, 4.0])
+    assert calls == {"f": 1, "grad": 2}  # the gradient's second call says whether it is a function
+    assert 0.0 < at.noise < 1e-14
+    assert calls["grad"] == 5
+    assert at.value_noise >= 5.0 * np.finfo(float).eps
+    assert calls["f"] == 7

@@ -50,7 +50,7 @@ GOOD = {
     "lists": D.tolist(),
     "float32": D.astype(np.float32),
     "operator": Doubled(),
-    "exact products": fastopt.hvp(None, np.zeros(3), exact=lambda v: D @ v),
+    "exact products": fastopt.hvp(None, np.zeros(3), hvp=lambda v: D @ v),
     "differences": fastopt.hvp(grad, np.zeros(3)),
     "masked, without a mask": np.ma.masked_array(D),
 }

@@ -93,7 +93,7 @@ def test_collections_follow_their_flat_order():
 def test_exact_products_need_no_gradient():
     _, exact = waves(1)
     m = exact(X)
-    for product in (lambda v: m @ v, lambda x, v: exact(x) @ v, fastopt.hvp(None, X, exact=lambda v: m @ v)):
+    for product in (lambda v: m @ v, lambda x, v: exact(x) @ v, fastopt.hvp(None, X, hvp=lambda v: m @ v)):
         h = fastopt.hessian(None, X, hvp=product)
         np.testing.assert_allclose(np.asarray(h), m, rtol=0, atol=1e-13)
         assert h.error < 1e-13

@@ -86,10 +86,10 @@ def test_it_is_an_operator_for_fastopt_and_scipy():
 def test_exact_products_pass_through():
     x = np.arange(1.0, 4.0)
     for exact in (lambda v: 2 * x * v, lambda x, v: 2 * x * v):
-        product = fastopt.hvp(None, x, exact=exact)
+        product = fastopt.hvp(None, x, hvp=exact)
         assert product(np.ones(3)).tolist() == [2, 4, 6]
         assert product.error(np.ones(3)) == 0.0
-        again = fastopt.hvp(None, x, exact=product)
+        again = fastopt.hvp(None, x, hvp=product)
         assert again.matvec(np.ones(3)).tolist() == [2, 4, 6]
 
 
@@ -133,6 +133,6 @@ def test_bad_functions():
     with pytest.raises(TypeError, match="grad: expected a function of x"):
         fastopt.hvp(None, np.ones(3))
     with pytest.raises(ValueError, match="step: expected None beside exact products"):
-        fastopt.hvp(None, np.ones(3), exact=lambda v: v, step=1.0)
-    with pytest.raises(TypeError, match="exact: expected a function of v"):
-        fastopt.hvp(None, np.ones(3), exact=np.eye(3))
+        fastopt.hvp(None, np.ones(3), hvp=lambda v: v, step=1.0)
+    with pytest.raises(TypeError, match="hvp: expected a function of v"):
+        fastopt.hvp(None, np.ones(3), hvp=np.eye(3))

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from fastopt.curvature import block, blocks, diagonal, gauss_newton, trace
-from fastopt.curvature._sketch import Sketch
-from fastopt.curvature._trace import _seeds
+from fastopt.curvature._sketch import Sketch, seeds_of
 from fastopt.linalg._operator import as_operator
 
 DTYPES = [np.float64, np.float32]
@@ -58,7 +57,7 @@ def test_vectors(signs, m, seed):
     sketch = Sketch.__new__(Sketch)
     sketch.op, sketch.seeds, sketch.signs = (
         as_operator(np.eye(N)),
-        _seeds(seed, m),
+        seeds_of(seed, m),
         signs,
     )
     return np.column_stack([sketch.test_vector(i) for i in range(m)])
@@ -225,3 +224,12 @@ def test_numbers_that_are_not_finite_and_errors_of_the_function():
             f(np.full((3, 3), np.nan))
         with pytest.raises(ZeroDivisionError):
             f(lambda v: 1 // 0, 100)
+
+
+@pytest.mark.parametrize("scale", [1e-318, 1e-300, 1.0, 1e290])
+@pytest.mark.parametrize("method", ["xtrace", "hutch++"])
+def test_no_scale_is_taken_for_zero(scale, method):
+    """Below the normal numbers too: 1 / scale is out of range there."""
+    d = np.linspace(1.0, 5.0, 60)
+    result = trace(lambda v: scale * d * v, 60, products=24, method=method)
+    assert abs(result.estimate / scale - d.sum()) < 6 * max(result.error / scale, 1e-3)

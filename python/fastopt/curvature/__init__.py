@@ -12,16 +12,14 @@ if TYPE_CHECKING:
     from fastopt.curvature._escape import EscapeResult, escape
     from fastopt.curvature._from_jax import from_jax
     from fastopt.curvature._from_torch import TorchBridge, from_torch
+    from fastopt.curvature._gradient_report import Finding, GradientReport
     from fastopt.curvature._hessian import Hessian, hessian
     from fastopt.curvature._hvp import HessianVectorProduct, hvp
-    from fastopt.curvature._judge import Finding
     from fastopt.curvature._operators import block, blocks, gauss_newton
     from fastopt.curvature._point import CriticalPoint
-    from fastopt.curvature._report import GradientReport
     from fastopt.curvature._spectral_density import spectral_density
-    from fastopt.curvature._stall_report import StallReport
     from fastopt.curvature._trace import DiagonalEstimate, TraceEstimate, diagonal, trace
-    from fastopt.curvature._why_stalled import why_stalled
+    from fastopt.curvature._why_stalled import StallReport, why_stalled
 
 #: Imported at first use: name -> module of this package.
 _LAZY: dict[str, str] = {
@@ -29,12 +27,12 @@ _LAZY: dict[str, str] = {
     "CriticalPoint": "_point",
     "DiagonalEstimate": "_trace",
     "EscapeResult": "_escape",
-    "Finding": "_judge",
-    "GradientReport": "_report",
+    "Finding": "_gradient_report",
+    "GradientReport": "_gradient_report",
     "Hessian": "_hessian",
     "HessianVectorProduct": "_hvp",
     "SpectralDensity": "_density",
-    "StallReport": "_stall_report",
+    "StallReport": "_why_stalled",
     "TorchBridge": "_from_torch",
     "TraceEstimate": "_trace",
     "block": "_operators",

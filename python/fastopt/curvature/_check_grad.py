@@ -9,34 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import _checks
-from fastopt._functions import Objective, VectorFunction
-from fastopt._layout import Layout
 from fastopt.curvature._check_products import check_products, matrix_product
-from fastopt.curvature._complex import complex_slope
-from fastopt.curvature._differences import finite, rounded
-from fastopt.curvature._judge import Finding, Place
-from fastopt.curvature._lengths import lengths
-from fastopt.curvature._line import Walk
-from fastopt.curvature._lines import Direction, lines, random_direction
-from fastopt.curvature._probe import probe, unsteadiness
-from fastopt.curvature._products import product_at, takes_point
-from fastopt.curvature._progress import Report, reporter
-from fastopt.curvature._report import GradientReport, report
-
-__all__ = ["check_grad"]
+from fastopt.curvature._comparison import Comparison
+from fastopt.curvature._gradient_report import Finding, GradientReport, report
+from fastopt.curvature._lines import lines
+from fastopt.functions.arguments import takes_functions
+from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.layout import Layout
+from fastopt.functions.products import product_at, takes_point
+from fastopt.functions.progress import Report, reporter
 
 Array = NDArray[Any]
 
-#: The other points lie so far from x, in units of its own lengths.
-AROUND = 0.1
-#: Two calls at the same point may differ by so many eps: sums in another order.
-REORDERED = 1e3
-#: Of the arithmetic here.
-EPS = float(np.finfo(np.float64).eps)
-#: Directions that the noise of f is taken from, the worst of them: one alone can miss that f moves in jumps.
-LISTENED = 4
 
-
+@takes_functions
 def check_grad(
     f: Callable[..., Any],
     grad: Callable[..., Any],
@@ -143,14 +129,14 @@ def check_grad(
         directions = _checks.integer("directions", directions, minimum=1)
     tol = _checks.real("tol", tol, minimum=0.0, open_low=True)
     _follows_points(points, hvp, hessian)
-    check = _Check(Objective(f, layout, "f"), VectorFunction(grad, layout, "grad"), tol, directions, rng)
+    check = Comparison(Objective(f, layout, "f"), VectorFunction(grad, layout, "grad"), tol, directions, rng)
     check.complex_step = _checks.flag("complex_step", complex_step)
     progressed = reporter(progress, "check_grad")
     findings: list[Finding] = []
     products = 0
     for k in range(points):
-        at, value, gradient = check.settle(flat) if k == 0 else check.elsewhere(flat)
-        check.listen(at, value, gradient)
+        at, value, gradient = check.evaluated(flat) if k == 0 else check.random_point(flat)
+        check.measure_noise(at, value, gradient)
         chosen = lines(layout, at, gradient, directions, rng)
         for i, line in enumerate(chosen):
             findings.append(check.gradient(at, value, gradient, line, k))
@@ -160,91 +146,6 @@ def check_grad(
             products += product.calls
     calls = {"f": check.f.calls, "grad": check.g.calls}
     return report(findings, points, calls | ({"hvp": products} if products else {}))
-
-
-class _Check:
-    """The two functions, and how they are compared."""
-
-    complex_step = False
-
-    def __init__(
-        self, f: Objective, g: VectorFunction, tol: float, directions: int | None, rng: np.random.Generator
-    ) -> None:
-        self.f, self.g, self.tol, self.directions, self.rng = f, g, tol, directions, rng
-        self.noise = 0.0
-
-    def settle(self, flat: Array) -> tuple[Array, float, Array]:
-        """The point with f and its gradient there: finite, and the same at every call."""
-        value = self.f(flat)
-        gradient = self.g(flat)
-        if not np.isfinite(value):
-            raise ValueError(f"f at x: expected a finite value, got {value}")
-        finite(gradient, self.g.layout, "grad at x")
-        others = [self.f(flat) for _ in range(2)]
-        apart = max(abs(other - value) for other in others)
-        if not apart <= REORDERED * self.f.eps * abs(value):
-            raise ValueError(
-                f"f: expected the same value at every call, got {value!r} and "
-                f"{max(others, key=lambda o: abs(o - value))!r} at the same x: fix what is random in it"
-            )
-        again = self.g(flat)
-        size = float(np.max(np.abs(gradient)))
-        change = np.abs(again.astype(np.float64) - gradient)
-        if not np.max(change) <= REORDERED * self.g.eps * size:
-            i = int(np.argmax(change))
-            raise ValueError(
-                f"grad: expected the same values at every call, got {gradient[i]!r} and {again[i]!r} for "
-                f"{self.g.layout.where(i)} at the same x: fix what is random in it"
-            )
-        return flat, value, gradient.astype(np.float64)
-
-    def listen(self, flat: Array, value: float, gradient: Array) -> None:
-        """The noise of f at this point, along a direction that moves every digit: some lines move too few."""
-        self.noise = abs(self.f(flat) - value)
-        for _ in range(LISTENED):
-            line = random_direction(self.g.layout, flat, self.rng)
-            walk, share = self._walk(flat, gradient, line), self.rng.uniform(0.3, 1.0)
-            self.noise = max(self.noise, unsteadiness(walk, value, line, share, self.f.eps))
-
-    def elsewhere(self, flat: Array) -> tuple[Array, float, Array]:
-        """A random point around x; nearer to it if the functions are not finite there."""
-        move = AROUND * self.rng.standard_normal(flat.size) * lengths(self.g.layout, flat)
-        for _ in range(10):
-            with np.errstate(all="ignore"):
-                at = rounded(self.g.layout, flat + move).astype(flat.dtype)
-                if np.isfinite(self.f(at)) and np.isfinite(self.g(at)).all():
-                    return self.settle(at)
-            move *= 0.5
-        raise ValueError("points: expected finite values of f and grad around x, got none at ten distances")
-
-    def gradient(self, flat: Array, value: float, gradient: Array, line: Direction, point: int) -> Finding:
-        """The finding along one line."""
-        u = line.vector(flat.size)
-        claimed = float(gradient @ u)
-        # What rounding the gradient costs: its largest terms may have cancelled in the small ones.
-        floor = 8.0 * self.g.eps * max(float(np.abs(gradient) @ np.abs(u)), float(np.max(np.abs(gradient))))
-        place = Place("grad", line.where, line.parameter, line.index, point)
-        walk = self._walk(flat, gradient, line)
-        finding = probe(place, walk, value, line, claimed, self.f.eps, self.noise, floor, self.tol)
-        if self.complex_step and finding.kink is None and not finding.one_sided:
-            return complex_slope(self.f, flat, u, finding, floor, self.tol)
-        return finding
-
-    def _walk(self, flat: Array, gradient: Array, line: Direction) -> Walk:
-        x = flat.astype(np.float64)
-        u = line.vector(flat.size)
-        claimed = float(gradient @ u)
-
-        def walk(t: float) -> tuple[float, float]:
-            move = rounded(self.g.layout, x + t * u) - x
-            taken = float(move @ u)
-            # Rounding of x bends the line; the gradient in question is good enough to straighten it.
-            aside = move - taken * u
-            straight = line.unit is None or np.max(np.abs(aside)) <= 8.0 * EPS * abs(t)
-            bent = 0.0 if straight else float(gradient @ move) - claimed * taken
-            return taken, self.f((x + move).astype(flat.dtype)) - bent
-
-        return walk
 
 
 def _follows_points(points: int, hvp: Any, hessian: Any) -> None:

@@ -1,4 +1,4 @@
-"""`critical_point`: what kind of point is this?"""
+"""`critical_point`: what kind of point is this? And where its Hessian comes from, if none was given."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import flag, real
-from fastopt.curvature._counted import Counted
-from fastopt.curvature._dense import Dense
-from fastopt.curvature._extremes import Extremes
-from fastopt.curvature._place import Place
+from fastopt._checks import flag, real, shown
+from fastopt.curvature._hvp import HessianVectorProduct
+from fastopt.curvature._hvp import hvp as differences
+from fastopt.curvature._krylov_spectrum import Spectrum, SpectrumEnds, SpectrumSigns
 from fastopt.curvature._point import CriticalPoint, signed
-from fastopt.curvature._source import matrix_at, spectrum_at
+from fastopt.curvature._spectrum import DenseSpectrum, kind_of
 from fastopt.curvature._stationary import stationarity
-from fastopt.curvature._verdict import kind_of
+from fastopt.functions.arguments import takes_functions
+from fastopt.functions.evaluation import Evaluation
+from fastopt.functions.matrices import Products, given_hessian
+from fastopt.functions.products import product_at
 
 Array = NDArray[Any]
 
-__all__ = ["CriticalPoint", "critical_point"]
+#: Up to this order the Hessian is formed: 128 MB in float64, and the whole truth.
+DENSE = 4096
 
 
+@takes_functions
 def critical_point(
     grad: Callable[..., Any] | None,
     x: Any,
@@ -115,33 +120,33 @@ def critical_point(
     if gtol is not None and gtol != math.inf:
         gtol = real("gtol", gtol, minimum=0.0)
     counts_only = flag("counts_only", counts_only)
-    place = _place(f, grad, x)
-    if place is not None and place.grad is not None:
-        _ = place.g  # before the Hessian, which costs far more
+    at = _evaluation(f, grad, x)
+    if at is not None and at.problem.grad is not None:
+        _ = at.g  # before the Hessian, which costs far more
     if counts_only:
-        return analysed(place, Counted(*matrix_at(place, hessian, hvp, error)), gtol)
-    return analysed(place, spectrum_at(place, hessian, hvp, error), gtol)
+        return analysed(at, SpectrumSigns(*matrix_at(at, hessian, hvp, error)), gtol)
+    return analysed(at, spectrum_at(at, hessian, hvp, error), gtol)
 
 
-def _place(f: Callable[..., Any] | None, grad: Callable[..., Any] | None, x: Any) -> Place | None:
+def _evaluation(f: Callable[..., Any] | None, grad: Callable[..., Any] | None, x: Any) -> Evaluation | None:
     if x is not None:
-        return Place(f, grad, x)
+        return Evaluation(f, grad, x)
     if f is not None or grad is not None:
         raise TypeError(f"x: expected the point that {'f' if grad is None else 'grad'} belongs to, got None")
     return None
 
 
-def analysed(place: Place | None, spectrum: Dense | Extremes | Counted, gtol: float | None) -> CriticalPoint:
+def analysed(at: Evaluation | None, spectrum: Spectrum, gtol: float | None) -> CriticalPoint:
     """The verdict, once the spectrum is known."""
     kind = kind_of(spectrum.counts, spectrum.tau, spectrum.norm, spectrum.eps)
-    if kind == "degenerate" and isinstance(spectrum, Extremes):
+    if kind == "degenerate" and isinstance(spectrum, SpectrumEnds):
         kind = "unresolved"  # the inner eigenvalues were not seen, so none is known to be near zero
-    still = stationarity(place, spectrum, kind, gtol)
+    still = stationarity(at, spectrum, kind, gtol)
     curvature, direction = None, None
-    if still.critical and kind in ("saddle", "maximum") and not isinstance(spectrum, Counted):
+    if still.critical and kind in ("saddle", "maximum") and not isinstance(spectrum, SpectrumSigns):
         curvature, u = spectrum.lowest()
-        u = signed(u, None if still.norm is None or place is None else place.g)
-        direction = u if place is None else place.structured(u)
+        u = signed(u, None if still.norm is None or at is None else at.g)
+        direction = u if at is None else at.problem.structured(u)
     return CriticalPoint(
         kind if still.critical else "not critical",
         spectrum.n,
@@ -159,6 +164,51 @@ def analysed(place: Place | None, spectrum: Dense | Extremes | Counted, gtol: fl
         hessian=spectrum.matrix,
         notes=spectrum.notes + still.notes,
         _newton=still.newton,
-        _place=place,
+        _evaluation=at,
         _spectrum=spectrum,
     )
+
+
+def spectrum_at(
+    at: Evaluation | None, hessian: Any, hvp: Any, error: float | None
+) -> DenseSpectrum | SpectrumEnds:
+    """The spectrum: all of it up to order `DENSE` or where an array is given, else its ends."""
+    products = None if at is None or at.problem.n <= DENSE or hvp is not None else Products.of(hessian)
+    if at is not None and products is not None:
+        given = 0.0 if error is None else real("error", error, minimum=0.0)
+        product = product_at(products, at.problem.layout, at.x, "hessian")
+        return SpectrumEnds(product, at.problem.n, given, at.rng)
+    if hessian is not None or at is None or at.problem.n <= DENSE:
+        return DenseSpectrum(*matrix_at(at, hessian, hvp, error))
+    if error is not None:
+        raise TypeError(f"error: expected None without hessian, got {shown(error)}")
+    if hvp is None:
+        if at.problem.grad is None:
+            raise TypeError("hvp: expected products where there is neither gradient nor Hessian, got None")
+        hvp = differences(at.grad.function, at.problem.structured(at.x))
+    error = 0.0
+    product = product_at(hvp, at.problem.layout, at.x)
+    if isinstance(hvp, HessianVectorProduct):
+        v = at.rng.standard_normal(at.problem.n)
+        error = hvp.error(v / np.linalg.norm(v))
+    return SpectrumEnds(product, at.problem.n, error, at.rng)
+
+
+def matrix_at(at: Evaluation | None, hessian: Any, hvp: Any, error: float | None) -> tuple[Array, float]:
+    """The Hessian from whatever was given, and the error that comes with it: never silently exact."""
+    if hessian is not None and hvp is not None:
+        raise TypeError("hessian, hvp: expected one of them, got both")
+    if hessian is not None:
+        at_x = callable(hessian) and not callable(getattr(hessian, "matvec", None)) and at is not None
+        given = hessian(at.problem.structured(at.x)) if at_x and at is not None else hessian
+        return given_hessian(given, None if at is None else at.problem.n, error)
+    if error is not None:
+        raise TypeError(f"error: expected None without hessian, got {shown(error)}")
+    if at is None or (at.problem.grad is None and hvp is None):
+        raise TypeError("hessian: expected a matrix where there is no gradient function, got None")
+    from fastopt.curvature._hessian import hessian as formed
+
+    grad = None if at.problem.grad is None else at.grad.function
+    if grad is not None and isinstance(hvp, HessianVectorProduct) and hvp._along is not None:
+        hvp = None  # differences either way: column by column their error is known
+    return given_hessian(formed(grad, at.problem.structured(at.x), hvp=hvp), at.problem.n, None)

@@ -1,4 +1,4 @@
-"""What `spectral_density` returns."""
+"""What `spectral_density` returns, and the quantiles of Student's t behind its intervals."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from fastopt.curvature._student import student_quantile
-
-__all__ = ["SpectralDensity"]
 
 Array = NDArray[Any]
 
@@ -101,9 +97,9 @@ class SpectralDensity:
         ImportError
             If matplotlib is not installed (``pip install fastopt[report]``).
         """
-        from fastopt.curvature._density_plot import plot
+        from fastopt.curvature._plots import plot_density
 
-        return plot(self, ax, log)
+        return plot_density(self, ax, log)
 
     def __str__(self) -> str:
         smallest, largest = self.extremes
@@ -132,3 +128,32 @@ def _standard_error(samples: Array) -> Array:
 def _normal(z: Array) -> Array:
     """The distribution function of the standard normal distribution."""
     return np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in z])
+
+
+def student_quantile(confidence: float, freedom: int) -> float:
+    """t such that a Student t variable of `freedom` degrees is within [-t, t] with this probability.
+
+    >>> round(student_quantile(0.95, 9), 3)
+    2.262
+    """
+    low, high = 0.0, 1.0
+    while _within(high, freedom) < confidence:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, freedom) < confidence else (low, middle)
+    return high
+
+
+def _within(t: float, freedom: int) -> float:
+    """P(|T| <= t): the finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
+    angle = math.atan(t / math.sqrt(freedom))
+    square = math.cos(angle) ** 2
+    term = 1.0 if freedom % 2 == 0 else math.cos(angle)
+    total = term if freedom > 1 else 0.0
+    for k in range(1 if freedom % 2 == 0 else 2, freedom - 2, 2):
+        term *= square * k / (k + 1)
+        total += term
+    if freedom % 2 == 0:
+        return math.sin(angle) * total
+    return 2 / math.pi * (angle + math.sin(angle) * total)

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastopt._checks import shown
-from fastopt._layout import Layout
 from fastopt.curvature._bridge import Bridge, framework, like
-
-__all__ = ["from_jax"]
+from fastopt.functions.layout import Layout
 
 
 def from_jax(loss: Callable[[Any], Any], x: Any) -> Bridge:

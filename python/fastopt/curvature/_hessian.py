@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import _checks
-from fastopt._functions import VectorFunction
-from fastopt._layout import Layout
-from fastopt.curvature._columns import Columns
-from fastopt.curvature._differences import finite
-from fastopt.curvature._lengths import magnitude
-from fastopt.curvature._products import product_at
-from fastopt.curvature._progress import Report, reporter
-from fastopt.curvature._recheck import recheck
-from fastopt.curvature._seen import Seen, spectral_norm
-
-__all__ = ["Hessian", "hessian"]
+from fastopt.curvature._differenced_hessian import each, from_gradients, spectral_norm, symmetrise
+from fastopt.functions.arguments import takes_functions
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.layout import Layout
+from fastopt.functions.products import product_at
+from fastopt.functions.progress import Report, reporter
 
 Array = NDArray[Any]
 
@@ -51,6 +44,7 @@ class Hessian(np.ndarray[Any, np.dtype[Any]]):
         return array[()] if array.ndim == 0 else np.asarray(array)
 
 
+@takes_functions
 def hessian(
     grad: Callable[..., Any] | None,
     x: Any,
@@ -152,55 +146,25 @@ def hessian(
         return _from_products(product_at(hvp, layout, flat), layout, workers, report)
     g = VectorFunction(grad, layout, "grad")  # type: ignore[arg-type]  # None is refused there
     k = layout.size if error_columns is None else _checks.integer("error_columns", error_columns, minimum=1)
-    return _from_gradients(g, flat, step, min(k, layout.size), workers, report)
-
-
-def _from_gradients(
-    g: VectorFunction, flat: Array, step: float | None, k: int, workers: int, report: Report
-) -> Hessian:
-    n = g.layout.size
-    at_x = finite(g(flat), g.layout, "grad at x")
-    repeat = magnitude(finite(g(flat), g.layout, "grad at x").astype(np.float64) - at_x)
-    columns = Columns(g, flat, at_x, step, repeat)
-    again = np.arange(n) if k == n else np.sort(np.random.default_rng(0).choice(n, k, replace=False))
-    place = {int(i): j for j, i in enumerate(again)}
-    rows, seen = np.empty((n, n), at_x.dtype), Seen(again, n, at_x.dtype)
-    columns.learn(place)
-
-    def fill(i: int) -> None:
-        column = columns.column(i, measured=i in place)
-        rows[i] = column.slope
-        seen.note(i, place.get(i), column)
-
-    _each(fill, n, workers, report)
-    calls = 2 + seen.calls + (recheck(columns, rows, seen) if step is None else 0)
-    skew = _symmetrise(rows)
-    shortest = float(columns.guess.min())
-    if not np.isfinite(seen.errors).all():
-        _warn_unseen(g.layout.where(int(np.argmax(seen.errors))))
-    else:
-        _warn(repeat / shortest, skew, rows, g.eps, float(np.max(np.abs(at_x))) / shortest)
-    return _hessian(rows, max(skew, seen.error), calls)
+    return _hessian(*from_gradients(g, flat, step, min(k, layout.size), workers, report))
 
 
 def _from_products(product: VectorFunction, layout: Layout, workers: int, report: Report) -> Hessian:
     n = layout.size
     unit = np.zeros(n, layout.dtype)
     unit[0] = 1.0
-    first = finite(product(unit), layout, "hvp of a unit vector")
+    first = layout.finite(product(unit), "hvp of a unit vector")
     rows = np.empty((n, n), first.dtype)
 
     def fill(i: int) -> None:
         unit = np.zeros(n, layout.dtype)
         unit[i] = 1.0
-        rows[i] = (
-            finite(product(unit), layout, f"hvp of the unit vector of {layout.where(i)}") if i else first
-        )
+        rows[i] = layout.finite(product(unit), f"hvp of the unit vector of {layout.where(i)}") if i else first
 
-    _each(fill, n, workers, report)
+    each(fill, n, workers, report)
     worst = np.unravel_index(int(np.argmax(np.abs(rows - rows.T))), (n, n))
     pair = rows[worst], rows.T[worst]
-    skew = _symmetrise(rows)
+    skew = symmetrise(rows)
     # An exact product is symmetric to round-off; a user's own differences still to a few digits.
     if skew > product.eps**0.25 * spectral_norm(rows):
         i, j = (layout.where(int(p)) for p in worst)
@@ -209,57 +173,6 @@ def _from_products(product: VectorFunction, layout: Layout, workers: int, report
             f"and {pair[1]:.6g} for ({j}, {i})"
         )
     return _hessian(rows, skew, n)
-
-
-def _each(fill: Callable[[int], None], n: int, workers: int, report: Report) -> None:
-    """`fill(0..n-1)`, in threads if asked; the first exception ends it and is raised."""
-    if workers == 1:
-        for i in range(n):
-            fill(i)
-            report(i + 1, n)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for i, _ in enumerate(pool.map(fill, range(n))):
-                report(i + 1, n)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _symmetrise(rows: Array) -> float:
-    """(H + H') / 2 in place; returns ||H - H'||_2 / 2."""
-    skew = rows - rows.T
-    skew *= 0.5
-    rows -= skew
-    np.copyto(rows, rows.T, where=np.tri(len(rows), k=-1, dtype=bool))  # equal to the last bit
-    return spectral_norm(skew)
-
-
-def _warn(noise: float, skew: float, rows: Array, eps: float, slope: float) -> None:
-    """`noise` and `slope`: what two calls differ by, and the largest |g|, each over the step."""
-    largest = float(np.max(np.abs(rows)))
-    if noise > np.sqrt(eps) * largest:  # a sum in another order from call to call stays far below
-        message = (
-            f"not deterministic: two calls at the same x differ, in second derivatives by {noise:.2g} "
-            f"where the largest is {largest:.2g}; the Hessian's error, {skew:.2g} or more, has that in it"
-        )
-    elif skew > max(0.01 * largest, 1e3 * eps * slope):
-        message = (
-            f"not the gradient of a function: its differences are not symmetric, by {skew:.2g} where the "
-            f"largest is {largest:.2g}; check_grad says where it is wrong"
-        )
-    else:
-        return
-    warnings.warn(f"grad: {message}", RuntimeWarning, stacklevel=4)
-
-
-def _warn_unseen(where: str) -> None:
-    warnings.warn(
-        f"grad: no slope is seen along {where} at any step, down to one rounding error of x: a kink at x, or "
-        "more noise or bends than the digits of x can resolve; the Hessian's error is infinite",
-        RuntimeWarning,
-        stacklevel=4,
-    )
 
 
 def _hessian(rows: Array, error: float, evaluations: int) -> Hessian:

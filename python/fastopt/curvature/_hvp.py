@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._functions import VectorFunction
-from fastopt._layout import Layout
-from fastopt.curvature._along import Along
-from fastopt.curvature._differences import finite
-from fastopt.curvature._products import product_at
-
-__all__ = ["HessianVectorProduct", "hvp"]
+from fastopt.functions.arguments import takes_functions
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.directional import DirectionalDifferences
+from fastopt.functions.layout import Layout
+from fastopt.functions.products import product_at
 
 Array = NDArray[Any]
 
@@ -44,7 +42,9 @@ class HessianVectorProduct:
         # Also tells what the function returns, before anything depends on it.
         first = function(np.ones(layout.size, layout.dtype) if exact else flat)
         self.dtype: np.dtype[Any] = first.dtype
-        self._along = None if exact else Along(function, flat, finite(first, layout, "grad at x"), step)
+        self._along: DirectionalDifferences | None = None
+        if not exact:
+            self._along = DirectionalDifferences(function, flat, layout.finite(first, "grad at x"), step)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -71,7 +71,7 @@ class HessianVectorProduct:
         flat = self._checked(v)
         if self._along is not None:
             return self._along.product(flat).astype(self.dtype)
-        return finite(self._function(flat), self._layout, "hvp").astype(self.dtype, copy=False)
+        return self._layout.finite(self._function(flat), "hvp").astype(self.dtype, copy=False)
 
     def error(self, v: Any) -> float:
         r"""Estimate of :math:`\|Hv - (Hv)_{computed}\|_2`, for four gradients or more; 0 for exact products.
@@ -90,7 +90,7 @@ class HessianVectorProduct:
                 f"v: expected real numbers of shape ({self._layout.size},), "
                 f"got {flat.dtype} of shape {flat.shape}"
             )
-        return finite(flat, self._layout, "v")
+        return self._layout.finite(flat, "v")
 
     def _is_vector(self) -> bool:
         return self._layout.kind is np.ndarray and len(self._layout.shapes[0]) == 1
@@ -100,8 +100,9 @@ class HessianVectorProduct:
         return f"<fastopt.curvature.HessianVectorProduct of shape {self.shape}, {kind}>"
 
 
+@takes_functions
 def hvp(
-    grad: Callable[..., Any] | None, x: Any, *, step: float | None = None, exact: Any = None
+    grad: Callable[..., Any] | None, x: Any, *, step: float | None = None, hvp: Any = None
 ) -> HessianVectorProduct:
     r"""Products of the Hessian at a point with any vector: two gradients each, four for the first.
 
@@ -114,13 +115,13 @@ def hvp(
     ----------
     grad : callable
         The gradient: takes `x`, or its like in new arrays, and returns the same structure. May be None if
-        `exact` is given.
+        `hvp` is given.
     x : array, or list, tuple or dict of arrays, float32 or float64
         The point, copied.
     step : float, optional
         This relative step, in units of max(1, abs(x_i)) and of max(1, :math:`\|x\|`), and no other is used.
-    exact : callable or object with ``matvec``, optional
-        Exact products, ``exact(v)`` or ``exact(x, v)`` in the structure of `x`, or ``matvec`` on flat
+    hvp : callable or object with ``matvec``, optional
+        Exact products, ``hvp(v)`` or ``hvp(x, v)`` in the structure of `x`, or ``matvec`` on flat
         vectors: passed through, with the same checks.
 
     Returns
@@ -144,9 +145,9 @@ def hvp(
     ((2, 2), 5)
     """
     layout, flat = Layout.of(x)
-    if exact is not None:
+    if hvp is not None:
         if step is not None:
             raise ValueError("step: expected None beside exact products")
-        return HessianVectorProduct(product_at(exact, layout, flat, "exact"), layout, flat, None, exact=True)
+        return HessianVectorProduct(product_at(hvp, layout, flat), layout, flat, None, exact=True)
     g = VectorFunction(grad, layout, "grad")  # type: ignore[arg-type]  # None is refused there
     return HessianVectorProduct(g, layout, flat, step, exact=False)

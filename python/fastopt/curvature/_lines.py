@@ -1,16 +1,15 @@
-"""Along which lines a check goes: every coordinate, or random directions and the largest coordinates."""
+"""Along which lines a check goes, and a function sampled along one of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._layout import Layout
-from fastopt.curvature._lengths import lengths, magnitude, reach, ulps
-
-__all__ = ["EVERY_COORDINATE", "Direction", "lines", "random_direction"]
+from fastopt.functions.layout import Layout
+from fastopt.functions.lengths import lengths, norm, reach, ulps
 
 Array = NDArray[Any]
 
@@ -19,17 +18,17 @@ EVERY_COORDINATE = 200
 #: Beyond: at least so many random directions, and so many coordinates, those with the largest gradient.
 DIRECTIONS = 10
 LARGEST = 10
-
-
 #: A coordinate has its own length, unless it lies so far below the others that it may be like them, near 0.
 FAR = 1e-2
+#: t -> (the step really taken, the value there)
+Walk = Callable[[float], tuple[float, float]]
 
 
 class Direction(NamedTuple):
     where: str
     parameter: str
     index: tuple[int, ...] | None  # type: ignore[assignment]  # hides tuple.index
-    place: int | None  # in the flat vector
+    position: int | None  # in the flat vector
     unit: Array | None  # None for a coordinate
     scale: float  # the length that the relative steps are multiples of
     shortest: float  # the step that moves x by its last digit; 0 where x says nothing of any length
@@ -38,7 +37,7 @@ class Direction(NamedTuple):
         if self.unit is not None:
             return self.unit
         e = np.zeros(n)
-        e[self.place] = 1.0
+        e[self.position] = 1.0
         return e
 
 
@@ -89,7 +88,42 @@ def random_direction(
     u[part] = rng.standard_normal(u[part].size)
     u /= np.linalg.norm(u)
     sizes = lengths(layout, flat)
-    whole = magnitude(flat[part]) or float(np.max(sizes[part]))
+    whole = norm(flat[part]) or float(np.max(sizes[part]))
     eps = float(np.finfo(layout.dtype).eps)
-    shortest = magnitude(ulps(layout, flat)[part]) if flat[part].any() else eps * whole * bool(flat.any())
+    shortest = norm(ulps(layout, flat)[part]) if flat[part].any() else eps * whole * bool(flat.any())
     return Direction(where, name, None, None, u, reach(whole, sizes, u), shortest)
+
+
+class Samples(NamedTuple):
+    """Values on both sides of x, steps descending; where the function is not finite, NaN."""
+
+    above: Array  # the steps really taken, > 0
+    below: Array  # and on the other side, < 0
+    value_above: Array
+    value_below: Array
+    value: float  # at x
+
+    def both(self) -> Array:
+        """Where central differences can be formed."""
+        moved = (self.above > 0) & (self.below < 0)
+        return np.flatnonzero(moved & np.isfinite(self.value_above) & np.isfinite(self.value_below))
+
+    def then(self, more: Samples) -> Samples:
+        """Both together, steps descending."""
+        up, down, high, low = (np.concatenate(pair) for pair in zip(self[:4], more[:4], strict=True))
+        order = np.argsort(-np.maximum(up, -down), kind="stable")
+        return Samples(up[order], down[order], high[order], low[order], self.value)
+
+
+def sample(walk: Walk, value: float, scale: float, exponents: Sequence[int]) -> Samples:
+    """`walk` at steps scale * 10**-k on both sides, for k of `exponents`."""
+    steps = [scale * 10.0 ** float(-k) for k in exponents]
+    ups = [_finite(walk(t)) for t in steps]
+    downs = [_finite(walk(-t)) for t in steps]
+    taken_up, values_up = np.array(ups).T
+    taken_down, values_down = np.array(downs).T
+    return Samples(taken_up, taken_down, values_up, values_down, value)
+
+
+def _finite(pair: tuple[float, float]) -> tuple[float, float]:
+    return pair if np.isfinite(pair[1]) else (pair[0], np.nan)

@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._judge import Finding, Place, judge, unseen
-from fastopt.curvature._line import Samples, Walk, sample
-from fastopt.curvature._lines import Direction
+from fastopt.curvature._gradient_report import Finding, Target, finding_of, unseen
+from fastopt.curvature._lines import Direction, Samples, Walk, sample
 from fastopt.curvature._slope import scatter, slope
-
-__all__ = ["probe", "unsteadiness"]
 
 Array = NDArray[Any]
 
@@ -31,7 +28,7 @@ OF_ALL = 1e-5
 
 
 def probe(
-    place: Place,
+    target: Target,
     walk: Walk,
     value: float,
     line: Direction,
@@ -50,20 +47,20 @@ def probe(
     first, *looks = _looks(line, eps)
     with np.errstate(all="ignore"):  # a step may leave the domain
         samples = sample(walk, value, line.scale, first)
-        finding = _judged(place, samples, claimed, eps, noise, floor, tol)
+        finding = _judged(target, samples, claimed, eps, noise, floor, tol)
         for k, exponents in enumerate(looks):
-            if finding.kind == "right" or (k > 0 and _seen(finding, samples, line, eps)):
+            if finding.kind == "right" or (k > 0 and _exhausted(finding, samples, line, eps)):
                 return finding
             samples = samples.then(sample(walk, value, line.scale, exponents))
-            finding = _judged(place, samples, claimed, eps, noise, floor, tol)
+            finding = _judged(target, samples, claimed, eps, noise, floor, tol)
         # Down to the last digit nothing tells this function from noise, or from a jump at x.
-        told = _settles(samples, line, eps) or not _moves(samples, eps)
-        return finding if told else unseen(place, claimed)
+        scale_known = _falls(samples, line, eps) or not _moves(samples, eps)
+        return finding if scale_known else unseen(target, claimed)
 
 
-def _seen(finding: Finding, samples: Samples, line: Direction, eps: float) -> bool:
+def _exhausted(finding: Finding, samples: Samples, line: Direction, eps: float) -> bool:
     """Whether more steps can say no more."""
-    if not _settles(samples, line, eps):
+    if not _falls(samples, line, eps):
         return False
     if line.shortest > 0.0:
         return finding.kind != "round-off" or finding.uncertainty < abs(finding.found)
@@ -76,7 +73,7 @@ def _moves(samples: Samples, eps: float) -> bool:
     return bool(np.max(changes, initial=0.0) > ROUNDING * eps * size)
 
 
-def _settles(samples: Samples, line: Direction, eps: float) -> bool:
+def _falls(samples: Samples, line: Direction, eps: float) -> bool:
     """Whether f moves, and less and less towards x."""
     changes, _ = _changes(samples)
     if not (_moves(samples, eps) and np.min(changes) <= FALLS * np.max(changes)):
@@ -119,7 +116,7 @@ def unsteadiness(walk: Walk, value: float, line: Direction, share: float, eps: f
         found = scatter(samples)
         for exponents in looks[1:]:
             noisy = found > OF_ALL * np.max(_changes(samples)[0], initial=0.0)
-            if exponents[0] < 0 or not (noisy or (_moves(samples, eps) and not _settles(samples, line, eps))):
+            if exponents[0] < 0 or not (noisy or (_moves(samples, eps) and not _falls(samples, line, eps))):
                 break
             samples = samples.then(sample(walk, value, share * line.scale, exponents))
             found = min(found, scatter(samples) or found)
@@ -127,7 +124,7 @@ def unsteadiness(walk: Walk, value: float, line: Direction, share: float, eps: f
 
 
 def _judged(
-    place: Place, samples: Samples, claimed: float, eps: float, noise: float, floor: float, tol: float
+    target: Target, samples: Samples, claimed: float, eps: float, noise: float, floor: float, tol: float
 ) -> Finding:
     found = slope(samples, eps, noise)
-    return unseen(place, claimed) if found is None else judge(place, claimed, found, floor, tol)
+    return unseen(target, claimed) if found is None else finding_of(target, claimed, found, floor, tol)

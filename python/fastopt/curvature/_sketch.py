@@ -1,16 +1,18 @@
-"""What XTrace and XDiag share: a basis of H times random vectors, and what leaving one out changes."""
+"""A basis of H times random vectors, what leaving one out changes, and the estimates made of that."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._progress import Report
-from fastopt.linalg._krylov import basis_like, remove
+from fastopt.functions.progress import Report
+from fastopt.linalg._krylov import basis_like, power_of_two, remove
 from fastopt.linalg._operator import Operator
+from fastopt.linalg._random import generator
 
 Array = NDArray[Any]
 
@@ -72,8 +74,7 @@ class Sketch:
         """H v over `scale`, a power of two near the first product's largest entry: squares stay in range."""
         y = self.op.matvec(v)
         if self.scale == 0:
-            largest = float(np.abs(y).max())
-            self.scale = 2.0 ** float(np.frexp(largest)[1]) if largest > 0 else 1.0
+            self.scale = power_of_two(float(np.abs(y).max()))
         y *= 1 / self.scale
         return y
 
@@ -100,3 +101,67 @@ class Sketch:
         s = np.linalg.solve(scaled.T, np.eye(self.m))
         directions: Array = s / np.sqrt((s**2).sum(axis=0))
         return directions
+
+
+def seeds_of(seed: Any, count: int) -> list[int]:
+    """One for each test vector, so that it can be made again instead of kept."""
+    seeds: list[int] = generator(seed).integers(0, 2**63, count).tolist()
+    return seeds
+
+
+def xtrace(op: Operator, products: int, seed: Any, report: Report) -> tuple[float, float]:
+    m = products // 2
+    sketch = Sketch(op, m, seeds_of(seed, m), signs=False, keep=False, report=report)
+    inner = float(np.trace(sketch.h))
+    if sketch.whole:
+        return inner * sketch.scale, 0.0
+    s, w = sketch.left_out(), sketch.overlaps()
+    x = w - s * (s * w).sum(axis=0)  # of omega_i, the coordinates in the basis without its own vector
+    rest = sketch.quadratic - 2 * (x * sketch.r).sum(axis=0) + (x * (sketch.h @ x)).sum(axis=0)
+    # The rest of omega_i is uniform on a sphere in n - m + 1 dimensions; its length is known, not random.
+    rest *= (op.n - m + 1) / (op.n - (x**2).sum(axis=0))
+    estimates = inner - (s * (sketch.h @ s)).sum(axis=0) + rest
+    error = float(estimates.std(ddof=1) / math.sqrt(m))
+    return float(estimates.mean()) * sketch.scale, error * sketch.scale
+
+
+def hutchpp(op: Operator, products: int, seed: Any, report: Report) -> tuple[float, float]:
+    m = products // 3
+    seeds = seeds_of(seed, products)
+    sketch = Sketch(op, m, seeds, signs=False, keep=False, report=lambda done, total: report(done, products))
+    inner = float(np.trace(sketch.h))
+    if sketch.whole:
+        return inner * sketch.scale, 0.0
+    basis = sketch.basis
+    rest = np.empty(products - 2 * m)
+    for i in range(len(rest)):
+        g = np.random.default_rng(seeds[m + i]).standard_normal(op.n).astype(op.dtype)
+        basis.orthogonalise(g)
+        # length as expected in n - m dimensions: only the direction is random
+        g *= math.sqrt((op.n - m) / float(g @ g))
+        rest[i] = float(g @ sketch.product(g))
+        report(2 * m + i + 1, products)
+    error = float(rest.std(ddof=1) / math.sqrt(len(rest)))
+    return (inner + float(rest.mean())) * sketch.scale, error * sketch.scale
+
+
+def xdiag(sketch: Sketch) -> tuple[Array, Array]:
+    n, m, dtype = sketch.op.n, sketch.m, sketch.op.dtype
+    total = np.zeros(n)
+    for i, z in enumerate(sketch.products):
+        total += sketch.basis.column(i) * z
+    if sketch.whole:
+        return (total * sketch.scale).astype(dtype), np.zeros(n, dtype)
+    s = sketch.left_out()
+    mean, squares = np.zeros(n), np.zeros(n)
+    for i in range(m):
+        column = np.ascontiguousarray(s[:, i : i + 1])
+        qs = sketch.basis.combine(column)[0].astype(np.float64)
+        zs = sum((c * z for c, z in zip(s[:, i], sketch.products, strict=True)), np.zeros(n))
+        # what is left of H omega_i without its own vector in the basis is a multiple of Q s
+        sample = qs * (sketch.test_vector(i) * float(s[:, i] @ sketch.r[:, i]) - zs)
+        step = sample - mean  # Welford: sums of squares would cancel
+        mean += step / (i + 1)
+        squares += step * (sample - mean)
+    error = np.sqrt(squares / (m - 1) / m)
+    return ((total + mean) * sketch.scale).astype(dtype), (error * sketch.scale).astype(dtype)

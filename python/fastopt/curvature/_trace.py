@@ -9,12 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import integer
-from fastopt.curvature._progress import Report, reporter
-from fastopt.curvature._sketch import Sketch
+from fastopt.curvature._sketch import Sketch, hutchpp, seeds_of, xdiag, xtrace
+from fastopt.functions.progress import Report, reporter
 from fastopt.linalg._operator import Operator, as_operator
-from fastopt.linalg._random import generator
-
-__all__ = ["DiagonalEstimate", "TraceEstimate", "diagonal", "trace"]
 
 Array = NDArray[Any]
 
@@ -118,14 +115,8 @@ def trace(
         entries, used = _exact_diagonal(operator, report)
         return TraceEstimate(math.fsum(entries.tolist()), 0.0, used)
     before = operator.products
-    estimate, error = (_xtrace if method == "xtrace" else _hutchpp)(operator, products, seed, report)
+    estimate, error = (xtrace if method == "xtrace" else hutchpp)(operator, products, seed, report)
     return TraceEstimate(estimate, error, operator.products - before)
-
-
-def _seeds(seed: Any, count: int) -> list[int]:
-    """One for each test vector, so that it can be made again instead of kept."""
-    seeds: list[int] = generator(seed).integers(0, 2**63, count).tolist()
-    return seeds
 
 
 def _exact_diagonal(op: Operator, report: Report) -> tuple[Array, int]:
@@ -140,42 +131,6 @@ def _exact_diagonal(op: Operator, report: Report) -> tuple[Array, int]:
         entries.append(op.matvec(unit)[i])
         report(i + 1, op.n)
     return np.array(entries), op.n
-
-
-def _xtrace(op: Operator, products: int, seed: Any, report: Report) -> tuple[float, float]:
-    m = products // 2
-    sketch = Sketch(op, m, _seeds(seed, m), signs=False, keep=False, report=report)
-    inner = float(np.trace(sketch.h))
-    if sketch.whole:
-        return inner * sketch.scale, 0.0
-    s, w = sketch.left_out(), sketch.overlaps()
-    x = w - s * (s * w).sum(axis=0)  # of omega_i, the coordinates in the basis without its own vector
-    rest = sketch.quadratic - 2 * (x * sketch.r).sum(axis=0) + (x * (sketch.h @ x)).sum(axis=0)
-    # The rest of omega_i is uniform on a sphere in n - m + 1 dimensions; its length is known, not random.
-    rest *= (op.n - m + 1) / (op.n - (x**2).sum(axis=0))
-    estimates = inner - (s * (sketch.h @ s)).sum(axis=0) + rest
-    error = float(estimates.std(ddof=1) / math.sqrt(m))
-    return float(estimates.mean()) * sketch.scale, error * sketch.scale
-
-
-def _hutchpp(op: Operator, products: int, seed: Any, report: Report) -> tuple[float, float]:
-    m = products // 3
-    seeds = _seeds(seed, products)
-    sketch = Sketch(op, m, seeds, signs=False, keep=False, report=lambda done, total: report(done, products))
-    inner = float(np.trace(sketch.h))
-    if sketch.whole:
-        return inner * sketch.scale, 0.0
-    basis = sketch.basis
-    rest = np.empty(products - 2 * m)
-    for i in range(len(rest)):
-        g = np.random.default_rng(seeds[m + i]).standard_normal(op.n).astype(op.dtype)
-        basis.orthogonalise(g)
-        # length as expected in n - m dimensions: only the direction is random
-        g *= math.sqrt((op.n - m) / float(g @ g))
-        rest[i] = float(g @ sketch.product(g))
-        report(2 * m + i + 1, products)
-    error = float(rest.std(ddof=1) / math.sqrt(len(rest)))
-    return (inner + float(rest.mean())) * sketch.scale, error * sketch.scale
 
 
 def diagonal(
@@ -229,28 +184,6 @@ def diagonal(
         return DiagonalEstimate(entries, np.zeros_like(entries), used)
     before = operator.products
     m = products // 2
-    sketch = Sketch(operator, m, _seeds(seed, m), signs=True, keep=True, report=report)
-    estimate, error = _xdiag(sketch)
+    sketch = Sketch(operator, m, seeds_of(seed, m), signs=True, keep=True, report=report)
+    estimate, error = xdiag(sketch)
     return DiagonalEstimate(estimate, error, operator.products - before)
-
-
-def _xdiag(sketch: Sketch) -> tuple[Array, Array]:
-    n, m, dtype = sketch.op.n, sketch.m, sketch.op.dtype
-    total = np.zeros(n)
-    for i, z in enumerate(sketch.products):
-        total += sketch.basis.column(i) * z
-    if sketch.whole:
-        return (total * sketch.scale).astype(dtype), np.zeros(n, dtype)
-    s = sketch.left_out()
-    mean, squares = np.zeros(n), np.zeros(n)
-    for i in range(m):
-        column = np.ascontiguousarray(s[:, i : i + 1])
-        qs = sketch.basis.combine(column)[0].astype(np.float64)
-        zs = sum((c * z for c, z in zip(s[:, i], sketch.products, strict=True)), np.zeros(n))
-        # what is left of H omega_i without its own vector in the basis is a multiple of Q s
-        sample = qs * (sketch.test_vector(i) * float(s[:, i] @ sketch.r[:, i]) - zs)
-        step = sample - mean  # Welford: sums of squares would cancel
-        mean += step / (i + 1)
-        squares += step * (sample - mean)
-    error = np.sqrt(squares / (m - 1) / m)
-    return ((total + mean) * sketch.scale).astype(dtype), (error * sketch.scale).astype(dtype)

@@ -2,39 +2,99 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import integer, real, shown
-from fastopt._functions import VectorFunction
-from fastopt.curvature._critical_point import analysed
-from fastopt.curvature._noise import checked
-from fastopt.curvature._place import Place
+from fastopt.curvature._critical_point import analysed, spectrum_at
 from fastopt.curvature._point import CriticalPoint
-from fastopt.curvature._source import spectrum_at
-from fastopt.curvature._stall_report import Cause, StallReport
-from fastopt.curvature._step import Step
+from fastopt.curvature._stall_causes import (
+    Cause,
+    GradientStep,
+    critical,
+    cure_of,
+    noisy,
+    oscillating,
+    plateau,
+    small,
+    valley,
+)
+from fastopt.functions.arguments import takes_functions
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.evaluation import Evaluation, finite_gradient
 
 Array = NDArray[Any]
 
-__all__ = ["StallReport", "why_stalled"]
 
-#: A decrease per step below this share of |f| is negligible: 10,000 such steps gain a hundredth.
-NEGLIGIBLE = 1e-6
-#: A learning rate is small below this share of the best and of the stable one.
-SMALL = 0.1
-#: What the Newton step may still change f by, relative to it, for the critical point to be reached.
-LEFT = 1e-3
-#: Directions matter to the oscillation if they hold this share of the squared gradient.
-SHARE = 0.1
-#: A plateau: within a tenth of |x| f changes by less than this share.
-PLATEAU_REACH, PLATEAU_CHANGE = 0.1, 0.01
+@dataclass(frozen=True, eq=False)
+class StallReport:
+    """Why training no longer gets on. Print it to read it.
+
+    Attributes
+    ----------
+    cause : str
+        "critical point", "oscillating", "gradient noise", "plateau", "step too small", "narrow valley" or
+        "not stalled": the first of `findings` that holds.
+    cure : str
+        What usually helps against it.
+    findings : tuple of (cause, holds, evidence)
+        All causes that were looked for, in this order; several may hold.
+    point : CriticalPoint
+        The verdict about the point.
+    lr, lr_limit, lr_best : float
+        The learning rate; the largest one that is stable along the steepest direction (infinite without
+        positive curvature); the one that lowers the quadratic model most in one plain gradient step
+        (infinite if the curvature along the gradient is not positive).
+    sharpness : float
+        The largest eigenvalue of the Hessian.
+    gradient_norm : float
+        The 2-norm of the gradient.
+    value : float
+        f at the point.
+    predicted, measured : float
+        What one plain gradient step lowers f by, according to the quadratic model and according to f
+        (negative if f rises).
+    noise_ratio : float or None
+        Root mean square of the noise of the stochastic gradient over the norm of the true one; None without
+        a stochastic gradient.
+    """
+
+    cause: str
+    cure: str
+    findings: tuple[Cause, ...]
+    point: CriticalPoint
+    lr: float
+    lr_limit: float
+    lr_best: float
+    sharpness: float
+    gradient_norm: float
+    value: float
+    predicted: float
+    measured: float
+    noise_ratio: float | None
+
+    def __str__(self) -> str:
+        width = max(len(finding.cause) for finding in self.findings)
+        lines = [
+            f"{self.cause}: {next((x.evidence for x in self.findings if x.holds), _PROGRESS.format(self))}",
+            f"  cure: {self.cure}",
+            f"  f = {self.value:.8g}, |g| = {self.gradient_norm:.4g}, sharpness {self.sharpness:.4g}, "
+            f"lr {self.lr:.4g} (stable below {self.lr_limit:.4g}, best for one step {self.lr_best:.4g})",
+            f"  one gradient step lowers f by {self.predicted:.3g} in the model, by {self.measured:.3g} "
+            "in truth",
+        ]
+        lines += [f"  {'yes' if x.holds else ' no'}  {x.cause:<{width}}  {x.evidence}" for x in self.findings]
+        return "\n".join(lines)
 
 
+_PROGRESS = "one step lowers f by {0.measured:.3g}, of {0.value:.6g}"
+
+
+@takes_functions
 def why_stalled(
     f: Callable[..., Any],
     grad: Callable[..., Any],
@@ -117,25 +177,25 @@ def why_stalled(
     lr = real("lr", lr, minimum=0.0, open_low=True)
     momentum = real("momentum", momentum, minimum=0.0, maximum=1.0, open_high=True)
     draws = integer("draws", draws, minimum=2)
-    place = Place(f, grad, x)
+    at = Evaluation(f, grad, x)
     noise = None
     if stochastic_grad is not None:
-        noise = VectorFunction(stochastic_grad, place.layout, "stochastic_grad")
-    _ = place.value, place.g
-    spectrum = spectrum_at(place, hessian, hvp, error)
-    point = analysed(place, spectrum, None)
-    step = Step(place, spectrum, lr, momentum)
-    findings = [_critical(point, place.value), _oscillating(step)]
+        noise = VectorFunction(stochastic_grad, at.problem.layout, "stochastic_grad")
+    _ = at.value, at.g
+    spectrum = spectrum_at(at, hessian, hvp, error)
+    point = analysed(at, spectrum, None)
+    step = GradientStep(at, spectrum, lr, momentum)
+    findings = [critical(point, at.value), oscillating(step)]
     ratio = None
     if noise is not None:
-        deviations = np.stack([checked(noise, place.flat) for _ in range(draws)]) - place.g
-        finding, ratio = _noisy(step, deviations)
+        deviations = np.stack([finite_gradient(noise, at.x) for _ in range(draws)]) - at.g
+        finding, ratio = noisy(step, deviations)
         findings.append(finding)
-    findings += [_plateau(step), _small(step), _valley(step)]
+    findings += [plateau(step), small(step), valley(step)]
     cause = next((x.cause for x in findings if x.holds), "not stalled")
     return StallReport(
         cause,
-        _cure(cause, point, step),
+        cure_of(cause, point, step),
         tuple(findings),
         point,
         lr,
@@ -143,91 +203,8 @@ def why_stalled(
         step.best,
         step.sharpness,
         step.size,
-        place.value,
+        at.value,
         step.predicted,
         step.measured,
         ratio,
     )
-
-
-def _critical(point: CriticalPoint, value: float) -> Cause:
-    """Near a critical point steps may still matter: a minimum is no reason to stop at twice its loss."""
-    first, *_ = str(point).splitlines()
-    left = 0.0 if point.newton_decrement is None else point.newton_decrement**2 / 2
-    if point.kind != "not critical" and left:
-        first += f"; the Newton step changes f by {left:.3g}"
-    return Cause("critical point", point.kind != "not critical" and left <= LEFT * abs(value), first)
-
-
-def _oscillating(step: Step) -> Cause:
-    holds = step.unstable > 0 and step.unstable_share >= SHARE
-    evidence = f"lr * sharpness = {step.lr * step.sharpness:.3g}, stable below {2 * (1 + step.momentum):.3g}"
-    if step.unstable:
-        evidence += (
-            f"; {step.unstable} unstable direction{'s' * (step.unstable > 1)} with "
-            f"{step.unstable_share:.2g} of the squared gradient; after a step the gradient there is "
-            f"{step.swing:+.3g} of what it was"
-        )
-    return Cause("oscillating", holds, evidence)
-
-
-def _noisy(step: Step, deviations: Array) -> tuple[Cause, float]:
-    """The expected decrease of a stochastic step: the true one, less half lr^2 E[xi' H xi]."""
-    lost = step.lr**2 / 2 * float(np.mean([d @ step.spectrum.matvec(d) for d in deviations]))
-    rms = float(np.sqrt(np.mean(np.sum(np.square(deviations), axis=1))))
-    ratio = rms / step.size if step.size else math.inf
-    gained = step.predicted
-    evidence = (
-        f"noise / signal of the gradient {ratio:.3g}; a step gains {gained:.3g} by its mean and loses "
-        f"{lost:.3g} by its noise"
-    )
-    return Cause("gradient noise", lost > 0 and lost >= gained > 0, evidence), ratio
-
-
-def _plateau(step: Step) -> Cause:
-    reach = PLATEAU_REACH * step.scale
-    change = step.size * reach + step.spectrum.norm * reach**2 / 2
-    evidence = (
-        f"within {reach:.3g} of x gradient and curvature change f by at most {change:.3g}, "
-        f"of {step.value:.4g}"
-    )
-    return Cause("plateau", change <= PLATEAU_CHANGE * abs(step.value), evidence)
-
-
-def _small(step: Step) -> Cause:
-    bound = min(step.best, step.limit)
-    evidence = f"a step gains {step.gain:.3g}, of {step.value:.4g}; lr is {step.lr / bound:.2g} of a good one"
-    return Cause("step too small", step.gains_nothing(NEGLIGIBLE) and step.lr < SMALL * bound, evidence)
-
-
-def _valley(step: Step) -> Cause:
-    bound = min(step.best, step.limit)
-    evidence = (
-        f"curvature along the gradient {step.along:.3g}, largest {step.sharpness:.3g}: the steepest "
-        f"direction caps lr at {step.limit:.3g}"
-    )
-    holds = step.gains_nothing(NEGLIGIBLE) and step.lr >= SMALL * bound and step.unstable_share < SHARE
-    return Cause("narrow valley", holds, evidence)
-
-
-def _cure(cause: str, point: CriticalPoint, step: Step) -> str:
-    if cause == "critical point":
-        return _CRITICAL[point.kind]
-    return _CURES[cause].format(step)
-
-
-_CRITICAL = {
-    "minimum": "nothing to cure: this is a local minimum; a lower loss needs another start or another model",
-    "maximum": "fastopt.escape(f, grad, x): every direction leads down",
-    "saddle": "fastopt.escape(f, grad, x), or a larger, noisier step: the loss falls along escape_direction",
-    "degenerate": "look beyond second order: f along the flat eigenvectors; a loss of zero is a minimum",
-    "unresolved": "a better Hessian (hvp= with exact products, or float64) before anything else",
-}
-_CURES = {
-    "oscillating": "lr below {0.limit:.3g} (half of it to be safe), decay, warm-up, or clip_norm",
-    "gradient noise": "a smaller or decaying lr, larger batches, or an average of the weights (ema_decay)",
-    "plateau": "an adaptive method (Adam), another initialisation, activations that do not saturate",
-    "step too small": "lr near {0.good:.3g}",
-    "narrow valley": "momentum, an adaptive or second-order method (fastopt.minimize), standardised inputs",
-    "not stalled": "none needed: go on",
-}

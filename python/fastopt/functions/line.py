@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._functions import VectorFunction
-from fastopt.curvature._differences import rounded
-from fastopt.curvature._lengths import magnitude, ulps
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.lengths import norm, ulps
 
 __all__ = ["NOTHING", "ROUNDED", "Line", "Stencil"]
 
@@ -43,11 +42,11 @@ class Stencil(NamedTuple):
 
     @property
     def size(self) -> float:
-        return magnitude(self.slope)
+        return norm(self.slope)
 
     @property
     def noise(self) -> float:
-        return max(magnitude(self.rough), self.floor)
+        return max(norm(self.rough), self.floor)
 
 
 class Line:
@@ -60,16 +59,16 @@ class Line:
         at_x: Array,
         u: Array,
         noise: float = 0.0,
-        place: int | None = None,
+        index: int | None = None,
     ) -> None:
-        self.g, self.u, self.noise, self.place = g, u, noise, place
+        self.g, self.u, self.noise, self.index = g, u, noise, index
         self.x, self.at_x = flat.astype(np.float64), at_x.astype(np.float64)
         moved = u != 0
         self.rows: Array | None = None  # the components to be looked at, if not all
         self.calls = 0
-        self.square = magnitude(u) ** 2
+        self.square = norm(u) ** 2
         #: The shortest step that still moves x as it should; next to 0 there is hardly any.
-        self.shortest = max(magnitude(ulps(g.layout, flat)[moved]) / math.sqrt(self.square), NOTHING)
+        self.shortest = max(norm(ulps(g.layout, flat)[moved]) / math.sqrt(self.square), NOTHING)
 
     @classmethod
     def coordinate(cls, g: VectorFunction, flat: Array, at_x: Array, i: int, noise: float = 0.0) -> Line:
@@ -97,11 +96,11 @@ class Line:
         values = np.stack([*one, *two])
         moved = (values != self.at_x).any(axis=0)
         still = not moved.any()
-        if self.place is not None:
-            moved[self.place] = True
+        if self.index is not None:
+            moved[self.index] = True
         if still:
             moved[:] = True
-        largest = magnitude(np.max(np.abs(np.vstack([values, self.at_x]))[:, moved], axis=0))
+        largest = norm(np.max(np.abs(np.vstack([values, self.at_x]))[:, moved], axis=0))
         return Stencil(
             t,
             slope,
@@ -112,9 +111,9 @@ class Line:
             max(
                 ROUNDED * self.g.eps * largest,
                 self.noise / math.sqrt(2.0),
-                BENT * bend * t * magnitude(slope),
+                BENT * bend * t * norm(slope),
             ),
-            magnitude(slope) * self.shortest / t,
+            norm(slope) * self.shortest / t,
         )
 
     def slope(self, t: float) -> Array:
@@ -129,8 +128,8 @@ class Line:
         above, below = self._point(t), self._point(-t)
         # Rounding bends a line that is not along a coordinate: its length along u is what counts.
         moved = above - below
-        taken = float(moved[self.place]) if self.place is not None else float(moved @ self.u) / self.square
-        aside = 0.0 if self.place is not None else magnitude(moved - taken * self.u)
+        taken = float(moved[self.index]) if self.index is not None else float(moved @ self.u) / self.square
+        aside = 0.0 if self.index is not None else norm(moved - taken * self.u)
         if taken == 0.0:
             raise ValueError(
                 f"step: expected a step that changes x, got none {self.where(t)}: too small for its dtype"
@@ -144,27 +143,27 @@ class Line:
 
     def _point(self, t: float) -> Array:
         point = self.x.copy()
-        if self.place is None:
+        if self.index is None:
             point += t * self.u
         else:
-            point[self.place] += t
-        return rounded(self.g.layout, point)
+            point[self.index] += t
+        return self.g.layout.rounded(point)
 
     def _representable(self, t: float) -> float:
         """t such that x + t, x + 2t are numbers of x's dtype: unequal steps would look like noise."""
-        if self.place is None:
+        if self.index is None:
             return t
         dtype = self._dtype()
-        gap = float(np.spacing(dtype(abs(self.x[self.place]) + 2.0 * t)))
+        gap = float(np.spacing(dtype(abs(self.x[self.index]) + 2.0 * t)))
         return round(t / gap) * gap if t < 1e6 * gap and t >= 0.5 * gap else t
 
     def _dtype(self) -> Callable[[float], Any]:
-        assert self.place is not None
+        assert self.index is not None
         parts = self.g.layout.slices().values()
-        k = next(k for k, part in enumerate(parts) if part.start <= self.place < part.stop)
+        k = next(k for k, part in enumerate(parts) if part.start <= self.index < part.stop)
         return self.g.layout.dtypes[k].type
 
     def where(self, t: float) -> str:
-        if self.place is None:
+        if self.index is None:
             return f"near x (x -+ {t:.2g} v)"
-        return f"at {self.g.layout.where(self.place)} -+ {abs(t):.2g}"
+        return f"at {self.g.layout.where(self.index)} -+ {abs(t):.2g}"

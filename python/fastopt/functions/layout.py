@@ -22,7 +22,7 @@ class Layout:
     with curvature works on flat vectors; the user's functions only ever see the structure they passed.
 
     >>> import numpy as np
-    >>> from fastopt._layout import Layout
+    >>> from fastopt.functions.layout import Layout
     >>> layout, flat = Layout.of([np.ones((2, 2)), np.zeros(3)])
     >>> flat
     array([1., 1., 1., 1., 0., 0., 0.])
@@ -64,11 +64,23 @@ class Layout:
         """A flat vector in the structure and the dtypes of `x`: fresh arrays, the caller's to keep."""
         if self.kind is np.ndarray:
             return np.array(flat, dtype=self.dtypes[0]).reshape(self.shapes[0])
-        arrays = [
-            np.array(flat[low:high], dtype=dtype).reshape(shape)
-            for (low, high), dtype, shape in zip(self._bounds, self.dtypes, self.shapes, strict=True)
+        parts = zip(self.parts(flat), self.dtypes, strict=True)
+        return self.collected([np.array(part, dtype=dtype) for part, dtype in parts])
+
+    def parts(self, flat: Array) -> list[Array]:
+        """Views of a flat vector of any dtype, in the shapes of the arrays of x."""
+        return [
+            flat[low:high].reshape(shape)
+            for (low, high), shape in zip(self._bounds, self.shapes, strict=True)
         ]
-        return self._collected(arrays)
+
+    def collected(self, arrays: list[Array]) -> Any:
+        """Arrays, one for each of x, in the structure of x: itself, if that is one array."""
+        if self.kind is np.ndarray:
+            return arrays[0]
+        if self.keys is not None:
+            return dict(zip(self.keys, arrays, strict=True))
+        return tuple(arrays) if self.kind is tuple else arrays
 
     def slices(self) -> dict[str, slice]:
         """Where each array lies in the flat vector, under the name that messages give it."""
@@ -100,6 +112,18 @@ class Layout:
         ]
         return np.concatenate(arrays)
 
+    def rounded(self, flat: Array) -> Array:
+        """The point that the user's function really gets, each array in its own dtype; in float64."""
+        return self.read(self.structured(flat), self.name).astype(np.float64, copy=False)
+
+    def finite(self, values: Array, what: str, kind: str = "values") -> Array:
+        """`values`, or a ValueError that names the first element that is NaN or infinite."""
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            first = int(bad[0])
+            raise ValueError(f"{what}: expected finite {kind}, got {values[first]} for {self.where(first)}")
+        return values
+
     def _elements(self, value: Any, name: str) -> list[Any]:
         if self.keys is not None:
             if not isinstance(value, Mapping) or set(value) != set(self.keys):
@@ -110,11 +134,6 @@ class Layout:
         if len(value) != len(self.shapes):
             raise ValueError(f"{name}: expected {len(self.shapes)} arrays, got {len(value)}")
         return list(value)
-
-    def _collected(self, arrays: list[Array]) -> Any:
-        if self.keys is not None:
-            return dict(zip(self.keys, arrays, strict=True))
-        return tuple(arrays) if self.kind is tuple else arrays
 
     def _label(self, i: int) -> str:
         if self.kind is np.ndarray:

@@ -1,23 +1,66 @@
-"""A dense Hessian at a point: its symmetric part, its spectrum, and single vectors without all of them."""
+"""The spectrum of a dense Hessian, and what its signs say of a point, with the tolerance that decides."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._verdict import Counts, count, tolerance
+from fastopt.functions.matrices import symmetric_part
 from fastopt.linalg import eigh, eigvalsh
 
 Array = NDArray[Any]
 
-#: Beyond this share of |H| asymmetry is no rounding or differencing error: the matrix is no Hessian.
-GROSS = 1e-2
+
+class Counts(NamedTuple):
+    """How many eigenvalues are below -tau, within [-tau, tau] and above tau."""
+
+    negative: int
+    unresolved: int
+    positive: int
+
+    @property
+    def min_ratio(self) -> tuple[float, float]:
+        """The share of positive eigenvalues if no unresolved one is positive, and if all of them are."""
+        n = sum(self)
+        return self.positive / n, (self.positive + self.unresolved) / n
 
 
-class Dense:
+def tolerance(n: int, norm: float, eps: float, error: float) -> float:
+    r""":math:`\tau = \max(n, 4) \epsilon \|H\|_2 + 2 e`: no eigenvalue is known better than this.
+
+    Weyl: eigenvalues move by at most the 2-norm of what is added to H. The first term covers the rounding of
+    H's entries and of the eigensolver (as the rank tolerance of ``numpy.linalg.matrix_rank``), the second the
+    error of finite differences, with a factor 2 because `error` is an estimate.
+    """
+    return max(n, 4) * eps * norm + 2 * error
+
+
+def count(eigenvalues: Array, tau: float) -> Counts:
+    """The counts for ascending eigenvalues."""
+    negative = int(np.searchsorted(eigenvalues, -tau, side="left"))
+    positive = len(eigenvalues) - int(np.searchsorted(eigenvalues, tau, side="right"))
+    return Counts(negative, len(eigenvalues) - negative - positive, positive)
+
+
+def kind_of(counts: Counts, tau: float, norm: float, eps: float) -> str:
+    """The kind of a critical point.
+
+    One resolved eigenvalue of each sign makes a saddle whatever the others are. A minimum or maximum needs
+    all of them. Otherwise the second order leaves the question open: "degenerate" says that H is singular to
+    better than half of its digits (unresolved eigenvalues are zero or at most sqrt(eps) |H|), "unresolved"
+    that the error of H is too large to say even that.
+    """
+    if counts.negative and counts.positive:
+        return "saddle"
+    if not counts.unresolved:
+        return "minimum" if counts.positive else "maximum"
+    return "degenerate" if tau <= math.sqrt(eps) * norm else "unresolved"
+
+
+class DenseSpectrum:
     """The spectrum of a dense Hessian and what the analysis asks of it.
 
     All eigenvectors cost 2.5 times the eigenvalues, and at most two are wanted: they come from one solve with
@@ -85,34 +128,3 @@ class Dense:
         resolved = np.abs(values) > self.tau
         step = -(vectors[:, resolved] @ (inside[resolved] / values[resolved]))
         return step, vectors[:, ~resolved] @ inside[~resolved]
-
-
-def symmetric_part(h: Array) -> tuple[Array, float]:
-    """(H + H') / 2 and the Frobenius norm of (H - H') / 2, which bounds its 2-norm; H itself if symmetric.
-
-    Raises ValueError if H is not symmetric beyond `GROSS` of its norm, or not finite.
-    """
-    if _is_symmetric(h):
-        return h, 0.0
-    if not np.isfinite(h).all():
-        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(h))[0])
-        raise ValueError(f"hessian: expected finite numbers, got {h[bad]} at {bad}")
-    scale = float(np.abs(h).max())
-    unit = h / scale
-    skew = float(np.linalg.norm(unit - unit.T)) / 2
-    norm = float(np.linalg.norm(unit))
-    if skew > GROSS * norm:
-        i, j = (int(k) for k in np.unravel_index(np.abs(unit - unit.T).argmax(), h.shape))
-        raise ValueError(
-            f"hessian: expected a symmetric matrix, got an asymmetry of {skew / norm:.2g} of its norm; "
-            f"worst at ({i}, {j}): {h[i, j]:.6g}, transposed {h[j, i]:.6g}"
-        )
-    return (unit + unit.T) * (h.dtype.type(0.5) * scale), skew * scale
-
-
-def _is_symmetric(h: Array, rows: int = 256) -> bool:
-    """Exactly; in strips that stay in the cache when read across. NaN is unequal to itself: not symmetric."""
-    return all(
-        np.array_equal(h[i : i + rows, : i + rows], h[: i + rows, i : i + rows].T)
-        for i in range(0, len(h), rows)
-    )

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._functions import VectorFunction
-from fastopt.curvature._components import BACK, doubtful, first_change, hidden, settled_part
-from fastopt.curvature._differences import finite, relative_step, scales
-from fastopt.curvature._lengths import lengths, magnitude, reach
-from fastopt.curvature._settle import Found, error_of, good_share, settle
-from fastopt.curvature._stencil import Line, Stencil
+from fastopt.functions.components import BACK, doubtful, first_change, hidden, own_step
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.lengths import lengths, norm, reach, relative_step, scales
+from fastopt.functions.line import Line, Stencil
+from fastopt.functions.step_search import Found, error_of, good_share, search_step
 
-__all__ = ["Along"]
+__all__ = ["DirectionalDifferences"]
 
 Array = NDArray[Any]
 
@@ -28,7 +27,7 @@ POOR = 0.1
 PATIENCE = 3
 
 
-class Along:
+class DirectionalDifferences:
     """v -> H v for a gradient at one point.
 
     The first direction costs four gradients, as do others that move elements further than before; the rest
@@ -40,7 +39,7 @@ class Along:
         self.given = step is not None
         self.relative = relative_step(step, g.eps)
         self.sizes = scales(flat) if self.given else lengths(g.layout, flat)
-        size = magnitude(flat)
+        size = norm(flat)
         self.whole = max(1.0, size) if self.given else size or float(np.max(self.sizes))
         self.share = good_share(g.eps)
         self.moved = np.zeros(flat.size)
@@ -58,16 +57,16 @@ class Along:
             if not self.given:
                 self._mend(line, slope, t)
             if self.given or np.isfinite(slope).all():
-                return largest * finite(slope, self.g.layout, f"{self.g.name} {line.where(t)}")
-        return largest * self._settled(line, t)[0].slope
+                return largest * self.g.layout.finite(slope, f"{self.g.name} {line.where(t)}")
+        return largest * self._searched(line, t)[0].slope
 
     def error(self, v: Array) -> float:
         """How far H v may be off."""
         line, largest, t = self._line(v)
         if line is None:
             return 0.0
-        s, error = self._settled(line, t)
-        return largest * max(magnitude(s.change), error_of(s), error)
+        s, error = self._searched(line, t)
+        return largest * max(norm(s.change), error_of(s), error)
 
     def _line(self, v: Array) -> tuple[Line | None, float, float]:
         """The line along v over its largest entry, that entry, and the first step to try; None for v = 0."""
@@ -80,16 +79,16 @@ class Along:
         t = self.relative * reach(self.whole, self.sizes, u)
         return line, largest, t if self.given else max(t, line.shortest)
 
-    def _settled(self, line: Line, t: float) -> tuple[Stencil, float]:
+    def _searched(self, line: Line, t: float) -> tuple[Stencil, float]:
         s, error = line.stencil(t), 0.0
         if not self.given and not (s.finite and not s.still and error_of(s) <= self.share * s.size):
-            found = settle(line, s)
+            found = search_step(line, s)
             s, error = found.stencil, found.error
             self._learn(s, error, t)
         if not self.given and s.finite:
             with np.errstate(all="ignore"):
                 s, error = self._looked(line, s, error)
-        finite(s.slope + s.change, self.g.layout, f"{self.g.name} {line.where(t)}")
+        self.g.layout.finite(s.slope + s.change, f"{self.g.name} {line.where(t)}")
         np.maximum(self.moved, s.t * np.abs(line.u), out=self.moved)
         return s, error
 
@@ -101,7 +100,7 @@ class Along:
     def _looked(self, line: Line, s: Stencil, error: float) -> tuple[Stencil, float]:
         """`s`, with the components that it has not seen over steps of their own."""
         for part, ratio in self.parts:
-            s, error = _replaced(s, error, part, settled_part(line, part, ratio * s.t, 0.0))
+            s, error = _replaced(s, error, part, own_step(line, part, ratio * s.t, 0.0))
         doubt, start = doubtful(s.slope, s.change, line.at_x, s.t, self.g.eps), s.t
         if s.still and not self.flat[line.u != 0].any():
             start = BACK * first_change(line, self.relative * reach(self.whole, self.sizes, line.u))
@@ -112,7 +111,7 @@ class Along:
         self.patience -= not steps.any()
         for step in np.unique(steps[steps > 0.0]):
             part = steps == step
-            found = settled_part(line, part, float(step), 0.0)
+            found = own_step(line, part, float(step), 0.0)
             s, error = _replaced(s, error, part, found)
             self.parts = [(p & ~part, r) for p, r in self.parts] + [(part, found.stencil.t / s.t)]
         self.parts = [(p, r) for p, r in self.parts if p.any()]

@@ -1,21 +1,22 @@
-"""The ends of the spectrum of a Hessian too large to be formed, and what may be said of the rest."""
+"""Spectra of which not all is computed: the ends, from products, or the signs of a dense Hessian."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._functions import VectorFunction
-from fastopt.curvature._krylov import extreme_ritz_values, lanczos, minres, missed, steps_needed
-from fastopt.curvature._noise import checked
-from fastopt.curvature._verdict import Counts, tolerance
+from fastopt.curvature._spectrum import Counts, DenseSpectrum, tolerance
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.evaluation import finite_gradient
+from fastopt.functions.matrices import symmetric_part
+from fastopt.linalg import eigvalsh
+from fastopt.linalg._krylov import krylov_space
 
 Array = NDArray[Any]
-
-__all__ = ["Extremes"]
 
 #: Eigenpairs sought at both ends together.
 PAIRS = 8
@@ -27,10 +28,12 @@ CHANCE = 1e-6
 STEPS, BYTES = 400, 1 << 29
 #: Steps of the Newton direction: it need not be exact, as the gradient after it is looked at.
 NEWTON_STEPS = 60
+#: Steps of Lanczos for |H|, which only scales the tolerance: a few percent do.
+NORM_STEPS = 12
 
 
-class Extremes:
-    """What `Dense` is for a matrix, for a product v -> H v. Counts of resolved eigenvalues are lower bounds.
+class SpectrumEnds:
+    """What `DenseSpectrum` is, for a product v -> H v; counts of resolved eigenvalues are lower bounds.
 
     Ritz values are Rayleigh quotients on orthonormal vectors, so (Cauchy) H has at least as many eigenvalues
     below -tau as there are Ritz values there, converged or not: a saddle needs no luck. That nothing lies
@@ -64,7 +67,7 @@ class Extremes:
             self._certify()
 
     def matvec(self, v: Array) -> Array:
-        return checked(self.product, v)
+        return finite_gradient(self.product, v)
 
     @property
     def smallest(self) -> float:
@@ -95,8 +98,7 @@ class Extremes:
             self.notes += (f"a verdict on the sign of all eigenvalues would take {steps} products or more",)
             return
         steps = min(steps, self.n)
-        _, alpha, beta = lanczos(self.matvec, _unit(self.rng, self.n, self.product), steps)
-        low, high = extreme_ritz_values(alpha, beta)
+        low, high = ritz_ends(self.matvec, _unit(self.rng, self.n, self.product), steps)
         share = missed(self.n, steps, CHANCE / 2)
         slack = share * (high - low) / (1 - 2 * share) if share < 0.5 else math.inf
         if low - slack > self.tau:
@@ -108,3 +110,78 @@ class Extremes:
 def _unit(rng: np.random.Generator, n: int, product: VectorFunction) -> Array:
     v = rng.standard_normal(n).astype(product.layout.dtype)
     return np.asarray(v / np.linalg.norm(v))
+
+
+class SpectrumSigns:
+    """What `DenseSpectrum` is, by Sylvester's law of inertia instead of eigenvalues.
+
+    The tolerance starts as that of `DenseSpectrum`, with |H| estimated; `inertia` raises it to the magnitude
+    beyond which its counts are certain (but for a probability of 1e-5, of its own random probes).
+    """
+
+    eigenvalues = None
+    notes: tuple[str, ...] = ()
+    confidence = 1 - 1e-5
+
+    def __init__(self, hessian: Array, error: float) -> None:
+        from fastopt.linalg import inertia
+
+        self.matrix, skew = symmetric_part(hessian)
+        self.n = len(self.matrix)
+        self.error = max(error, skew)
+        self.eps = float(np.finfo(self.matrix.dtype).eps)
+        start = np.random.default_rng(0).standard_normal(self.n).astype(self.matrix.dtype)
+        scale = max(float(self.matrix.max()), -float(self.matrix.min())) or 1.0  # squares must not overflow
+        self.norm = scale * max(map(abs, ritz_ends(lambda v: self.matvec(v) / scale, start, NORM_STEPS)))
+        found = inertia(self.matrix, tolerance(self.n, self.norm, self.eps, self.error))
+        self.tau = float(found.bound)
+        self.counts = Counts(int(found.negative), int(found.zero), int(found.positive))
+
+    def matvec(self, v: Array) -> Array:
+        return np.asarray(self.matrix @ v)
+
+    @property
+    def smallest(self) -> float:
+        """All that is known of the resolved ones."""
+        return self.tau
+
+    def newton(self, g: Array) -> tuple[Array, Array]:
+        """s that minimises |g + H s| over a Krylov space of g (as MINRES); the unresolved part is unknown."""
+        rcond = self.tau / self.norm if self.norm else 0.0
+        return minres(self.matvec, g, NEWTON_STEPS, rcond), np.zeros_like(g)
+
+
+Spectrum = DenseSpectrum | SpectrumEnds | SpectrumSigns
+
+
+def minres(product: Callable[[Array], Array], g: Array, steps: int, rcond: float) -> Array:
+    """s in a Krylov space of g that minimises |g + H s|, without directions below `rcond` |H|."""
+    space = krylov_space(product, g, steps)
+    k = space.size
+    t = np.zeros((k + 1, k))
+    t[:k], t[k, k - 1] = space.tridiagonal(), space.beside[-1]
+    right = np.zeros(k + 1)
+    right[0] = -space.length
+    y = np.linalg.lstsq(t, right, rcond=rcond)[0]
+    return np.asarray(space.lift(y), g.dtype)
+
+
+def ritz_ends(product: Callable[[Array], Array], start: Array, steps: int) -> tuple[float, float]:
+    """The smallest and the largest Ritz value."""
+    values = eigvalsh(krylov_space(product, start, steps).tridiagonal())
+    return float(values[0]), float(values[-1])
+
+
+def missed(n: int, steps: int, chance: float) -> float:
+    r"""How far, relative to the spread of the spectrum, Lanczos may have stayed away from an end of it.
+
+    Kuczynski and Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), theorem 4.2: from a uniformly random
+    start vector, the extreme Ritz value after k steps misses by more than a share e with probability at most
+    :math:`1.648 \sqrt n\, e^{-(2k - 1) \sqrt e}`. This is the e whose probability is `chance`.
+    """
+    return (math.log(1.648 * math.sqrt(n) / chance) / (2 * steps - 1)) ** 2
+
+
+def steps_needed(n: int, share: float, chance: float) -> int:
+    """The steps after which `missed` is `share`."""
+    return math.ceil((math.log(1.648 * math.sqrt(n) / chance) / math.sqrt(share) + 1) / 2)

@@ -14,10 +14,18 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._settle import CONTRADICTS, ROUNDING, SMOOTH, Found, error_of, good_share, settle
-from fastopt.curvature._stencil import Line
+from fastopt.functions.line import Line
+from fastopt.functions.step_search import (
+    CONTRADICTS,
+    ROUNDING,
+    SMOOTH,
+    Found,
+    error_of,
+    good_share,
+    search_step,
+)
 
-__all__ = ["BACK", "doubtful", "first_change", "hidden", "settled_part"]
+__all__ = ["BACK", "doubtful", "first_change", "hidden", "own_step"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -74,12 +82,12 @@ def first_change(line: Line, start: float, steps: Iterable[int] = FAR) -> float:
     return 0.0
 
 
-def settled_part(line: Line, rows: Mask, t: float, known: float) -> Found:
+def own_step(line: Line, rows: Mask, t: float, known: float) -> Found:
     """The slope of the components `rows` along `line`, with a step of their own, looked for from t."""
     part = line.part(rows, known)
     s = part.stencil(max(t, line.shortest))
     found = Found(s, 0.0, False)
     if not (s.finite and not s.still and error_of(s) <= good_share(line.g.eps) * s.size):
-        found = settle(part, s, known)
+        found = search_step(part, s, known)
     line.calls += part.calls
     return found
