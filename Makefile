@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
+BENCH ?= .venv-bench
+PIP_ARGS ?=
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f ! -name '*.pyc' ! -name '*.so')
 
 # What runs with checks inside: several threads (ThreadSanitizer makes them ten times slower), and all that enters the
@@ -20,10 +22,10 @@ help:
 	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
 	@echo "make test    all checks and tests, on an installed wheel (ARGS=... for pytest)"
 	@echo "make check   ruff, mypy and clang-format alone"
-	@echo "make bench   the step benchmark against plain NumPy, and PyTorch if it is installed"
+	@echo "make bench   every table beside its peers, in a pinned environment (ARGS=--quick: a few minutes)"
 	@echo "make tsan    the pool, engine and eigensolver under ThreadSanitizer"
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
-	@echo "make clean   remove the virtual environment and the build"
+	@echo "make clean   remove the virtual environments and the build"
 
 train: $(VENV)/.installed
 	$(BIN)/fastopt train $(ARGS)
@@ -38,8 +40,8 @@ check: $(VENV)/.testable
 	$(BIN)/python -m mypy
 	$(BIN)/clang-format --dry-run --Werror $$(find cpp -name '*.[ch]pp')
 
-bench: $(VENV)/.testable
-	$(BIN)/python bench/bench_step.py $(ARGS)
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python bench/run.py $(ARGS)
 
 tsan: $(VENV)/.testable
 	sh tools/checked.sh thread $(VENV) $(THREADED) $(ARGS)
@@ -65,5 +67,16 @@ $(VENV)/.testable: $(VENV)/.installed
 	$(BIN)/python tools/requirements.py test | $(BIN)/python -m pip install --quiet -r /dev/stdin
 	@touch $@
 
+# The benchmarks' own environment: pinned peers, and this clone with the floor that steps are measured against.
+$(BENCH)/.pinned: bench/requirements.txt bench/install.py
+	@sh tools/prerequisites.sh $(PYTHON)
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python bench/install.py $(PIP_ARGS)
+	@touch $@
+
+$(BENCH)/.installed: $(BENCH)/.pinned $(SOURCES)
+	$(BENCH)/bin/python -m pip install --quiet --no-deps --force-reinstall -C cmake.define.FASTOPT_BENCHMARKS=ON .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) $(BENCH) build

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import scipy
 import scipy.optimize
-from common import machine
+from common import QUICK, machine
 
 import fastopt
 
@@ -132,12 +132,81 @@ class Bowl:
         return g
 
 
+class Quartic(Bowl):
+    """A bowl with walls of the fourth degree and a dense Hessian (rotated coordinates): some Newton steps."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(n)
+        self.q = np.linalg.qr(np.random.default_rng(0).standard_normal((n, n)))[0]
+        self.start = self.q @ np.full(n, 10.0)
+
+    def f(self, x: Any) -> float:
+        begin = time.perf_counter()
+        y = self.q.T @ x
+        value = float(y @ (0.5 * self.curvature * y + 0.25 * y**3))
+        self.seconds += time.perf_counter() - begin
+        return value
+
+    def grad(self, x: Any) -> Any:
+        begin = time.perf_counter()
+        y = self.q.T @ x
+        g = self.q @ (self.curvature * y + y**3)
+        self.seconds += time.perf_counter() - begin
+        return g
+
+    def hessian(self, x: Any) -> Any:
+        begin = time.perf_counter()
+        h = (self.q * (self.curvature + 3 * (self.q.T @ x) ** 2)) @ self.q.T
+        self.seconds += time.perf_counter() - begin
+        return (h + h.T) / 2
+
+
 def own_time(bowl: Bowl, run: Callable[[], Any]) -> float:
     """Microseconds of one iteration outside f and its gradient."""
     bowl.seconds = 0.0
     begin = time.perf_counter()
     r = run()
     return (time.perf_counter() - begin - bowl.seconds) / r.nit * 1e6
+
+
+def timed_dense(n: int, turns: int) -> dict[str, Any]:
+    """The trust region with the exact Hessian, beside SciPy's."""
+    bowl = Quartic(n)
+    samples = [
+        (
+            own_time(
+                bowl,
+                lambda: fastopt.minimize(
+                    bowl.f, bowl.grad, bowl.start, "trust-region", hess=bowl.hessian, gtol=1e-6
+                ),
+            ),
+            own_time(
+                bowl,
+                lambda: scipy.optimize.minimize(
+                    bowl.f,
+                    bowl.start,
+                    jac=bowl.grad,
+                    hess=bowl.hessian,
+                    method="trust-exact",
+                    options={"gtol": 1e-6},
+                ),
+            ),
+        )
+        for _ in range(turns)
+    ]
+    return time_row(n, "trust-region", "trust-exact", samples)
+
+
+def time_row(n: int, mine: str, peer: str, samples: list[tuple[float, float]]) -> dict[str, Any]:
+    return {
+        "n": n,
+        "method": mine,
+        "peer": peer,
+        "threads": fastopt.get_num_threads(),
+        "ours_us": statistics.median(a for a, _ in samples),
+        "theirs_us": statistics.median(b for _, b in samples),
+        "ratio": statistics.median(b / a for a, b in samples),
+    }
 
 
 def timed(n: int, iterations: int, turns: int) -> list[dict[str, Any]]:
@@ -157,17 +226,7 @@ def timed(n: int, iterations: int, turns: int) -> list[dict[str, Any]]:
                 ),
             )
             samples.append((a, b))
-        rows.append(
-            {
-                "n": n,
-                "method": mine,
-                "peer": peer,
-                "threads": fastopt.get_num_threads(),
-                "ours_us": statistics.median(a for a, _ in samples),
-                "theirs_us": statistics.median(b for _, b in samples),
-                "ratio": statistics.median(b / a for a, b in samples),
-            }
-        )
+        rows.append(time_row(n, mine, peer, samples))
     return rows
 
 
@@ -220,11 +279,16 @@ def main() -> None:
         draw(profile(found), options.png, where)
         print(f"\nfigure: {options.png}")
     if options.only != "counts":
-        result["time"] = [*timed(100, 200, 25), *timed(1_000_000, 25, 5)]
-        print(f"\n{'n':>8} {'method':8} {'threads':>7} {'ours us':>10} {'theirs us':>10} {'ratio':>6}")
+        large, turns = (10_000, 2) if QUICK else (1_000_000, 25)
+        result["time"] = [
+            *timed(100, 200, turns),
+            timed_dense(100, turns),
+            *timed(large, 25, 2 if QUICK else 5),
+        ]
+        print(f"\n{'n':>8} {'method':12} {'threads':>7} {'ours us':>10} {'theirs us':>10} {'ratio':>6}")
         for row in result["time"]:
             print(
-                f"{row['n']:8} {row['method']:8} {row['threads']:7} {row['ours_us']:10.1f} "
+                f"{row['n']:8} {row['method']:12} {row['threads']:7} {row['ours_us']:10.1f} "
                 f"{row['theirs_us']:10.1f} {row['ratio']:6.2f}",
                 flush=True,
             )

@@ -6,6 +6,8 @@ and the floor take turns, and what is kept is the median of the ratios within ea
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import json
 import os
 import platform
@@ -20,6 +22,18 @@ from typing import Any
 import numpy as np
 
 Call = Callable[[], object]
+#: A small version of everything, to see that it runs: few turns, small arrays.
+QUICK = os.environ.get("FASTOPT_BENCH_QUICK") == "1"
+PEERS = {"torch": "PyTorch", "optax": "optax", "scipy": "SciPy", "threadpoolctl": "threadpoolctl"}
+NO_FLOOR = "floor: not built"
+FLOOR_HELP = "the floor is not in this build: pip install . -C cmake.define.FASTOPT_BENCHMARKS=ON"
+
+
+def missing(package: str) -> str | None:
+    """What the table says of a peer that is not here; None if it is."""
+    if importlib.util.find_spec(package) is None:
+        return f"{PEERS.get(package, package)}: not installed"
+    return None
 
 
 def timed(call: Call, repeats: int) -> float:
@@ -32,12 +46,12 @@ def timed(call: Call, repeats: int) -> float:
     return statistics.median(samples) / 1e9
 
 
-def in_fresh_process(code: str) -> Any:
+def in_fresh_process(code: str, **environment: str) -> Any:
     """What the code prints as JSON, run beside these files in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parent,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -45,14 +59,28 @@ def in_fresh_process(code: str) -> Any:
     return json.loads(done.stdout)
 
 
+@functools.cache
+def training_step() -> Call:
+    """What a training loop does between two steps of its optimizer: forward and backward of the reference
+    model (a perceptron for the handwritten digits) on one batch.
+    """
+    from fastopt.train import MLP, digits
+
+    data = digits()
+    x = (np.asarray(data.x[:64]) / 16).astype(np.float32)
+    t = np.eye(data.outputs, dtype=np.float32)[np.asarray(data.y[:64], dtype=int)]
+    model = MLP([64, 128, 10], rng=np.random.default_rng(0))
+    return lambda: model.loss_and_gradients(x, t)
+
+
 def with_gaps(step: Call, work_ms: float, count: int) -> list[float]:
-    """Microseconds of `count` calls with NumPy work before each."""
-    matrix = np.random.default_rng(0).standard_normal((64, 64))
+    """Microseconds of `count` calls; before each, passes of the reference model for `work_ms`."""
+    work = training_step()
     samples = []
     for _ in range(count):
         end = time.perf_counter_ns() + int(work_ms * 1e6)
         while work_ms and time.perf_counter_ns() < end:
-            matrix @ matrix
+            work()
         start = time.perf_counter_ns()
         step()
         samples.append((time.perf_counter_ns() - start) / 1e3)
@@ -68,6 +96,8 @@ def side_by_side(
     `budget` is the time in seconds that a call gets within one turn; before each the process sleeps for
     `rest` seconds, so that threads that the other side has left spinning do not take its processors.
     """
+    if QUICK:
+        turns, budget, rest = 3, budget / 10, rest / 10
     repeats = {}
     for name, call in calls.items():
         call()
@@ -107,23 +137,37 @@ def staggered(n: int, count: int, seed: int = 0) -> list[Any]:
     return arrays
 
 
+def commit() -> str:
+    """Of the sources beside this file."""
+    try:
+        command = ["git", "rev-parse", "--short", "HEAD"]
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
 def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
     from fastopt.cli.info import collect
 
     info = collect()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": info["processor"],
         "cpus": os.cpu_count(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "compiler": info["build"]["compiler"],
         "flags": info["build"]["flags"],
         "level": info["levels"]["in_use"],
         "numpy": info["numpy"],
         "torch": info["packages"]["torch"],
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
+        **({"quick": True} if QUICK else {}),
     }
+
+
+def machine_text(found: Mapping[str, Any]) -> str:
+    """The machine on one line, without any name of its own."""
+    torch = f"PyTorch {found['torch']}" if found.get("torch") else "PyTorch: not installed"
+    return f"{found['processor']}, {found['cpus']} CPUs, {found['compiler']}, NumPy {found['numpy']}, {torch}"

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from draws import VARIANTS
+import fastopt
 from engine import CLASSES, LEVELS, bits, make, setting
 
 FLOATS = (np.float32, np.float64)
+_DECOUPLE = {"decoupled_weight_decay": True}
 #: Classes whose weight_decay is decoupled, or can be.
 DECOUPLED = {
-    name: {"decoupled_weight_decay": True}
-    if any("decoupled_weight_decay" in v for v in VARIANTS[name]) or name == "NAdam"
-    else {}
-    for name in ("Adam", "AdamW", "NAdam", "RAdam", "Lion", "SignSGD", "AdaBelief")
+    cls.__name__: {} if "decoupled_weight_decay" not in cls._hypers else _DECOUPLE
+    for cls in fastopt.optimizers().values()
+    if "decoupled_weight_decay" in cls._hypers or cls.rule.weight_decay == "decoupled"
 }
 #: What an average is kept of, and of which state.
 AVERAGES: dict[str, dict[str, Any]] = {
@@ -159,7 +159,7 @@ def test_without_decay_infinity_and_the_sign_of_zero_stay() -> None:
 # --- what overflows ---
 
 HUGE = {np.float32: (3e19, 1e25, 1e38), np.float64: (2e154, 1e200, 1e307)}
-SQUARES = sorted(set(CLASSES) - {"SGD", "Rprop", "ASGD", "Lion", "SignSGD", "Adamax", "LARS"})
+SQUARES = [name for name in CLASSES if getattr(fastopt, name).rule.squares]
 
 
 @pytest.mark.parametrize("betas", [{}, "zero"], ids=["default", "no memory"])

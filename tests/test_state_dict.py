@@ -289,7 +289,7 @@ def test_scalars_are_checked() -> None:
     opt = optimizer("NAdam")
     walk(opt, 0, 3)
     before = everything(opt)
-    rule = next(r for r in fastopt._dispatch.core.rules() if r["name"] == opt._rule)
+    rule = next(r for r in fastopt._dispatch.core.rules() if r["name"] == opt.rule.kernel)
     assert rule["scalars"], "NAdam carries the product of its momenta"
     for value, message in ((remove, "it is missing"), (np.nan, "finite"), ("1", "finite")):
         d = opt.state_dict()

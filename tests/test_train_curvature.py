@@ -157,7 +157,7 @@ def test_the_penalty_is_in_the_loss_where_the_optimizer_has_it_there() -> None:
             settings.optimizer_specs()[0], settings, build_model(settings, problem), total_steps=1
         )
         group = optimizer.param_groups[0]
-        coupled = cls._decay == "coupled" and not group.get("decoupled_weight_decay")
+        coupled = cls.rule.decay(group) == "coupled"
         assert l2_in_loss(name, optimizer) == (0.25 if coupled else 0.0), name
 
 

@@ -12,19 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-NAMES = (
-    "SGD",
-    "Adagrad",
-    "Adadelta",
-    "RMSprop",
-    "Rprop",
-    "ASGD",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "NAdam",
-    "RAdam",
-)
+import fastopt
+
+NAMES = sorted(cls.__name__ for cls in fastopt.optimizers().values() if cls.rule.torch)
 
 
 def require_torch() -> Any:

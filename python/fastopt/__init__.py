@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fastopt.methods import minimize
     from fastopt.optim import *  # noqa: F403 - its __all__ is the list of optimizers
     from fastopt.optimizer import Optimizer
+    from fastopt.rule import Rule
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _LAZY = {
     "EWMA": "_ewma",
     "Batches": "_batches",
     "Optimizer": "optimizer",
+    "Rule": "rule",
     "batches": "_batches",
     "check_grad": "curvature",
     "checkpoint": "checkpoint",
@@ -87,6 +89,7 @@ __all__ = [
     "EWMA",
     "Batches",
     "Optimizer",
+    "Rule",
     "batches",
     "check_grad",
     "checkpoint",

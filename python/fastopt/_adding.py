@@ -62,12 +62,13 @@ def _labels(opt: Optimizer, first: int, count: int) -> list[str]:
 
 def _names(opt: Optimizer, values: Mapping[str, Any]) -> list[str]:
     """The rule's states by name; empty where this one keeps none."""
-    return list(_state.find_rule(opt._rule, opt._flags(values))["states"])
+    return list(_state.find_rule(opt.rule.kernel, opt._flags(values))["states"])
 
 
 def _native(opt: Optimizer, values: dict[str, Any], arrays: list[Array], labels: list[str]) -> dict[str, Any]:
     """A group as the plan takes it, with memory for states and averages."""
     hypers, maximize, scheduled = opt._native_group(values)
+    decay = opt.rule.decay(values)
     _refuse_half_squares(opt, values)
     dtypes = [state_dtype_of(a, opt._state_dtype) for a in arrays]
     slots = [
@@ -79,10 +80,12 @@ def _native(opt: Optimizer, values: dict[str, Any], arrays: list[Array], labels:
         wide = [np.dtype(np.float64 if a.dtype == np.float64 else np.float32) for a in arrays]
         ema = list(buffers(arrays, wide, slot=8))
     return {
-        "rule": opt._rule,
-        "flags": _state.find_rule(opt._rule, opt._flags(values))["flags"],
+        "rule": opt.rule.kernel,
+        "flags": _state.find_rule(opt.rule.kernel, opt._flags(values))["flags"],
         "hypers": hypers,
-        "decay_kind": opt._decay_kind(values),
+        "decay_kind": "rule"
+        if decay == "own"
+        else decay,  # "in the rule": the engine leaves it to the formula
         "maximize": maximize,
         "scheduled": scheduled,
         "starts": dict(opt._starts(values)),
@@ -94,7 +97,7 @@ def _native(opt: Optimizer, values: dict[str, Any], arrays: list[Array], labels:
 
 
 def _refuse_half_squares(opt: Optimizer, values: Mapping[str, Any]) -> None:
-    squared = [name for name in _state.find_rule(opt._rule, opt._flags(values))["squared"] if name]
+    squared = [name for name in _state.find_rule(opt.rule.kernel, opt._flags(values))["squared"] if name]
     if squared and opt._state_dtype == np.float16:
         raise TypeError(
             f"state_dtype: expected float32 or bfloat16 for {type(opt).__name__}, got float16: its state "

@@ -44,7 +44,7 @@ def find_rule(name: str, flags: set[str]) -> dict[str, Any]:
 
 def rule_of(opt: Optimizer, group: int) -> dict[str, Any]:
     """The rule that a group of an optimizer uses."""
-    return find_rule(opt._rule, opt._flags(opt.param_groups[group]))
+    return find_rule(opt.rule.kernel, opt._flags(opt.param_groups[group]))
 
 
 # --- to a dict ---

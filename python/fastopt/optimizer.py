@@ -17,6 +17,7 @@ from fastopt._hypers import COMMON, Hyper, check_single
 from fastopt._memory import storage_dtype
 from fastopt._params import read_group, read_params
 from fastopt.param_group import ParamGroups, same_arrays
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -70,8 +71,8 @@ class Optimizer:
         Take uint16 arrays as bfloat16 bit patterns.
     """
 
-    _rule: ClassVar[str]
-    _decay: ClassVar[str] = "coupled"  # what weight_decay means: "coupled", "decoupled" or "rule"
+    #: What is true of the update rule, for whoever compares optimizers.
+    rule: ClassVar[Rule]
     _hypers: ClassVar[Mapping[str, Hyper]] = {}  # of the class, besides the common ones
 
     def __init__(self, params: Params, options: Mapping[str, Any], common: Mapping[str, Any]) -> None:
@@ -141,9 +142,6 @@ class Optimizer:
         true.
         """
         return {key for key, hyper in self._hypers.items() if hyper.fixed and values[key] is True}
-
-    def _decay_kind(self, values: Mapping[str, Any]) -> str:
-        return "decoupled" if values.get("decoupled_weight_decay") else self._decay
 
     def _starts(self, values: Mapping[str, Any]) -> Mapping[str, float | None]:
         """Where accumulators start that the rule leaves to the user: a number, None for the square of the

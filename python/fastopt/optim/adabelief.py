@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import boolean, epsilon, pair
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -56,7 +57,7 @@ class AdaBelief(Optimizer):
     array([ 0.77272909, -1.77233869])
     """
 
-    _rule = "adabelief"
+    rule = Rule("adabelief", comparison_lr=5e-3, weight_decay="decoupled", squares=True)
     _hypers = {
         "betas": pair("beta1", "beta2"),
         "eps": epsilon(),

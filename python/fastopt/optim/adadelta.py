@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import epsilon, unit
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -52,7 +53,7 @@ class Adadelta(Optimizer):
     array([ 0.42913683, -1.38885516])
     """
 
-    _rule = "adadelta"
+    rule = Rule("adadelta", comparison_lr=1.0, squares=True, torch=True)
     _hypers = {
         "rho": unit(closed=True),
         "eps": epsilon(),

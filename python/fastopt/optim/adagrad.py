@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastopt._hypers import boolean, epsilon, in_double, non_negative, start, switch
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -59,7 +60,7 @@ class Adagrad(Optimizer):
     array([ 0.83310353, -1.83112505])
     """
 
-    _rule = "adagrad"
+    rule = Rule("adagrad", comparison_lr=0.1, squares=True, torch=True)
     _hypers = {
         "lr_decay": in_double(non_negative()),
         "initial_accumulator_value": start(),

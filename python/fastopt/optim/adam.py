@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import boolean, epsilon, pair
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -55,7 +56,7 @@ class Adam(Optimizer):
     array([ 0.9, -1.9])
     """
 
-    _rule = "adam"
+    rule = Rule("adam", comparison_lr=5e-3, squares=True, torch=True)
     _hypers = {
         "betas": pair("beta1", "beta2"),
         "eps": epsilon(),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import epsilon, pair
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -49,7 +50,7 @@ class Adamax(Optimizer):
     array([ 0.9, -1.9])
     """
 
-    _rule = "adamax"
+    rule = Rule("adamax", comparison_lr=1e-2, torch=True)
     _hypers = {
         "betas": pair("beta1", "beta2"),
         "eps": epsilon(),

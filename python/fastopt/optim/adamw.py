@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import boolean, epsilon, pair
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,8 +48,7 @@ class AdamW(Optimizer):
     array([ 0.85, -1.8 ])
     """
 
-    _rule = "adam"
-    _decay = "decoupled"
+    rule = Rule("adam", comparison_lr=5e-3, weight_decay="decoupled", squares=True, torch=True)
     _hypers = {
         "betas": pair("beta1", "beta2"),
         "eps": epsilon(),

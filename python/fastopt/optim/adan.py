@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import epsilon, pair
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -54,8 +55,7 @@ class Adan(Optimizer):
     array([ 0.9, -1.9])
     """
 
-    _rule = "adan"
-    _decay = "rule"
+    rule = Rule("adan", comparison_lr=1e-2, weight_decay="own", squares=True)
     _hypers = {
         "betas": pair("beta1", "beta2", "beta3"),
         "eps": epsilon(),

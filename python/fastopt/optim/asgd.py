@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import in_double, non_negative
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -58,7 +59,7 @@ class ASGD(Optimizer):
     array([ 0.57598444, -1.15196888])
     """
 
-    _rule = "asgd"
+    rule = Rule("asgd", comparison_lr=0.3, torch=True)
     _hypers = {
         "lambd": in_double(non_negative()),
         "alpha": in_double(non_negative()),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import epsilon, pair
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -51,8 +52,7 @@ class LAMB(Optimizer):
     array([ 0.84266693, -1.84110914])
     """
 
-    _rule = "lamb"
-    _decay = "rule"
+    rule = Rule("lamb", comparison_lr=1e-2, weight_decay="own", norms="update", squares=True)
     _hypers = {
         "betas": pair("beta1", "beta2"),
         "eps": epsilon(),

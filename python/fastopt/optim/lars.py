@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import in_double, non_negative, positive, unit
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -52,8 +53,7 @@ class LARS(Optimizer):
     array([ 0.99, -1.98])
     """
 
-    _rule = "lars"
-    _decay = "rule"
+    rule = Rule("lars", comparison_lr=5.0, weight_decay="own", momentum="sum", norms="gradient")
     _hypers = {
         "momentum": unit(),
         "trust_coefficient": in_double(positive()),

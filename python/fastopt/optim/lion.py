@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import pair
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,8 +48,7 @@ class Lion(Optimizer):
     array([ 0.9, -1.9])
     """
 
-    _rule = "lion"
-    _decay = "decoupled"
+    rule = Rule("lion", comparison_lr=1e-3, weight_decay="decoupled")
     _hypers = {
         "betas": pair("beta1", "beta2"),
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import boolean, epsilon, in_double, non_negative, pair
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -62,7 +63,7 @@ class NAdam(Optimizer):
     array([ 0.89435482, -1.89435482])
     """
 
-    _rule = "nadam"
+    rule = Rule("nadam", comparison_lr=5e-3, squares=True, torch=True)
     _hypers = {
         "betas": pair("beta1", "beta2"),
         "eps": epsilon(),

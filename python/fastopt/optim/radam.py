@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastopt._hypers import at_least, boolean, epsilon, in_double, pair
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -62,7 +63,7 @@ class RAdam(Optimizer):
     array([ 0.8, -1.6])
     """
 
-    _rule = "radam"
+    rule = Rule("radam", comparison_lr=5e-3, squares=True, torch=True)
     _hypers = {
         "betas": pair("beta1", "beta2"),
         "eps": epsilon(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastopt._hypers import boolean, epsilon, start, unit
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -61,7 +62,7 @@ class RMSprop(Optimizer):
     array([ 0.83291797, -1.83094333])
     """
 
-    _rule = "rmsprop"
+    rule = Rule("rmsprop", comparison_lr=3e-3, momentum="sum", squares=True, torch=True)
     _hypers = {
         "alpha": unit(),
         "eps": epsilon(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastopt._checks import real
 from fastopt._hypers import pair
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -68,7 +69,7 @@ class Rprop(Optimizer):
     array([ 0.636, -1.636])
     """
 
-    _rule = "rprop"
+    rule = Rule("rprop", comparison_lr=1e-3, full_batch=True, torch=True)
     _hypers = {
         "etas": pair("shrink", "grow", check=_etas),
         "step_sizes": pair("smallest", "largest", check=_step_sizes),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastopt._hypers import boolean, choice, unit
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -64,7 +65,7 @@ class SGD(Optimizer):
     array([ 0.46, -0.92])
     """
 
-    _rule = "sgd"
+    rule = Rule("sgd", comparison_lr=0.3, momentum="sum", torch=True)
     _hypers = {
         "momentum": unit(),
         "dampening": unit(closed=True),

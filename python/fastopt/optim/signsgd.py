@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastopt._hypers import boolean, unit
 from fastopt.optimizer import Optimizer, Params
+from fastopt.rule import Rule
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -49,7 +50,7 @@ class SignSGD(Optimizer):
     array([ 0.9, -1.9])
     """
 
-    _rule = "signsgd"
+    rule = Rule("signsgd", comparison_lr=1e-3, momentum="average")
     _hypers = {
         "momentum": unit(),
         "decoupled_weight_decay": boolean(),

@@ -1,0 +1,118 @@
+"""What `Optimizer.rule` says of each class is what its steps do, and what the documentation says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from engine import CLASSES, bits, make, setting
+
+RULES = {name: getattr(fastopt, name).rule for name in CLASSES}
+DOCS = Path(__file__).parents[1]
+DECAY = 0.3
+CHOOSE = [name for name in CLASSES if "decoupled_weight_decay" in getattr(fastopt, name)._hypers]
+KINDS = [(name, None) for name in CLASSES] + [(name, kind) for name in CHOOSE for kind in (False, True)]
+
+
+def walked(name: str, kind: str, options: dict[str, Any]) -> Any:
+    """theta after three steps with weight decay: the class's own, or by hand what "coupled" and "decoupled"
+    mean.
+    """
+    theta = np.array([1.0, -2.0, 3.0])
+    drawn = {key: value for key, value in setting(name).items() if key != "decoupled_weight_decay"}
+    opt = make(name, [theta], **{**drawn, **options, "weight_decay": DECAY if kind == "own" else 0.0})
+    for k in range(3):
+        g = np.array([0.5, 0.25, -1.0]) * (k + 1)
+        if kind == "coupled":
+            g += DECAY * theta
+        if kind == "decoupled":
+            theta *= 1 - opt.param_groups[0]["lr"] * DECAY
+        opt.step([g])
+    return theta
+
+
+def test_a_class_without_momentum_says_so() -> None:
+    takes = {name for name in CLASSES if "momentum" in getattr(fastopt, name)._hypers}
+    assert takes == {name for name, rule in RULES.items() if rule.momentum != "none"}
+
+
+@pytest.mark.parametrize(("name", "decoupled"), KINDS)
+def test_decay_is_of_the_kind_that_the_record_says(name: str, decoupled: bool | None) -> None:
+    options = {} if decoupled is None else {"decoupled_weight_decay": decoupled}
+    opt = make(name, [np.ones(3)], **options)
+    kind = RULES[name].decay(opt.param_groups[0])
+    assert kind == RULES[name].decay({**opt.defaults, **options})
+    if decoupled is None:
+        assert kind == RULES[name].weight_decay
+    got = walked(name, "own", options)
+    agrees = {
+        by_hand: np.allclose(got, walked(name, by_hand, options)) for by_hand in ("coupled", "decoupled")
+    }
+    assert agrees == {by_hand: by_hand == kind for by_hand in agrees}
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.momentum != "none"])
+def test_momentum_sums_or_averages_as_the_record_says(name: str) -> None:
+    def last_step(momentum: float) -> float:
+        theta = np.full(5, 1e6)  # so large that no norm of it changes
+        opt = make(name, [theta], lr=1e-3, weight_decay=0.0, momentum=momentum)
+        for _ in range(300):
+            before = theta[0]
+            opt.step([np.ones(5)])
+        return float(before - theta[0])
+
+    longer = {"sum": 5.0, "average": 1.0}[RULES[name].momentum]
+    assert last_step(0.8) / last_step(0.0) == pytest.approx(longer, rel=0.1)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_only_norms_tie_the_elements_of_a_tensor_together(name: str) -> None:
+    whole, parts = np.arange(1.0, 9.0), np.arange(1.0, 9.0)
+    together = make(name, [whole], **setting(name))
+    apart = make(name, [parts[:3], parts[3:]], **setting(name))
+    for k in range(2):
+        g = np.linspace(-1, 2, 8) * (k + 1)
+        together.step([g])
+        apart.step([g[:3], g[3:]])
+    assert (bits(whole) == bits(parts)) == (RULES[name].norms == "none")
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_policies_look_at_squares_where_the_record_says_so(name: str) -> None:
+    opt = make(name, [np.ones(3, np.float32)], lr=0.0, nonfinite="skip")
+    opt.step([np.full(3, 3e19, np.float32)])
+    assert opt.skipped == RULES[name].squares
+
+
+def test_torch_has_the_classes_that_the_records_say() -> None:
+    torch = pytest.importorskip("torch")
+    for name, rule in RULES.items():
+        assert rule.torch == hasattr(torch.optim, name), name
+
+
+def test_a_record_can_be_neither_changed_nor_assigned() -> None:
+    with pytest.raises(AttributeError):
+        fastopt.Adam.rule.comparison_lr = 1.0  # type: ignore[misc]
+    with pytest.raises(AttributeError, match="rule: can be read, not assigned"):
+        fastopt.Adam([np.ones(2)]).rule = fastopt.SGD.rule  # type: ignore[misc]
+
+
+def test_the_table_of_the_design_note_is_the_records() -> None:
+    lines = (DOCS / "docs/design/rules.md").read_text().splitlines()
+    table = [line for line in lines if line.startswith("| `")]
+    assert table == [
+        f"| `{name}` | {r.weight_decay} | {r.momentum} | {r.norms} | {'yes' if r.squares else 'no'} | "
+        f"{'yes' if r.torch else 'no'} | {r.comparison_lr:g} |"
+        for name, r in RULES.items()
+    ]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_readme_names_every_class(name: str) -> None:
+    assert (
+        name in (DOCS / "README.md").read_text().replace(",", " ").replace(".", " ").replace(";", " ").split()
+    )
