@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastopt._functions import Objective, VectorFunction
-from fastopt._layout import Layout
+from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.layout import Layout
 
 POINTS = {
     "array": np.arange(6.0).reshape(2, 3),

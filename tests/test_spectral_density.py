@@ -9,7 +9,7 @@ import pytest
 
 from fastopt.curvature import SpectralDensity, spectral_density
 from fastopt.curvature._student import student_quantile
-from fastopt.linalg._krylov import quadrature, tridiagonal
+from fastopt.linalg._krylov import krylov_space, quadrature
 from fastopt.linalg._operator import as_operator
 
 DTYPES = [np.float64, np.float32]
@@ -31,7 +31,7 @@ def test_the_quadrature_is_exact_for_polynomials(dtype):
     v = np.random.default_rng(0).standard_normal(300)
     v /= np.linalg.norm(v)
     op = as_operator(diagonal_operator(d, dtype), 300)
-    nodes, weights, _ = quadrature(*tridiagonal(op, v, steps))
+    nodes, weights, _ = quadrature(krylov_space(op.matvec, v, steps))
     assert len(nodes) == op.products == steps
     assert weights.sum() == pytest.approx(1)
     for degree in range(2 * steps):
@@ -45,17 +45,17 @@ def test_the_tridiagonal_matrix_is_the_projection():
     a = g.standard_normal((40, 40))
     a += a.T
     v = np.eye(40)[0]
-    alpha, beta, left = tridiagonal(as_operator(a), v, 40)
-    assert left < 1e-12
-    t = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
+    space = krylov_space(as_operator(a).matvec, v, 40)
+    assert space.beside[-1] < 1e-12
+    t = space.tridiagonal()
     np.testing.assert_allclose(np.linalg.eigvalsh(t), np.linalg.eigvalsh(a), atol=1e-12)
-    assert alpha[0] == pytest.approx(a[0, 0])
+    assert space.diagonal[0] == pytest.approx(a[0, 0])
 
 
 def test_residuals_hold_an_eigenvalue():
     d = np.linspace(0, 1, 500) ** 3
     v = np.full(500, 1 / math.sqrt(500))
-    nodes, _, residuals = quadrature(*tridiagonal(as_operator(diagonal_operator(d), 500), v, 12))
+    nodes, _, residuals = quadrature(krylov_space(diagonal_operator(d), v, 12))
     assert (np.abs(d - nodes[:, None]).min(axis=1) <= residuals + 1e-15).all()
     assert (residuals > 0).all()
 
@@ -64,16 +64,13 @@ def test_an_invariant_space_ends_it():
     d = np.repeat([1.0, 2.0, 5.0], 20)
     v = np.full(60, 1 / math.sqrt(60))
     for scale in (1e-200, 1.0, 1e250):
-        nodes, weights, residuals = quadrature(
-            *tridiagonal(as_operator(diagonal_operator(scale * d), 60), v, 30)
-        )
+        nodes, weights, residuals = quadrature(krylov_space(diagonal_operator(scale * d), v, 30))
         np.testing.assert_allclose(nodes, scale * np.array([1, 2, 5]), rtol=1e-13)
         np.testing.assert_allclose(weights, 1 / 3, rtol=1e-12)
         assert not residuals.any()
-    alpha, beta, left = tridiagonal(as_operator(diagonal_operator(0 * d), 60), v, 30)
-    assert left == 0
-    assert alpha.tolist() == [0.0]
-    assert beta.size == 0
+    space = krylov_space(diagonal_operator(0 * d), v, 30)
+    assert space.invariant
+    assert (space.diagonal, space.beside) == ([0.0], [0.0])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._functions import VectorFunction
 from fastopt.curvature._components import BACK, doubtful, first_change, hidden, settled_part
-from fastopt.curvature._differences import finite, relative_step, scales
-from fastopt.curvature._lengths import lengths, magnitude, reach
-from fastopt.curvature._settle import Found, error_of, good_share, settle
-from fastopt.curvature._stencil import Line, Stencil
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.lengths import lengths, norm, reach, relative_step, scales
+from fastopt.functions.line import Line, Stencil
+from fastopt.functions.step_search import Found, error_of, good_share, settle
 
 __all__ = ["Along"]
 
@@ -40,7 +39,7 @@ class Along:
         self.given = step is not None
         self.relative = relative_step(step, g.eps)
         self.sizes = scales(flat) if self.given else lengths(g.layout, flat)
-        size = magnitude(flat)
+        size = norm(flat)
         self.whole = max(1.0, size) if self.given else size or float(np.max(self.sizes))
         self.share = good_share(g.eps)
         self.moved = np.zeros(flat.size)
@@ -58,7 +57,7 @@ class Along:
             if not self.given:
                 self._mend(line, slope, t)
             if self.given or np.isfinite(slope).all():
-                return largest * finite(slope, self.g.layout, f"{self.g.name} {line.where(t)}")
+                return largest * self.g.layout.finite(slope, f"{self.g.name} {line.where(t)}")
         return largest * self._settled(line, t)[0].slope
 
     def error(self, v: Array) -> float:
@@ -67,7 +66,7 @@ class Along:
         if line is None:
             return 0.0
         s, error = self._settled(line, t)
-        return largest * max(magnitude(s.change), error_of(s), error)
+        return largest * max(norm(s.change), error_of(s), error)
 
     def _line(self, v: Array) -> tuple[Line | None, float, float]:
         """The line along v over its largest entry, that entry, and the first step to try; None for v = 0."""
@@ -89,7 +88,7 @@ class Along:
         if not self.given and s.finite:
             with np.errstate(all="ignore"):
                 s, error = self._looked(line, s, error)
-        finite(s.slope + s.change, self.g.layout, f"{self.g.name} {line.where(t)}")
+        self.g.layout.finite(s.slope + s.change, f"{self.g.name} {line.where(t)}")
         np.maximum(self.moved, s.t * np.abs(line.u), out=self.moved)
         return s, error
 

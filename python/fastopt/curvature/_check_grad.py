@@ -9,19 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import _checks
-from fastopt._functions import Objective, VectorFunction
-from fastopt._layout import Layout
 from fastopt.curvature._check_products import check_products, matrix_product
 from fastopt.curvature._complex import complex_slope
-from fastopt.curvature._differences import finite, rounded
 from fastopt.curvature._judge import Finding, Place
-from fastopt.curvature._lengths import lengths
 from fastopt.curvature._line import Walk
 from fastopt.curvature._lines import Direction, lines, random_direction
 from fastopt.curvature._probe import probe, unsteadiness
-from fastopt.curvature._products import product_at, takes_point
 from fastopt.curvature._progress import Report, reporter
 from fastopt.curvature._report import GradientReport, report
+from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.layout import Layout
+from fastopt.functions.lengths import lengths
+from fastopt.functions.products import product_at, takes_point
 
 __all__ = ["check_grad"]
 
@@ -179,7 +178,7 @@ class _Check:
         gradient = self.g(flat)
         if not np.isfinite(value):
             raise ValueError(f"f at x: expected a finite value, got {value}")
-        finite(gradient, self.g.layout, "grad at x")
+        self.g.layout.finite(gradient, "grad at x")
         others = [self.f(flat) for _ in range(2)]
         apart = max(abs(other - value) for other in others)
         if not apart <= REORDERED * self.f.eps * abs(value):
@@ -211,7 +210,7 @@ class _Check:
         move = AROUND * self.rng.standard_normal(flat.size) * lengths(self.g.layout, flat)
         for _ in range(10):
             with np.errstate(all="ignore"):
-                at = rounded(self.g.layout, flat + move).astype(flat.dtype)
+                at = self.g.layout.rounded(flat + move).astype(flat.dtype)
                 if np.isfinite(self.f(at)) and np.isfinite(self.g(at)).all():
                     return self.settle(at)
             move *= 0.5
@@ -236,7 +235,7 @@ class _Check:
         claimed = float(gradient @ u)
 
         def walk(t: float) -> tuple[float, float]:
-            move = rounded(self.g.layout, x + t * u) - x
+            move = self.g.layout.rounded(x + t * u) - x
             taken = float(move @ u)
             # Rounding of x bends the line; the gradient in question is good enough to straighten it.
             aside = move - taken * u

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._functions import VectorFunction
-from fastopt._layout import Layout
-from fastopt.curvature._differences import finite, rounded
-from fastopt.curvature._given import dense
 from fastopt.curvature._judge import Finding, Place
 from fastopt.curvature._lines import Direction, random_direction
 from fastopt.curvature._probe import probe
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.layout import Layout
+from fastopt.functions.matrices import dense
 
 __all__ = ["check_products", "matrix_product"]
 
@@ -52,12 +51,12 @@ def check_products(
     at_x = g(flat).astype(np.float64)
     for line in lines:
         u = line.vector(flat.size)
-        claimed = finite(product(u.astype(g.layout.dtype)), g.layout, f"{product.name} of {line.where}")
+        claimed = g.layout.finite(product(u.astype(g.layout.dtype)), f"{product.name} of {line.where}")
         claimed = claimed.astype(np.float64)
         w = rng.choice((-1.0, 1.0), flat.size)
 
         def walk(t: float, u: Array = u, w: Array = w) -> tuple[float, float]:
-            p = rounded(g.layout, x + t * u)
+            p = g.layout.rounded(x + t * u)
             return float((p - x) @ u), float(w @ (g(p).astype(np.float64) - at_x))
 
         # Values are differences from the gradient at x, so their rounding is that of the gradient.
@@ -80,7 +79,7 @@ def _symmetry(
     eps = max(product.eps, g.eps)
     for k in range(PAIRS):
         u, v = (random_direction(g.layout, flat, rng).vector(flat.size) for _ in range(2))
-        hu, hv = (finite(product(w.astype(g.layout.dtype)), g.layout, product.name) for w in (u, v))
+        hu, hv = (g.layout.finite(product(w.astype(g.layout.dtype)), product.name) for w in (u, v))
         one, other = float(u @ hv), float(v @ hu)
         size = max(float(np.linalg.norm(hu)), float(np.linalg.norm(hv)))
         # Products that are differences of gradients themselves are symmetric to that.

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._functions import VectorFunction
-from fastopt.curvature._differences import finite, relative_step, scales
-from fastopt.curvature._lengths import lengths, magnitude
-from fastopt.curvature._settle import error_of, good_share, settle
-from fastopt.curvature._stencil import Line, Stencil
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.lengths import lengths, norm, relative_step, scales
+from fastopt.functions.line import Line, Stencil
+from fastopt.functions.step_search import error_of, good_share, settle
 
 __all__ = ["Column", "Columns"]
 
@@ -76,14 +75,14 @@ class Columns:
         """Compute columns until one is not zero, and let it set the step for the others."""
         for i in () if self.given else order:
             column = self.known[i] = self._measured(i)
-            size = magnitude(column.slope)
+            size = norm(column.slope)
             if size > 0.0:
                 assert column.change is not None
                 assert column.rough is not None
-                error = max(column.error, magnitude(column.change) / 2.0)
+                error = max(column.error, norm(column.change) / 2.0)
                 relative = AS_GOOD * error / size
                 share = self.standard.share if not relative <= POOR else max(self.standard.share, relative)
-                noise = max(self.noise, magnitude(column.rough)) if relative <= POOR else self.noise
+                noise = max(self.noise, norm(column.rough)) if relative <= POOR else self.noise
                 enough = max(share * size, AS_GOOD * error if np.isfinite(error) else 0.0)
                 step = column.t / float(self.guess[i])
                 self.standard = _Standard(step, share, enough, self._scaled(enough, i), noise)
@@ -114,7 +113,7 @@ class Columns:
                 found = settle(line, s, self.standard.noise)
                 s, error = found.stencil, found.error
         if not s.finite:
-            finite(s.slope + s.change, self.g.layout, f"{self.g.name} {line.where(t)}")
+            self.g.layout.finite(s.slope + s.change, f"{self.g.name} {line.where(t)}")
         if self.few:
             error = max(error, self._second_opinion(line, s))
         return Column(s.slope, s.t, s.change, s.rough, s.floor, error, line.calls)
@@ -124,7 +123,7 @@ class Columns:
         other = line.stencil(BESIDE * s.t)
         if not other.finite:
             return 0.0
-        return max(error_of(s, max(s.noise, other.noise)), magnitude(other.slope - s.slope) / 2.0)
+        return max(error_of(s, max(s.noise, other.noise)), norm(other.slope - s.slope) / 2.0)
 
     def _line(self, i: int) -> Line:
         return Line.coordinate(self.g, self.flat, self.at_x, i, self.noise)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
-from fastopt._functions import Objective
 from fastopt.curvature._judge import Finding, Place, judge
 from fastopt.curvature._slope import Slope
+from fastopt.functions.counted import Objective
 
 __all__ = ["complex_slope"]
 

@@ -14,8 +14,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._settle import CONTRADICTS, ROUNDING, SMOOTH, Found, error_of, good_share, settle
-from fastopt.curvature._stencil import Line
+from fastopt.functions.line import Line
+from fastopt.functions.step_search import CONTRADICTS, ROUNDING, SMOOTH, Found, error_of, good_share, settle
 
 __all__ = ["BACK", "doubtful", "first_change", "hidden", "settled_part"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._dense import symmetric_part
-from fastopt.curvature._krylov import extreme_ritz_values, lanczos, minres
+from fastopt.curvature._krylov import minres, ritz_ends
 from fastopt.curvature._verdict import Counts, tolerance
+from fastopt.functions.matrices import symmetric_part
 
 Array = NDArray[Any]
 
@@ -41,8 +41,7 @@ class Counted:
         self.eps = float(np.finfo(self.matrix.dtype).eps)
         start = np.random.default_rng(0).standard_normal(self.n).astype(self.matrix.dtype)
         scale = max(float(self.matrix.max()), -float(self.matrix.min())) or 1.0  # squares must not overflow
-        _, alpha, beta = lanczos(lambda v: self.matvec(v) / scale, start, min(NORM_STEPS, self.n))
-        self.norm = scale * max(map(abs, extreme_ritz_values(alpha, beta)))
+        self.norm = scale * max(map(abs, ritz_ends(lambda v: self.matvec(v) / scale, start, NORM_STEPS)))
         found = inertia(self.matrix, tolerance(self.n, self.norm, self.eps, self.error))
         self.tau = float(found.bound)
         self.counts = Counts(int(found.negative), int(found.zero), int(found.positive))

@@ -12,11 +12,11 @@ from fastopt._checks import flag, real
 from fastopt.curvature._counted import Counted
 from fastopt.curvature._dense import Dense
 from fastopt.curvature._extremes import Extremes
-from fastopt.curvature._place import Place
 from fastopt.curvature._point import CriticalPoint, signed
 from fastopt.curvature._source import matrix_at, spectrum_at
 from fastopt.curvature._stationary import stationarity
 from fastopt.curvature._verdict import kind_of
+from fastopt.functions.evaluation import Evaluation
 
 Array = NDArray[Any]
 
@@ -115,33 +115,35 @@ def critical_point(
     if gtol is not None and gtol != math.inf:
         gtol = real("gtol", gtol, minimum=0.0)
     counts_only = flag("counts_only", counts_only)
-    place = _place(f, grad, x)
-    if place is not None and place.grad is not None:
-        _ = place.g  # before the Hessian, which costs far more
+    at = _evaluation(f, grad, x)
+    if at is not None and at.problem.grad is not None:
+        _ = at.g  # before the Hessian, which costs far more
     if counts_only:
-        return analysed(place, Counted(*matrix_at(place, hessian, hvp, error)), gtol)
-    return analysed(place, spectrum_at(place, hessian, hvp, error), gtol)
+        return analysed(at, Counted(*matrix_at(at, hessian, hvp, error)), gtol)
+    return analysed(at, spectrum_at(at, hessian, hvp, error), gtol)
 
 
-def _place(f: Callable[..., Any] | None, grad: Callable[..., Any] | None, x: Any) -> Place | None:
+def _evaluation(f: Callable[..., Any] | None, grad: Callable[..., Any] | None, x: Any) -> Evaluation | None:
     if x is not None:
-        return Place(f, grad, x)
+        return Evaluation(f, grad, x)
     if f is not None or grad is not None:
         raise TypeError(f"x: expected the point that {'f' if grad is None else 'grad'} belongs to, got None")
     return None
 
 
-def analysed(place: Place | None, spectrum: Dense | Extremes | Counted, gtol: float | None) -> CriticalPoint:
+def analysed(
+    at: Evaluation | None, spectrum: Dense | Extremes | Counted, gtol: float | None
+) -> CriticalPoint:
     """The verdict, once the spectrum is known."""
     kind = kind_of(spectrum.counts, spectrum.tau, spectrum.norm, spectrum.eps)
     if kind == "degenerate" and isinstance(spectrum, Extremes):
         kind = "unresolved"  # the inner eigenvalues were not seen, so none is known to be near zero
-    still = stationarity(place, spectrum, kind, gtol)
+    still = stationarity(at, spectrum, kind, gtol)
     curvature, direction = None, None
     if still.critical and kind in ("saddle", "maximum") and not isinstance(spectrum, Counted):
         curvature, u = spectrum.lowest()
-        u = signed(u, None if still.norm is None or place is None else place.g)
-        direction = u if place is None else place.structured(u)
+        u = signed(u, None if still.norm is None or at is None else at.g)
+        direction = u if at is None else at.problem.structured(u)
     return CriticalPoint(
         kind if still.critical else "not critical",
         spectrum.n,
@@ -159,6 +161,6 @@ def analysed(place: Place | None, spectrum: Dense | Extremes | Counted, gtol: fl
         hessian=spectrum.matrix,
         notes=spectrum.notes + still.notes,
         _newton=still.newton,
-        _place=place,
+        _evaluation=at,
         _spectrum=spectrum,
     )

@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.curvature._verdict import Counts, count, tolerance
+from fastopt.functions.matrices import symmetric_part
 from fastopt.linalg import eigh, eigvalsh
 
 Array = NDArray[Any]
-
-#: Beyond this share of |H| asymmetry is no rounding or differencing error: the matrix is no Hessian.
-GROSS = 1e-2
 
 
 class Dense:
@@ -85,34 +83,3 @@ class Dense:
         resolved = np.abs(values) > self.tau
         step = -(vectors[:, resolved] @ (inside[resolved] / values[resolved]))
         return step, vectors[:, ~resolved] @ inside[~resolved]
-
-
-def symmetric_part(h: Array) -> tuple[Array, float]:
-    """(H + H') / 2 and the Frobenius norm of (H - H') / 2, which bounds its 2-norm; H itself if symmetric.
-
-    Raises ValueError if H is not symmetric beyond `GROSS` of its norm, or not finite.
-    """
-    if _is_symmetric(h):
-        return h, 0.0
-    if not np.isfinite(h).all():
-        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(h))[0])
-        raise ValueError(f"hessian: expected finite numbers, got {h[bad]} at {bad}")
-    scale = float(np.abs(h).max())
-    unit = h / scale
-    skew = float(np.linalg.norm(unit - unit.T)) / 2
-    norm = float(np.linalg.norm(unit))
-    if skew > GROSS * norm:
-        i, j = (int(k) for k in np.unravel_index(np.abs(unit - unit.T).argmax(), h.shape))
-        raise ValueError(
-            f"hessian: expected a symmetric matrix, got an asymmetry of {skew / norm:.2g} of its norm; "
-            f"worst at ({i}, {j}): {h[i, j]:.6g}, transposed {h[j, i]:.6g}"
-        )
-    return (unit + unit.T) * (h.dtype.type(0.5) * scale), skew * scale
-
-
-def _is_symmetric(h: Array, rows: int = 256) -> bool:
-    """Exactly; in strips that stay in the cache when read across. NaN is unequal to itself: not symmetric."""
-    return all(
-        np.array_equal(h[i : i + rows, : i + rows], h[: i + rows, i : i + rows].T)
-        for i in range(0, len(h), rows)
-    )

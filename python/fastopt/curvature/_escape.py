@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import integer, shown
-from fastopt.curvature._lengths import magnitude
-from fastopt.curvature._place import Place
 from fastopt.curvature._point import signed
 from fastopt.curvature._source import spectrum_at
+from fastopt.functions.evaluation import Evaluation
+from fastopt.functions.lengths import norm
 
 Array = NDArray[Any]
 
@@ -147,28 +147,28 @@ def escape(
     if f is None:
         raise TypeError(f"f: expected a function of x, got {shown(f)}")
     max_attempts = integer("max_attempts", max_attempts, minimum=1)
-    place = Place(f, grad, x)
-    g = None if place.grad is None else place.g
-    start = place.value
-    spectrum = spectrum_at(place, hessian, hvp, error)
+    at = Evaluation(f, grad, x)
+    g = None if at.problem.grad is None else at.g
+    start = at.value
+    spectrum = spectrum_at(at, hessian, hvp, error)
     curvature, u = spectrum.lowest()
     if not curvature < -spectrum.tau:
-        return _result(place, None, curvature, (), 0.0, _nothing(curvature, spectrum.tau))
+        return _result(at, None, curvature, (), 0.0, _nothing(curvature, spectrum.tau))
     u = signed(u, g)
-    search = _Search(place, u, start, max_attempts, curvature, 0.0 if g is None else float(g @ u))
+    search = _Search(at, u, start, max_attempts, curvature, 0.0 if g is None else float(g @ u))
     step = search.run()
-    return _result(place, u, curvature, tuple(search.attempts), step, search.message)
+    return _result(at, u, curvature, tuple(search.attempts), step, search.message)
 
 
 class _Search:
     """Evaluations along one direction, no step twice."""
 
     def __init__(
-        self, place: Place, u: Array, start: float, limit: int, curvature: float, slope: float
+        self, at: Evaluation, u: Array, start: float, limit: int, curvature: float, slope: float
     ) -> None:
-        self.place, self.u, self.start, self.limit = place, u, start, limit
+        self.at, self.u, self.start, self.limit = at, u, start, limit
         self.curvature, self.slope = curvature, slope
-        self.noise = place.value_noise
+        self.noise = at.value_noise
         self.attempts: list[Attempt] = []
         self.values: dict[float, float] = {}
         self.message = ""
@@ -193,10 +193,9 @@ class _Search:
 
     def _first_step(self) -> tuple[float, bool]:
         """Above the noise of f, and above what rounding of x swallows; whether it has any unit but 1."""
-        size = magnitude(self.place.flat)
-        assert self.place.f is not None
+        size = norm(self.at.x)
         heard = math.sqrt(2 * ABOVE_NOISE * self.noise / -self.curvature)
-        swallowed = math.sqrt(self.place.f.eps) * (size or 1.0)
+        swallowed = math.sqrt(self.at.f.eps) * (size or 1.0)
         return max(heard, swallowed), size == 0.0 and heard < swallowed
 
     def _short_enough(self, first: float) -> float:
@@ -216,14 +215,13 @@ class _Search:
         return math.isfinite(fall) and fall > REAL * self.noise and fall >= 0.5 * promised > 0.0
 
     def _ladder(self, first: float) -> Iterator[float]:
-        size = magnitude(self.place.flat)
+        size = norm(self.at.x)
         step = first
         while step <= max(first, 10 * (size or 1.0)):
             yield step
             yield -step
             step *= 4
-        assert self.place.f is not None
-        shortest = 4 * self.place.f.eps * size or SMALLEST
+        shortest = 4 * self.at.f.eps * size or SMALLEST
         step = first / 2
         while step > shortest:
             yield step
@@ -269,10 +267,9 @@ class _Search:
     def _value(self, step: float) -> float:
         if step in self.values:
             return self.values[step]
-        place = self.place
-        assert place.f is not None
+        at = self.at
         with np.errstate(all="ignore"):
-            value = place.f((place.flat + step * self.u).astype(place.flat.dtype, copy=False))
+            value = at.f((at.x + step * self.u).astype(at.x.dtype, copy=False))
         self.attempts.append(Attempt(step, value))
         self.values[step] = math.inf if math.isnan(value) else value
         return self.values[step]
@@ -286,19 +283,24 @@ def _nothing(curvature: float, tau: float) -> str:
 
 
 def _result(
-    place: Place, u: Array | None, curvature: float, attempts: tuple[Attempt, ...], step: float, message: str
+    at: Evaluation,
+    u: Array | None,
+    curvature: float,
+    attempts: tuple[Attempt, ...],
+    step: float,
+    message: str,
 ) -> EscapeResult:
-    value = next((a.value for a in attempts if a.step == step), place.value)
-    flat = place.flat if u is None else place.flat + step * u
+    value = next((a.value for a in attempts if a.step == step), at.value)
+    flat = at.x if u is None else at.x + step * u
     return EscapeResult(
-        place.structured(flat),
+        at.problem.structured(flat),
         step != 0.0,
-        place.value - value,
+        at.value - value,
         value,
         step,
-        None if u is None else place.structured(u),
+        None if u is None else at.problem.structured(u),
         curvature,
-        place.value_noise,
+        at.value_noise,
         attempts,
         message,
     )

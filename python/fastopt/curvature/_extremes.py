@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._functions import VectorFunction
-from fastopt.curvature._krylov import extreme_ritz_values, lanczos, minres, missed, steps_needed
-from fastopt.curvature._noise import checked
+from fastopt.curvature._krylov import minres, missed, ritz_ends, steps_needed
 from fastopt.curvature._verdict import Counts, tolerance
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.evaluation import finite_gradient
 
 Array = NDArray[Any]
 
@@ -64,7 +64,7 @@ class Extremes:
             self._certify()
 
     def matvec(self, v: Array) -> Array:
-        return checked(self.product, v)
+        return finite_gradient(self.product, v)
 
     @property
     def smallest(self) -> float:
@@ -95,8 +95,7 @@ class Extremes:
             self.notes += (f"a verdict on the sign of all eigenvalues would take {steps} products or more",)
             return
         steps = min(steps, self.n)
-        _, alpha, beta = lanczos(self.matvec, _unit(self.rng, self.n, self.product), steps)
-        low, high = extreme_ritz_values(alpha, beta)
+        low, high = ritz_ends(self.matvec, _unit(self.rng, self.n, self.product), steps)
         share = missed(self.n, steps, CHANCE / 2)
         slack = share * (high - low) / (1 - 2 * share) if share < 0.5 else math.inf
         if low - slack > self.tau:

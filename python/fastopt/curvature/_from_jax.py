@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastopt._checks import shown
-from fastopt._layout import Layout
 from fastopt.curvature._bridge import Bridge, framework, like
+from fastopt.functions.layout import Layout
 
 __all__ = ["from_jax"]
 

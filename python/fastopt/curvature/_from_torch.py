@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
-from fastopt._layout import Layout
 from fastopt.curvature._bridge import Bridge, framework, like
+from fastopt.functions.layout import Layout
 
 __all__ = ["TorchBridge", "from_torch"]
 

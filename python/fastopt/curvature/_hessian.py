@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import _checks
-from fastopt._functions import VectorFunction
-from fastopt._layout import Layout
 from fastopt.curvature._columns import Columns
-from fastopt.curvature._differences import finite
-from fastopt.curvature._lengths import magnitude
-from fastopt.curvature._products import product_at
 from fastopt.curvature._progress import Report, reporter
 from fastopt.curvature._recheck import recheck
 from fastopt.curvature._seen import Seen, spectral_norm
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.layout import Layout
+from fastopt.functions.lengths import norm
+from fastopt.functions.products import product_at
 
 __all__ = ["Hessian", "hessian"]
 
@@ -159,8 +158,8 @@ def _from_gradients(
     g: VectorFunction, flat: Array, step: float | None, k: int, workers: int, report: Report
 ) -> Hessian:
     n = g.layout.size
-    at_x = finite(g(flat), g.layout, "grad at x")
-    repeat = magnitude(finite(g(flat), g.layout, "grad at x").astype(np.float64) - at_x)
+    at_x = g.layout.finite(g(flat), "grad at x")
+    repeat = norm(g.layout.finite(g(flat), "grad at x").astype(np.float64) - at_x)
     columns = Columns(g, flat, at_x, step, repeat)
     again = np.arange(n) if k == n else np.sort(np.random.default_rng(0).choice(n, k, replace=False))
     place = {int(i): j for j, i in enumerate(again)}
@@ -187,15 +186,13 @@ def _from_products(product: VectorFunction, layout: Layout, workers: int, report
     n = layout.size
     unit = np.zeros(n, layout.dtype)
     unit[0] = 1.0
-    first = finite(product(unit), layout, "hvp of a unit vector")
+    first = layout.finite(product(unit), "hvp of a unit vector")
     rows = np.empty((n, n), first.dtype)
 
     def fill(i: int) -> None:
         unit = np.zeros(n, layout.dtype)
         unit[i] = 1.0
-        rows[i] = (
-            finite(product(unit), layout, f"hvp of the unit vector of {layout.where(i)}") if i else first
-        )
+        rows[i] = layout.finite(product(unit), f"hvp of the unit vector of {layout.where(i)}") if i else first
 
     _each(fill, n, workers, report)
     worst = np.unravel_index(int(np.argmax(np.abs(rows - rows.T))), (n, n))

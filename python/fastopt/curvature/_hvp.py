@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._functions import VectorFunction
-from fastopt._layout import Layout
 from fastopt.curvature._along import Along
-from fastopt.curvature._differences import finite
-from fastopt.curvature._products import product_at
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.layout import Layout
+from fastopt.functions.products import product_at
 
 __all__ = ["HessianVectorProduct", "hvp"]
 
@@ -44,7 +43,7 @@ class HessianVectorProduct:
         # Also tells what the function returns, before anything depends on it.
         first = function(np.ones(layout.size, layout.dtype) if exact else flat)
         self.dtype: np.dtype[Any] = first.dtype
-        self._along = None if exact else Along(function, flat, finite(first, layout, "grad at x"), step)
+        self._along = None if exact else Along(function, flat, layout.finite(first, "grad at x"), step)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -71,7 +70,7 @@ class HessianVectorProduct:
         flat = self._checked(v)
         if self._along is not None:
             return self._along.product(flat).astype(self.dtype)
-        return finite(self._function(flat), self._layout, "hvp").astype(self.dtype, copy=False)
+        return self._layout.finite(self._function(flat), "hvp").astype(self.dtype, copy=False)
 
     def error(self, v: Any) -> float:
         r"""Estimate of :math:`\|Hv - (Hv)_{computed}\|_2`, for four gradients or more; 0 for exact products.
@@ -90,7 +89,7 @@ class HessianVectorProduct:
                 f"v: expected real numbers of shape ({self._layout.size},), "
                 f"got {flat.dtype} of shape {flat.shape}"
             )
-        return finite(flat, self._layout, "v")
+        return self._layout.finite(flat, "v")
 
     def _is_vector(self) -> bool:
         return self._layout.kind is np.ndarray and len(self._layout.shapes[0]) == 1

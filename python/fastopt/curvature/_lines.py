@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._layout import Layout
-from fastopt.curvature._lengths import lengths, magnitude, reach, ulps
+from fastopt.functions.layout import Layout
+from fastopt.functions.lengths import lengths, norm, reach, ulps
 
 __all__ = ["EVERY_COORDINATE", "Direction", "lines", "random_direction"]
 
@@ -89,7 +89,7 @@ def random_direction(
     u[part] = rng.standard_normal(u[part].size)
     u /= np.linalg.norm(u)
     sizes = lengths(layout, flat)
-    whole = magnitude(flat[part]) or float(np.max(sizes[part]))
+    whole = norm(flat[part]) or float(np.max(sizes[part]))
     eps = float(np.finfo(layout.dtype).eps)
-    shortest = magnitude(ulps(layout, flat)[part]) if flat[part].any() else eps * whole * bool(flat.any())
+    shortest = norm(ulps(layout, flat)[part]) if flat[part].any() else eps * whole * bool(flat.any())
     return Direction(where, name, None, None, u, reach(whole, sizes, u), shortest)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
-from fastopt._layout import Layout
+from fastopt.functions.layout import Layout
 from fastopt.linalg._operator import Operator, as_operator
 
 __all__ = ["block", "blocks", "gauss_newton"]

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from fastopt.curvature._counted import Counted
     from fastopt.curvature._dense import Dense
     from fastopt.curvature._extremes import Extremes
-    from fastopt.curvature._place import Place
     from fastopt.curvature._stationary import Newton
+    from fastopt.functions.evaluation import Evaluation
 
 Array = NDArray[Any]
 
@@ -88,7 +88,7 @@ class CriticalPoint:
     hessian: Array | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
     _newton: Newton | None = field(default=None, repr=False)
-    _place: Place | None = field(default=None, repr=False)
+    _evaluation: Evaluation | None = field(default=None, repr=False)
     _spectrum: Dense | Extremes | Counted | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import real
-from fastopt._functions import Objective
 from fastopt.curvature._dense import Dense
-from fastopt.curvature._lengths import magnitude
+from fastopt.functions.counted import Objective
+from fastopt.functions.lengths import norm
 
 if TYPE_CHECKING:
-    from fastopt.curvature._place import Place
     from fastopt.curvature._point import CriticalPoint
+    from fastopt.functions.evaluation import Evaluation
 
 Array = NDArray[Any]
 
@@ -25,10 +25,10 @@ LOSS, MODEL, MARK = "#1f4e79", "#e07b39", "#222222"
 
 def plot(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> Any:
     """See `CriticalPoint.plot`."""
-    place, dense = point._place, point._spectrum
-    if place is None or not isinstance(dense, Dense):
+    at, dense = point._evaluation, point._spectrum
+    if at is None or not isinstance(dense, Dense):
         raise ValueError("plot: expected a point x and a dense Hessian, but critical_point was given none")
-    objective = place.f if f is None else Objective(f, place.layout, "f")
+    objective = at.problem.f if f is None else Objective(f, at.problem.layout, "f")
     if objective is None:
         raise ValueError("f: expected the loss, as critical_point was not given it either; got None")
     span = None if span is None else real("span", span, minimum=0.0, open_low=True)
@@ -45,12 +45,12 @@ def plot(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> Any:
         )
         axes = axes[0]
         figure.suptitle(str(point).splitlines()[0], fontsize=11)
-    g = place.g if place.grad is not None else np.zeros(dense.n)
+    g = at.g if at.problem.grad is not None else np.zeros(dense.n)
     for ax, u, which in zip(axes, vectors, ("smallest", "largest"), strict=False):
         _section(
             ax,
             objective,
-            place,
+            at,
             u,
             float(g @ u),
             float(dense.eigenvalues[0 if which == "smallest" else -1]),
@@ -70,13 +70,13 @@ def _unchanged(dense: Dense, i: int) -> Array:
 
 
 def _section(
-    ax: Any, f: Objective, place: Place, u: Array, slope: float, value: float, span: float | None
+    ax: Any, f: Objective, at: Evaluation, u: Array, slope: float, value: float, span: float | None
 ) -> None:
     def along(t: float) -> float:
-        return f((place.flat + t * u).astype(place.flat.dtype, copy=False))
+        return f((at.x + t * u).astype(at.x.dtype, copy=False))
 
     start = along(0.0)
-    reach = _reach(along, start, value, place) if span is None else span
+    reach = _reach(along, start, value, at) if span is None else span
     t = np.linspace(-reach, reach, 121)
     with np.errstate(all="ignore"):
         loss = np.array([along(float(s)) for s in t])
@@ -102,9 +102,9 @@ def _section(
     ax.legend(frameon=False, fontsize=9)
 
 
-def _reach(along: Callable[[float], float], start: float, value: float, place: Place) -> float:
+def _reach(along: Callable[[float], float], start: float, value: float, at: Evaluation) -> float:
     """A span over which the loss leaves its quadratic model by a third; |x|, at least 1, if it never does."""
-    limit = magnitude(place.flat) or 1.0
+    limit = norm(at.x) or 1.0
     reach = 1e-4 * limit
     while reach < limit:
         wanted = abs(value) * reach * reach / 2

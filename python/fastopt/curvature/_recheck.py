@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastopt.curvature._columns import Columns
 from fastopt.curvature._components import BACK, doubtful, first_change, hidden, settled_part
 from fastopt.curvature._seen import Seen
-from fastopt.curvature._stencil import Line
+from fastopt.functions.line import Line
 
 __all__ = ["recheck"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.curvature._columns import Column
-from fastopt.curvature._lengths import magnitude
-from fastopt.curvature._settle import Found
+from fastopt.functions.lengths import norm
+from fastopt.functions.step_search import Found
 
 __all__ = ["Seen", "spectral_norm"]
 
@@ -57,7 +57,7 @@ class Seen:
         richardson = extent * spectral_norm(self.changes) / 3.0
         # Noise on the diagonal has no skew part, and dividing by 3 is right for a truncation error only.
         diagonal = float(np.max(np.abs(self.changes[np.arange(k), self.again])))
-        return max(richardson, diagonal, self._noise(), magnitude(self.errors))
+        return max(richardson, diagonal, self._noise(), norm(self.errors))
 
     def _noise(self) -> float:
         """The norm of a matrix of independent errors, symmetrised: about that of a column.
@@ -66,8 +66,8 @@ class Seen:
         """
         largest = float(np.max(np.abs(self.roughs))) or 1.0  # squares may leave the range
         level = largest * np.sqrt(np.mean(np.square(self.roughs / largest, dtype=np.float64), axis=0))
-        floor = magnitude(self.floors) / math.sqrt(len(self.floors))
-        return DEVIATIONS * max(magnitude(level), floor)
+        floor = norm(self.floors) / math.sqrt(len(self.floors))
+        return DEVIATIONS * max(norm(level), floor)
 
 
 def spectral_norm(a: Array) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.curvature._progress import Report
-from fastopt.linalg._krylov import basis_like, remove
+from fastopt.linalg._krylov import basis_like, power_of_two, remove
 from fastopt.linalg._operator import Operator
 
 Array = NDArray[Any]
@@ -72,8 +72,7 @@ class Sketch:
         """H v over `scale`, a power of two near the first product's largest entry: squares stay in range."""
         y = self.op.matvec(v)
         if self.scale == 0:
-            largest = float(np.abs(y).max())
-            self.scale = 2.0 ** float(np.frexp(largest)[1]) if largest > 0 else 1.0
+            self.scale = power_of_two(float(np.abs(y).max()))
         y *= 1 / self.scale
         return y
 

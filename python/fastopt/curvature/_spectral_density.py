@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from fastopt._checks import integer, real
 from fastopt.curvature._density import SpectralDensity
 from fastopt.curvature._progress import Report, reporter
-from fastopt.linalg._krylov import quadrature, tridiagonal
+from fastopt.linalg._krylov import KrylovSpace, quadrature
 from fastopt.linalg._operator import as_operator
 from fastopt.linalg._random import generator
 
@@ -118,8 +117,10 @@ def spectral_density(
     for j in range(probes):
         v = rng.standard_normal(operator.n)
         v /= math.sqrt(float(v @ v))
-        t = tridiagonal(operator, v, steps, partial(_count, report, j, probes, steps))
-        theta, w, r = quadrature(*t)
+        space = KrylovSpace(operator.matvec, v, steps)
+        while space.step():
+            report(j * steps + space.size, probes * steps)
+        theta, w, r = quadrature(space)
         nodes.append(theta)
         weights.append(w)
         residuals.append(r)
@@ -132,10 +133,6 @@ def spectral_density(
     return SpectralDensity(
         grid, tuple(nodes), tuple(weights), sigma, confidence, operator.n, operator.products - before
     )
-
-
-def _count(report: Report, probe: int, probes: int, steps: int, done: int) -> None:
-    report(probe * steps + done, probes * steps)
 
 
 def _checked(grid: Any) -> Array:

@@ -27,9 +27,8 @@ from numpy.typing import NDArray
 from fastopt.curvature._counted import Counted
 from fastopt.curvature._dense import Dense
 from fastopt.curvature._extremes import Extremes
-from fastopt.curvature._lengths import magnitude
-from fastopt.curvature._noise import checked
-from fastopt.curvature._place import Place
+from fastopt.functions.evaluation import Evaluation, finite_gradient
+from fastopt.functions.lengths import norm
 
 Array = NDArray[Any]
 
@@ -72,22 +71,22 @@ class Stationarity(NamedTuple):
 
 
 def stationarity(
-    place: Place | None, spectrum: Dense | Extremes | Counted, kind: str, gtol: float | None
+    at: Evaluation | None, spectrum: Dense | Extremes | Counted, kind: str, gtol: float | None
 ) -> Stationarity:
     """The four questions of this module's head, in order."""
-    if place is None or place.grad is None:
+    if at is None or at.problem.grad is None:
         return Stationarity(True, notes=("no gradient was given: the point is taken to be critical",))
-    norm = float(np.linalg.norm(place.g))
+    norm = float(np.linalg.norm(at.g))
     if gtol is not None:
         return Stationarity(norm <= gtol, norm)
-    if norm <= ROUND_OFF * place.noise:
-        return Stationarity(True, norm, place.noise)
-    if place.f is not None and _nothing_to_gain(
-        norm, max(spectrum.smallest, spectrum.tau), place.value_noise
+    if norm <= ROUND_OFF * at.noise:
+        return Stationarity(True, norm, at.noise)
+    if at.problem.f is not None and _nothing_to_gain(
+        norm, max(spectrum.smallest, spectrum.tau), at.value_noise
     ):
-        return Stationarity(True, norm, place.noise)
-    newton = _newton_test(place, norm, spectrum.newton, spectrum.tau, _margin(spectrum, kind))
-    return Stationarity(newton.critical, norm, place.noise, newton)
+        return Stationarity(True, norm, at.noise)
+    newton = _newton_test(at, norm, spectrum.newton, spectrum.tau, _margin(spectrum, kind))
+    return Stationarity(newton.critical, norm, at.noise, newton)
 
 
 def _nothing_to_gain(norm: float, curvature: float, noise: float) -> bool:
@@ -107,44 +106,42 @@ def _margin(spectrum: Dense | Extremes | Counted, kind: str) -> float:
 
 
 def _newton_test(
-    place: Place, size: float, step: Callable[[Array], tuple[Array, Array]], tau: float, margin: float
+    at: Evaluation, size: float, step: Callable[[Array], tuple[Array, Array]], tau: float, margin: float
 ) -> Newton:
     """Take the Newton step and look; `margin` is the distance of the eigenvalue that decides the verdict."""
-    s, left = step(place.g)
+    s, left = step(at.g)
     length = float(np.linalg.norm(s))
-    excess = max(0.0, float(np.linalg.norm(left)) - ROUND_OFF * place.noise)
+    excess = max(0.0, float(np.linalg.norm(left)) - ROUND_OFF * at.noise)
     flat_length = (excess / tau if tau else np.inf) if excess else 0.0
-    reach = NEAR * max(1.0, magnitude(place.flat))
-    decrement = float(np.sqrt(abs(np.dot(place.g, s))))
-    if not _near(place, s, left, max(length, flat_length) <= reach, excess):
+    reach = NEAR * max(1.0, norm(at.x))
+    decrement = float(np.sqrt(abs(np.dot(at.g, s))))
+    if not _near(at, s, left, max(length, flat_length) <= reach, excess):
         return Newton(length, flat_length, decrement, np.nan, np.nan, False, False, False)
-    assert place.grad is not None
-    after = checked(place.grad, (place.flat + s).astype(place.flat.dtype, copy=False))
+    after = finite_gradient(at.grad, (at.x + s).astype(at.x.dtype, copy=False))
     remaining = float(np.linalg.norm(after))
-    off_model = max(0.0, float(np.linalg.norm(after - left)) - ROUND_OFF * place.noise)
+    off_model = max(0.0, float(np.linalg.norm(after - left)) - ROUND_OFF * at.noise)
     change = 2 * off_model / length if length else 0.0
-    arrives = remaining <= max(size / 4, ROUND_OFF * place.noise)
+    arrives = remaining <= max(size / 4, ROUND_OFF * at.noise)
     return Newton(
         length, flat_length, decrement, remaining / size, change, True, arrives, change <= margin / 2
     )
 
 
-def _near(place: Place, s: Array, left: Array, within: bool, excess: float) -> bool:
+def _near(at: Evaluation, s: Array, left: Array, within: bool, excess: float) -> bool:
     """Question (a); `within`: the step is short beside x, `excess`: a slope that no step follows."""
     if not within and excess:
         return False
     if not s.any():
         return within
-    if not _holds(place, s, left, 1.0 / NEAR):
+    if not _holds(at, s, left, 1.0 / NEAR):
         return False
-    return within or not all(_holds(place, s, left, times) for times in FAR)
+    return within or not all(_holds(at, s, left, times) for times in FAR)
 
 
-def _holds(place: Place, s: Array, left: Array, times: float) -> bool:
+def _holds(at: Evaluation, s: Array, left: Array, times: float) -> bool:
     """Whether the gradient at x + times s is that of the quadratic model, to a half."""
-    assert place.grad is not None
     with np.errstate(all="ignore"):  # it may well be outside of the domain
-        there = (place.flat + times * s).astype(place.flat.dtype, copy=False)
-        model = (1.0 - times) * (place.g - left).astype(np.float64)
-        off = magnitude(place.grad(there) - left - model)
-        return bool(off <= 0.5 * magnitude(model))
+        there = (at.x + times * s).astype(at.x.dtype, copy=False)
+        model = (1.0 - times) * (at.g - left).astype(np.float64)
+        off = norm(at.grad(there) - left - model)
+        return bool(off <= 0.5 * norm(model))

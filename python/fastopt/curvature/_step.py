@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fastopt.curvature._dense import Dense
 from fastopt.curvature._extremes import Extremes
-from fastopt.curvature._lengths import magnitude
-from fastopt.curvature._place import Place
+from fastopt.functions.evaluation import Evaluation
+from fastopt.functions.lengths import norm
 
 Array = NDArray[Any]
 
@@ -42,11 +42,11 @@ class Step:
         u'g(x - lr g) / u'g for the unstable eigenvector u that holds most of the gradient; nan if none.
     """
 
-    def __init__(self, place: Place, spectrum: Dense | Extremes, lr: float, momentum: float) -> None:
-        self.place, self.spectrum, self.lr, self.momentum = place, spectrum, lr, momentum
-        g = place.g
-        self.size, self.value = float(np.linalg.norm(g)), place.value
-        self.scale = magnitude(place.flat) or 1.0
+    def __init__(self, at: Evaluation, spectrum: Dense | Extremes, lr: float, momentum: float) -> None:
+        self.at, self.spectrum, self.lr, self.momentum = at, spectrum, lr, momentum
+        g = at.g
+        self.size, self.value = float(np.linalg.norm(g)), at.value
+        self.scale = norm(at.x) or 1.0
         self.sharpness = float(spectrum.eigenvalues[-1])
         unit = g / self.size if self.size else g
         self.along = float(unit @ spectrum.matvec(unit))
@@ -59,12 +59,10 @@ class Step:
 
     def _look(self, lr: float, unit: Array) -> None:
         """Take the step; NaN and infinity are answers here."""
-        place = self.place
-        assert place.f is not None
-        assert place.grad is not None
-        after = (place.flat - lr * place.g).astype(place.flat.dtype, copy=False)
+        at = self.at
+        after = (at.x - lr * at.g).astype(at.x.dtype, copy=False)
         with np.errstate(all="ignore"):
-            self.measured = self.value - place.f(after)
+            self.measured = self.value - at.f(after)
         values, vectors = self.spectrum.pairs()
         # At the limit itself, as far as it is known, the iterate bounces for ever.
         unstable = np.flatnonzero(lr * (values + self.spectrum.tau) >= 2 * (1 + self.momentum))
@@ -74,7 +72,7 @@ class Step:
         if self.unstable_share > 0:
             u = vectors[:, unstable[np.abs(inside).argmax()]]
             with np.errstate(all="ignore"):
-                self.swing = float(u @ place.grad(after)) / float(u @ place.g)
+                self.swing = float(u @ at.grad(after)) / float(u @ at.g)
 
     def gains_nothing(self, share: float) -> bool:
         """Whether f hardly changes per step, relative to its size."""

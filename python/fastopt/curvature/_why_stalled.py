@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import integer, real, shown
-from fastopt._functions import VectorFunction
 from fastopt.curvature._critical_point import analysed
-from fastopt.curvature._noise import checked
-from fastopt.curvature._place import Place
 from fastopt.curvature._point import CriticalPoint
 from fastopt.curvature._source import spectrum_at
 from fastopt.curvature._stall_report import Cause, StallReport
 from fastopt.curvature._step import Step
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.evaluation import Evaluation, finite_gradient
 
 Array = NDArray[Any]
 
@@ -117,18 +116,18 @@ def why_stalled(
     lr = real("lr", lr, minimum=0.0, open_low=True)
     momentum = real("momentum", momentum, minimum=0.0, maximum=1.0, open_high=True)
     draws = integer("draws", draws, minimum=2)
-    place = Place(f, grad, x)
+    at = Evaluation(f, grad, x)
     noise = None
     if stochastic_grad is not None:
-        noise = VectorFunction(stochastic_grad, place.layout, "stochastic_grad")
-    _ = place.value, place.g
-    spectrum = spectrum_at(place, hessian, hvp, error)
-    point = analysed(place, spectrum, None)
-    step = Step(place, spectrum, lr, momentum)
-    findings = [_critical(point, place.value), _oscillating(step)]
+        noise = VectorFunction(stochastic_grad, at.problem.layout, "stochastic_grad")
+    _ = at.value, at.g
+    spectrum = spectrum_at(at, hessian, hvp, error)
+    point = analysed(at, spectrum, None)
+    step = Step(at, spectrum, lr, momentum)
+    findings = [_critical(point, at.value), _oscillating(step)]
     ratio = None
     if noise is not None:
-        deviations = np.stack([checked(noise, place.flat) for _ in range(draws)]) - place.g
+        deviations = np.stack([finite_gradient(noise, at.x) for _ in range(draws)]) - at.g
         finding, ratio = _noisy(step, deviations)
         findings.append(finding)
     findings += [_plateau(step), _small(step), _valley(step)]
@@ -143,7 +142,7 @@ def why_stalled(
         step.best,
         step.sharpness,
         step.size,
-        place.value,
+        at.value,
         step.predicted,
         step.measured,
         ratio,

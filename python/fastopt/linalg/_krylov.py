@@ -1,7 +1,8 @@
-"""The tridiagonal matrix that Lanczos makes of an operator and one start vector."""
+"""Lanczos's recurrence, one step at a time: the space that an operator makes of one start vector."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,38 +11,118 @@ from numpy.typing import NDArray
 
 from fastopt._dispatch import core
 from fastopt.linalg._eigh import eigh
-from fastopt.linalg._operator import Operator
 
 if TYPE_CHECKING:
     from fastopt._core import Basis
 
 Array = NDArray[Any]
 
+__all__ = ["KrylovSpace", "basis_like", "krylov_space", "power_of_two", "quadrature", "remove"]
 
-def tridiagonal(
-    op: Operator, start: Array, steps: int, done: Callable[[int], object] = lambda count: None
-) -> tuple[Array, Array, float]:
-    """Diagonal (k,) and off-diagonal (k - 1,) of T = V' H V after at most `steps` steps, and what is left.
+#: So many roundings of the largest coefficient so far are nothing: the space is invariant.
+ROUNDING = 10.0
 
-    That is the norm of the last residual: 0 if the Krylov space is invariant, when k may be below `steps`.
 
-    With full reorthogonalisation, in the memory of `steps` vectors. `start` is a unit vector of shape (n,).
-    `done` is called with the number of products so far.
+class KrylovSpace:
+    """The space of v, Hv, H^2 v, ...: an orthonormal basis Q, in native memory, and T = Q'HQ, tridiagonal.
+
+    With full reorthogonalisation: eigenvalues that have converged come back as copies otherwise. Restarts are
+    `fastopt.linalg._lanczos`'s.
+
+    Parameters
+    ----------
+    product : callable
+        v -> H v on flat vectors: an array of its own, float32 or float64 as the first of them is.
+    start : ndarray, shape (n,)
+        v, not 0; of any length.
+    most : int
+        Steps at most; memory for so many vectors, and one, is touched as they come.
+
+    Attributes
+    ----------
+    size : int
+        Steps so far: the dimension, and the products made.
+    diagonal, beside : list of float
+        Of T. The last entry of `beside` couples the space to what the next product would add: 0 if nothing.
+    length : float
+        |v|.
+
+    >>> import numpy as np
+    >>> from fastopt.linalg._krylov import KrylovSpace
+    >>> d = np.array([1.0, 1.0, 2.0, 2.0])
+    >>> space = KrylovSpace(lambda v: d * v, np.ones(4), 4)
+    >>> while space.step(): pass
+    >>> space.size, space.solve()[0].round(12).tolist()
+    (2, [1.0, 2.0])
     """
-    w = op.matvec(start)  # settles the dtype
-    basis = basis_like(w, steps)
-    basis.append(start.astype(w.dtype), 1.0)
-    alpha: list[float] = []
-    beta: list[float] = []
-    while True:
-        done(basis.columns)
-        h, norm, nothing = remove(basis, w)
-        alpha.append(float(h[-1]))
-        if basis.columns == steps or nothing:
-            return np.array(alpha), np.array(beta), 0.0 if nothing else norm
-        beta.append(norm)
-        basis.append(w, 1.0)
-        w = op.matvec(basis.column(basis.columns - 1))
+
+    def __init__(self, product: Callable[[Array], Array], start: Array, most: int) -> None:
+        largest = float(np.abs(start).max())
+        unit = power_of_two(largest)
+        scaled = start / start.dtype.type(unit)
+        norm = float(np.sqrt(float(scaled @ scaled)))
+        self.length = unit * norm
+        self.most = min(most, start.size)
+        self.diagonal: list[float] = []
+        self.beside: list[float] = []
+        self._product = product
+        self._peak = 0.0  # the largest coefficient so far: about |H|
+        self._basis: Basis | None = None
+        self._next: Array = scaled / norm
+
+    @property
+    def size(self) -> int:
+        return len(self.diagonal)
+
+    @property
+    def invariant(self) -> bool:
+        """Whether H maps the space into itself."""
+        return bool(self.beside) and self.beside[-1] == 0.0
+
+    def step(self) -> bool:
+        """One dimension more, for one product; False if there is none: all are used, or it is invariant."""
+        if self.size >= self.most or self.invariant:
+            return False
+        w = self._product(self._next)
+        if self._basis is None:
+            self._basis = basis_like(w, self.most)
+        self._basis.append(self._next.astype(w.dtype, copy=False), 1.0)
+        h, rest, scale = _orthogonalise(self._basis, w)
+        along = scale * float(h[-1])
+        self._peak = max(self._peak, abs(along), scale * rest)
+        if scale * rest <= ROUNDING * float(np.finfo(w.dtype).eps) * self._peak:
+            rest = 0.0
+        else:
+            w /= rest
+            self._next = w
+        self.diagonal.append(along)
+        self.beside.append(scale * rest)
+        return True
+
+    def tridiagonal(self) -> Array:
+        """T, shape (size, size)."""
+        beside = self.beside[:-1]
+        return np.diag(self.diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+
+    def solve(self) -> tuple[Array, Array]:
+        """Ritz values, ascending, and the eigenvectors of T."""
+        theta, vectors = eigh(self.tridiagonal())
+        return theta, vectors
+
+    def lift(self, y: Array) -> Array:
+        """Q y, for y of shape (size,)."""
+        assert self._basis is not None
+        column = np.ascontiguousarray(y, np.float64)[:, None]
+        vector: Array = self._basis.combine(column)[0]
+        return vector
+
+
+def krylov_space(product: Callable[[Array], Array], start: Array, steps: int) -> KrylovSpace:
+    """The space after `steps` steps, or fewer if that is all there is."""
+    space = KrylovSpace(product, start, steps)
+    while space.step():
+        pass
+    return space
 
 
 def basis_like(w: Array, columns: int) -> Basis:
@@ -55,23 +136,33 @@ def remove(basis: Basis, w: Array) -> tuple[Array, float, bool]:
 
     Returns the components that were removed, the norm of what was left, and whether that is only rounding.
     """
-    largest = float(np.abs(w).max())
-    if largest == 0:
-        return np.zeros(basis.columns), 0.0, True
-    scale = float(2.0 ** np.frexp(largest)[1])  # squares must stay in range
-    h, norm = basis.orthogonalise(w, 1 / scale)
-    nothing = norm <= 10 * float(np.finfo(w.dtype).eps) * max(norm, float(np.abs(h).max(initial=0.0)))
+    h, norm, scale = _orthogonalise(basis, w)
+    nothing = norm <= ROUNDING * float(np.finfo(w.dtype).eps) * max(norm, float(np.abs(h).max(initial=0.0)))
     if not nothing:
         w /= norm
     return scale * h, scale * norm, nothing
 
 
-def quadrature(alpha: Array, beta: Array, left: float) -> tuple[Array, Array, Array]:
+def _orthogonalise(basis: Basis, w: Array) -> tuple[Array, float, float]:
+    """As the engine's, in place, with `w` over a power of two, the third result: squares stay in range."""
+    largest = float(np.abs(w).max())
+    if largest == 0.0:
+        return np.zeros(basis.columns), 0.0, 1.0
+    scale = power_of_two(largest)
+    h, norm = basis.orthogonalise(w, 1 / scale)
+    return h, norm, scale
+
+
+def power_of_two(size: float) -> float:
+    """A power of two near `size`, itself and its inverse in the range of double precision; 1 for 0."""
+    return 2.0 ** min(max(math.frexp(size)[1], -1000), 1000)
+
+
+def quadrature(space: KrylovSpace) -> tuple[Array, Array, Array]:
     """Nodes, weights and residuals of Gauss quadrature for the spectral measure of the start vector.
 
     Golub and Welsch: eigenvalues of T, ascending, and squared first components of its eigenvectors. There is
     an eigenvalue within the residual of each node.
     """
-    t = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
-    nodes, vectors = eigh(t)
-    return nodes, vectors[0] ** 2, left * np.abs(vectors[-1])
+    nodes, vectors = space.solve()
+    return nodes, vectors[0] ** 2, space.beside[-1] * np.abs(vectors[-1])

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
-from fastopt._functions import Objective, VectorFunction
-from fastopt._layout import Layout
+from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.layout import Layout
 from fastopt.methods._hessian_input import read as read_hessian
 from fastopt.methods._result import Stop
 

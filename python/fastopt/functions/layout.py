@@ -22,7 +22,7 @@ class Layout:
     with curvature works on flat vectors; the user's functions only ever see the structure they passed.
 
     >>> import numpy as np
-    >>> from fastopt._layout import Layout
+    >>> from fastopt.functions.layout import Layout
     >>> layout, flat = Layout.of([np.ones((2, 2)), np.zeros(3)])
     >>> flat
     array([1., 1., 1., 1., 0., 0., 0.])
@@ -99,6 +99,18 @@ class Layout:
             for i, (part, shape) in enumerate(zip(parts, self.shapes, strict=True))
         ]
         return np.concatenate(arrays)
+
+    def rounded(self, flat: Array) -> Array:
+        """The point that the user's function really gets, each array in its own dtype; in float64."""
+        return self.read(self.structured(flat), self.name).astype(np.float64, copy=False)
+
+    def finite(self, values: Array, what: str, kind: str = "values") -> Array:
+        """`values`, or a ValueError that names the first element that is NaN or infinite."""
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            first = int(bad[0])
+            raise ValueError(f"{what}: expected finite {kind}, got {values[first]} for {self.where(first)}")
+        return values
 
     def _elements(self, value: Any, name: str) -> list[Any]:
         if self.keys is not None:

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._functions import VectorFunction
-from fastopt.curvature._differences import rounded
-from fastopt.curvature._lengths import magnitude, ulps
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.lengths import norm, ulps
 
 __all__ = ["NOTHING", "ROUNDED", "Line", "Stencil"]
 
@@ -43,11 +42,11 @@ class Stencil(NamedTuple):
 
     @property
     def size(self) -> float:
-        return magnitude(self.slope)
+        return norm(self.slope)
 
     @property
     def noise(self) -> float:
-        return max(magnitude(self.rough), self.floor)
+        return max(norm(self.rough), self.floor)
 
 
 class Line:
@@ -67,9 +66,9 @@ class Line:
         moved = u != 0
         self.rows: Array | None = None  # the components to be looked at, if not all
         self.calls = 0
-        self.square = magnitude(u) ** 2
+        self.square = norm(u) ** 2
         #: The shortest step that still moves x as it should; next to 0 there is hardly any.
-        self.shortest = max(magnitude(ulps(g.layout, flat)[moved]) / math.sqrt(self.square), NOTHING)
+        self.shortest = max(norm(ulps(g.layout, flat)[moved]) / math.sqrt(self.square), NOTHING)
 
     @classmethod
     def coordinate(cls, g: VectorFunction, flat: Array, at_x: Array, i: int, noise: float = 0.0) -> Line:
@@ -101,7 +100,7 @@ class Line:
             moved[self.place] = True
         if still:
             moved[:] = True
-        largest = magnitude(np.max(np.abs(np.vstack([values, self.at_x]))[:, moved], axis=0))
+        largest = norm(np.max(np.abs(np.vstack([values, self.at_x]))[:, moved], axis=0))
         return Stencil(
             t,
             slope,
@@ -112,9 +111,9 @@ class Line:
             max(
                 ROUNDED * self.g.eps * largest,
                 self.noise / math.sqrt(2.0),
-                BENT * bend * t * magnitude(slope),
+                BENT * bend * t * norm(slope),
             ),
-            magnitude(slope) * self.shortest / t,
+            norm(slope) * self.shortest / t,
         )
 
     def slope(self, t: float) -> Array:
@@ -130,7 +129,7 @@ class Line:
         # Rounding bends a line that is not along a coordinate: its length along u is what counts.
         moved = above - below
         taken = float(moved[self.place]) if self.place is not None else float(moved @ self.u) / self.square
-        aside = 0.0 if self.place is not None else magnitude(moved - taken * self.u)
+        aside = 0.0 if self.place is not None else norm(moved - taken * self.u)
         if taken == 0.0:
             raise ValueError(
                 f"step: expected a step that changes x, got none {self.where(t)}: too small for its dtype"
@@ -148,7 +147,7 @@ class Line:
             point += t * self.u
         else:
             point[self.place] += t
-        return rounded(self.g.layout, point)
+        return self.g.layout.rounded(point)
 
     def _representable(self, t: float) -> float:
         """t such that x + t, x + 2t are numbers of x's dtype: unequal steps would look like noise."""

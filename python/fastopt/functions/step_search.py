@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._lengths import magnitude
-from fastopt.curvature._stencil import NOTHING, ROUNDED, Line, Stencil
+from fastopt.functions.lengths import norm
+from fastopt.functions.line import NOTHING, ROUNDED, Line, Stencil
 
 __all__ = ["Found", "error_of", "good_share", "settle"]
 
@@ -66,7 +66,7 @@ def error_of(s: Stencil, noise: float | None = None) -> float:
     if not s.finite:
         return math.inf
     noise = s.noise if noise is None else noise
-    change = magnitude(s.change)
+    change = norm(s.change)
     # Of g = x^1.5 at 0, D(2t) is off by 0.4 of D(t), which is all error: only what is smooth falls fourfold.
     change *= 0.5 if change < SMOOTH * s.size else 1.5
     return max(change, 1.5 * noise / (math.sqrt(2.0) * s.t), s.grain)
@@ -96,7 +96,7 @@ def _explained(s: Stencil, known: float) -> bool:
 
 def _as_noise(s: Stencil) -> float:
     """The noise that would make D(2t) differ from D(t) as it does."""
-    return magnitude(s.change) * s.t * math.sqrt(2.0 / 1.25)
+    return norm(s.change) * s.t * math.sqrt(2.0 / 1.25)
 
 
 def _shorten(line: Line, tried: list[Stencil], share: float) -> None:
@@ -143,7 +143,7 @@ def _refine(line: Line, tried: list[Stencil], share: float) -> None:
         best = _best(tried, share)
         if best is None or best.still or error_of(best) <= share * best.size:
             return
-        step, noise = magnitude(best.change) / 3.0, _noise(tried, best) / best.t
+        step, noise = norm(best.change) / 3.0, _noise(tried, best) / best.t
         factor = (noise / step) ** (1.0 / 3.0) if step > 2.0 * noise > 0.0 else 8.0
         t = best.t * min(max(factor, 2.0**-STRIDE), 8.0)
         if t < line.shortest or any(0.6 < s.t / t < 1.7 for s in tried):
@@ -175,7 +175,7 @@ def _error(tried: list[Stencil], s: Stencil) -> float:
     error = error_of(s, _noise(tried, s))
     for o in tried:
         if o.t < s.t and o.finite and not o.still:
-            apart = magnitude(s.slope - o.slope)
+            apart = norm(s.slope - o.slope)
             if apart > CONTRADICTS * error_of(o, _noise(tried, o)):
                 error = max(error, apart)
     return error
@@ -200,7 +200,7 @@ def _is_ripple(line: Line, tried: list[Stencil], found: Found) -> bool:
     if not between:
         return False
     far = line.stencil(first.t * OUTSIDE)
-    return not far.finite or magnitude(far.slope) * far.t > RIPPLE * max(between)
+    return not far.finite or norm(far.slope) * far.t > RIPPLE * max(between)
 
 
 def _ripple(tried: list[Stencil], best: Stencil) -> float:
@@ -209,15 +209,15 @@ def _ripple(tried: list[Stencil], best: Stencil) -> float:
     enough, apart = SEEN * best.size, 0.0
     for one, two in pairwise(longer):
         known = max(error_of(one), error_of(two)) < enough
-        if known and magnitude(one.slope - two.slope) < enough:
-            apart = max(apart, magnitude(one.slope - best.slope))
+        if known and norm(one.slope - two.slope) < enough:
+            apart = max(apart, norm(one.slope - best.slope))
     return apart
 
 
 def _unseen(line: Line, tried: list[Stencil], best: Stencil, error: float, known: float) -> float:
     """No step has seen a slope. It is small if all that g does is rounding, or falls with the step."""
     shortest = min((s for s in tried if s.finite and not s.still), key=lambda s: s.t)
-    floor = max(shortest.floor, ROUNDED * line.g.eps * magnitude(line.at_x))
+    floor = max(shortest.floor, ROUNDED * line.g.eps * norm(line.at_x))
     rounding = _noise(tried, best) <= max(ROUNDING * floor, 4.0 * known)
     falls = error_of(shortest) <= 4.0 * error
     return max(error, best.size) if rounding or falls else math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
-from fastopt._layout import Layout
+from fastopt.functions.layout import Layout
 
 Array = NDArray[Any]
 
@@ -90,7 +91,15 @@ class Objective(_Counted):
         except (TypeError, ValueError) as e:
             shape = getattr(value, "shape", None)
             came = f"an array of shape {tuple(shape)}" if shape else shown(value)
-            raise TypeError(f"{expected}, got {came}") from e
+            raise TypeError(f"{expected}, got {came}{self._swapped(value)}") from e
+
+    def _swapped(self, value: Any) -> str:
+        """A gradient's result where a value is expected says that the functions came in the wrong order."""
+        try:
+            self.layout.read(value, "value")
+        except (TypeError, ValueError):
+            return ""
+        return ", which a gradient returns: the order is f, grad, x"
 
 
 class VectorFunction(_Counted):
@@ -114,7 +123,12 @@ class VectorFunction(_Counted):
         return self._checked(came)
 
     def _checked(self, came: Any) -> Array:
-        result = self.layout.read(came, self.name)
+        try:
+            result = self.layout.read(came, self.name)
+        except (TypeError, ValueError) as error:
+            if self.name == "grad" and isinstance(came, numbers.Real):  # NumPy's numbers are Real too
+                raise type(error)(f"{error}, a number, which f returns: the order is f, grad, x") from error
+            raise
         if result.dtype.itemsize < 8:
             self.eps = max(self.eps, float(np.finfo(result.dtype).eps))
         return result if result.dtype.itemsize >= 4 else result.astype(np.float32)

@@ -9,8 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
-from fastopt._functions import VectorFunction
-from fastopt._layout import Layout
+from fastopt.functions.counted import VectorFunction
+from fastopt.functions.layout import Layout
 
 __all__ = ["product_at", "takes_point"]
 
@@ -54,7 +54,7 @@ def product_at(hvp: Any, layout: Layout, flat: Array, name: str = "hvp") -> Vect
 def takes_point(hvp: Callable[..., Any]) -> bool:
     """Whether `hvp` is a function of (x, v): by the parameters it cannot be called without.
 
-    >>> from fastopt.curvature._products import takes_point
+    >>> from fastopt.functions.products import takes_point
     >>> takes_point(lambda x, v: v), takes_point(lambda v: v), takes_point(lambda v, scale=1: v)
     (True, False, False)
     """
