@@ -58,12 +58,7 @@ class Evaluations:
 
     def representable(self, x: Array) -> Array:
         """`x` rounded to what the user's arrays hold, so that what is kept is what f was evaluated at."""
-        if self.exact:
-            return x
-        rounded: Array = x.copy()
-        for part, dtype in zip(self.layout.slices().values(), self.layout.dtypes, strict=True):
-            rounded[part] = x[part].astype(dtype)
-        return rounded
+        return x if self.exact else self.layout.rounded(x)
 
     def fun(self, x: Array) -> float:
         """f at a flat vector; may be NaN or infinite. Stops the run instead if `maxfev` is used up."""

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fastopt import _dispatch
+from fastopt.functions.lengths import norm
 from fastopt.methods._line_search import LineSearch
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
-from fastopt.methods._secular import norm
 
 __all__ = ["BETAS", "ConjugateGradient", "Direction", "QuasiNewton", "descend"]
 

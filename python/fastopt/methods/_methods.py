@@ -157,7 +157,8 @@ def trust_region(
     Notes
     -----
     A point where gradient and Hessian allow no verdict, such as a monkey saddle (both 0), ends the run as a
-    minimum to second order does.
+    minimum to second order does. Sources: Moré and Sorensen, SIAM J. Sci. Stat. Comput. 4 (1983) 553-572;
+    Gould, Lucidi, Roma and Toint, SIAM J. Optim. 9 (1999) 504-525.
 
     Examples
     --------

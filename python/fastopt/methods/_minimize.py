@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastopt._checks import flag, integer, real
+from fastopt.functions.arguments import takes_functions
 from fastopt.methods._problem import Limits, Problem
 from fastopt.methods._registry import Method, find
 from fastopt.methods._result import Result, Stop, summary
@@ -14,13 +15,8 @@ from fastopt.methods._unconstrained import check_unconstrained
 
 __all__ = ["minimize"]
 
-#: What SciPy calls some of ours.
+#: What SciPy calls some of ours, beside the functions: `takes_functions` knows those.
 OTHER_NAMES = {
-    "jac": "grad",
-    "hess": "hessian",
-    "hessp": "hvp",
-    "x0": "x",
-    "fun": "f",
     "args": "a function of x alone, such as lambda x: f(x, *args)",
     "maxfun": "maxfev",
     "maxcor": "history",
@@ -30,6 +26,7 @@ OTHER_NAMES = {
 }
 
 
+@takes_functions
 def minimize(
     f: Callable[..., Any],
     grad: Callable[..., Any] | bool,

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._dispatch import core
+from fastopt.functions.lengths import norm
 from fastopt.linalg import eigh
-from fastopt.methods._secular import Step, norm
+from fastopt.linalg._krylov import KrylovSpace
+from fastopt.methods._secular import Step
 
 __all__ = ["Dense", "Krylov", "Model", "Plane", "room"]
 
@@ -116,9 +117,6 @@ class Krylov:
     without another product: the space grows until that is at most `tolerance` |g|. Source: Gould, Lucidi,
     Roma and Toint, SIAM J. Optim. 9 (1999) 504-525.
 
-    The basis and all work on long vectors are the engine's (`cpp/linalg/lanczos.hpp`): each vector is
-    orthogonalised against all before it, as eigenvalues that have converged come back as copies otherwise.
-
     Parameters
     ----------
     product : callable
@@ -130,24 +128,16 @@ class Krylov:
     """
 
     def __init__(self, product: Product, g: Array, tolerance: float, most: int) -> None:
-        self._product = product
+        self._space = KrylovSpace(product, g, most)
         self._tolerance = tolerance
-        self._most = min(most, g.size)
-        self._length = norm(g)
-        self._basis = core.Basis(g.size, self._most + 1, False)
-        self._basis.append(g, 1.0 / self._length)
-        self._diagonal: list[float] = []
-        self._beside: list[float] = []
-        self._scale = 0.0  # of H, as far as it was seen
         self._extend(1)
 
     @property
     def size(self) -> int:
-        return len(self._diagonal)
+        return self._space.size
 
     def lift(self, y: Array) -> Array:
-        s: Array = self._basis.combine((self._vectors @ y)[:, None])[0]
-        return s
+        return self._space.lift(self._vectors @ y)
 
     def lowest(self) -> Array:
         """The unit vector v of the lowest Ritz value v'Hv, which bounds the eigenvalue from above."""
@@ -156,39 +146,21 @@ class Krylov:
 
     def lowest_residual(self) -> float:
         """|H v - theta v| of that pair: an eigenvalue lies within this distance of theta."""
-        return self._beside[-1] * abs(float(self._vectors[-1, 0]))
+        return self._space.beside[-1] * abs(float(self._vectors[-1, 0]))
 
     def grow(self, step: Step) -> bool:
-        if self._beside[-1] * abs(float(self._vectors[-1] @ step.y)) <= self._tolerance * self._length:
-            return False
-        return self.extend()
+        rest = self._space.beside[-1] * abs(float(self._vectors[-1] @ step.y))
+        return not rest <= self._tolerance * self._space.length and self.extend()
 
     def extend(self) -> bool:
         """More dimensions; False if there are none: all are used, or H maps the space into itself."""
-        if self.size >= self._most or self._beside[-1] == 0.0:
+        return self._extend(1 + self.size // 8)  # each eigenproblem costs size**3
+
+    def _extend(self, count: int) -> bool:
+        if not self._space.step():
             return False
-        self._extend(1 + self.size // 8)  # each eigenproblem costs size**3
+        for _ in range(count - 1):
+            self._space.step()
+        self.w, self._vectors = self._space.solve()
+        self.c: Array = self._space.length * self._vectors[0]
         return True
-
-    def _extend(self, count: int) -> None:
-        for _ in range(min(count, self._most - self.size)):
-            self._multiply()
-            if self._beside[-1] == 0.0:
-                break
-        size = self.size
-        t = np.zeros((size, size))
-        t.flat[:: size + 1] = self._diagonal
-        t.flat[size :: size + 1] = self._beside[:-1]  # the lower triangle is what eigh reads
-        self.w, self._vectors = eigh(t)
-        self.c: Array = self._length * self._vectors[0]
-
-    def _multiply(self) -> None:
-        v = self._product(self._basis.column(self.size))
-        along, rest = self._basis.orthogonalise(v)
-        self._diagonal.append(float(along[-1]))
-        self._scale = max(self._scale, abs(float(along[-1])), rest)
-        if rest <= 10 * EPS * self._scale:  # rounding is all that is left
-            rest = 0.0
-        else:
-            self._basis.append(v, 1.0 / rest)
-        self._beside.append(rest)

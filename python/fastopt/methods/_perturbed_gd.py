@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import flag, integer, real
+from fastopt.functions.lengths import norm
 from fastopt.methods._curvature import Hessians, SecondOrder
 from fastopt.methods._gradient_step import GradientStep
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
-from fastopt.methods._secular import norm
 
 __all__ = ["PerturbedDescent"]
 

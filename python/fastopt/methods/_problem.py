@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
+from fastopt.functions.lengths import norm
 from fastopt.methods._evaluations import Evaluations, Point
 from fastopt.methods._result import Result, Stop
-from fastopt.methods._secular import norm
 
 __all__ = ["Limits", "Point", "Problem"]
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import flag, integer
+from fastopt.functions.lengths import norm
 from fastopt.methods._curvature import Hessians, SecondOrder
 from fastopt.methods._lengths import escape_length
 from fastopt.methods._models import Dense, Krylov, Model, Plane, room
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._regions import Outcome, Region
 from fastopt.methods._result import Stop
-from fastopt.methods._secular import norm
 
 __all__ = ["descend"]
 

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import real
+from fastopt.functions.lengths import norm
 from fastopt.methods._lengths import first_length
 from fastopt.methods._models import Model
 from fastopt.methods._problem import Point
-from fastopt.methods._secular import Step, cubic_step, norm, trust_region_step
+from fastopt.methods._secular import Step, cubic_step, trust_region_step
 
 __all__ = ["Ball", "Cube", "Outcome", "Region", "newton", "saddle_free"]
 
