@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -348,6 +350,13 @@ def test_names() -> None:
         _ = methods.bfgsb
     x = fastopt.minimize(quadratic, slope, np.ones(3), "L_BFGS").x
     assert np.array_equal(x, fastopt.minimize(quadratic, slope, np.ones(3)).x)
+
+
+def test_the_design_note_names_every_file() -> None:
+    folder = Path(methods.__file__).parent
+    note = Path(__file__).parents[1] / "docs" / "design" / "minimize.md"
+    named = set(re.findall(r"`(_\w+)`", note.read_text()))
+    assert {path.stem for path in folder.glob("_[a-z]*.py")} <= named
 
 
 # --- the same bits ---
