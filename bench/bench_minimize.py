@@ -50,7 +50,7 @@ def ours(method: str) -> Run:
     def run(p: Any) -> Any:
         # SciPy's trust methods test the 2-norm of the gradient, we the largest entry: this bounds both.
         if hessian:
-            return fastopt.minimize(p.f, p.grad, p.x0, method, gtol=1e-5 / p.n**0.5, hess=p.hess)
+            return fastopt.minimize(p.f, p.grad, p.x0, method, gtol=1e-5 / p.n**0.5, hessian=p.hess)
         return fastopt.minimize(p.f, p.grad, p.x0, method, gtol=1e-5)
 
     return run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastopt.methods._krylov import Krylov, room
+from fastopt.methods._models import Krylov, room
 from fastopt.methods._secular import trust_region_step
 
 N = 120

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,7 +55,7 @@ def test_every_method_reports_truthfully(method: str) -> None:
     c = Counted()
     options: dict[str, Any] = {"maxiter": 30}
     if method in ("trust-region", "saddle-free-newton", "arc"):
-        options["hess"] = lambda x: A
+        options["hessian"] = lambda x: A
     r = fastopt.minimize(c.f, c.g, np.ones(3), method, **options)
     assert (r.nfev, r.njev) == (c.f_calls, c.g_calls)
     assert r.fun == quadratic(r.x)
@@ -255,7 +257,7 @@ def test_callbacks(method: str) -> None:
         ({"method": "newtonn"}, ValueError, "method: expected one of cg, l-bfgs"),
         ({"method": 3}, TypeError, "method: expected a string"),
         ({"callback": 3}, TypeError, "callback: expected a function or None"),
-        ({"hess": 3}, TypeError, "hess: expected a function or None"),
+        ({"hessian": 3}, TypeError, "hessian: expected a function or None"),
         ({"history": 0}, ValueError, "history: expected an integer >= 1"),
         ({"c2": 1.0}, ValueError, "c2: expected a number in"),
         ({"c1": 0.95}, ValueError, "c1: expected a number in"),
@@ -348,6 +350,13 @@ def test_names() -> None:
         _ = methods.bfgsb
     x = fastopt.minimize(quadratic, slope, np.ones(3), "L_BFGS").x
     assert np.array_equal(x, fastopt.minimize(quadratic, slope, np.ones(3)).x)
+
+
+def test_the_design_note_names_every_file() -> None:
+    folder = Path(methods.__file__).parent
+    note = Path(__file__).parents[1] / "docs" / "design" / "minimize.md"
+    named = set(re.findall(r"`(_\w+)`", note.read_text()))
+    assert {path.stem for path in folder.glob("_[a-z]*.py")} <= named
 
 
 # --- the same bits ---

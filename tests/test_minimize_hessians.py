@@ -1,4 +1,4 @@
-"""Everything that a `hess` may return, and what is said about the rest."""
+"""Everything that a `hessian` may return, and what is said about the rest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def solve(method: str, hess: Any, **options: Any) -> Any:
         lambda x: h @ x - 1,
         np.zeros(n),
         method,
-        hess=hess,
+        hessian=hess,
         **options,
     )
 
@@ -73,7 +73,7 @@ def test_a_large_sparse_hessian_is_never_made_dense(method: str) -> None:
         lambda x: x**3 - 1 + np.r_[0, x[1:] - x[:-1]] - np.r_[x[1:] - x[:-1], 0],
         np.zeros(n),
         method,
-        hess=lambda x: Sparse(
+        hessian=lambda x: Sparse(
             sparse.diags_array(3 * x**2 + np.r_[1, np.full(n - 2, 2), 1])
             - sparse.diags_array(np.ones(n - 1), offsets=1)
             - sparse.diags_array(np.ones(n - 1), offsets=-1)
@@ -87,21 +87,21 @@ def test_a_large_sparse_hessian_is_never_made_dense(method: str) -> None:
 def test_one_variable_may_have_a_number_for_a_hessian(method: str) -> None:
     for h in (2.0, np.float64(2), np.array(2.0), [2.0], [[2]], np.array([2.0])):
         r = fastopt.minimize(
-            lambda x: float(x[0] ** 2), lambda x: 2 * x[0], np.ones(1), method, hess=lambda x, h=h: h
+            lambda x: float(x[0] ** 2), lambda x: 2 * x[0], np.ones(1), method, hessian=lambda x, h=h: h
         )
         assert r.success
         assert r.x == pytest.approx(0, abs=1e-5)
 
 
 BAD = [
-    (np.eye(2), ValueError, r"hess: expected shape \(3, 3\), got \(2, 2\)"),
-    (np.ones(3), ValueError, r"hess: expected shape \(3, 3\), got \(3,\)"),
-    (2.0, ValueError, r"hess: expected shape \(3, 3\), got \(\)"),
-    (H * 1j, TypeError, r"hess: expected real numbers of shape \(3, 3\), got complex128"),
-    (None, TypeError, r"hess: expected real numbers .*None"),
-    ("diag", TypeError, r"hess: expected real numbers .*'diag'"),
-    ([[1, 2, 3], [4]], TypeError, "hess: expected"),
-    (np.triu(H), ValueError, r"hess: expected a symmetric matrix, got 1 at \[0, 1\] and 0 at \[1, 0\]"),
+    (np.eye(2), ValueError, r"hessian: expected shape \(3, 3\), got \(2, 2\)"),
+    (np.ones(3), ValueError, r"hessian: expected shape \(3, 3\), got \(3,\)"),
+    (2.0, ValueError, r"hessian: expected shape \(3, 3\), got \(\)"),
+    (H * 1j, TypeError, r"hessian: expected real numbers of shape \(3, 3\), got complex128"),
+    (None, TypeError, r"hessian: expected real numbers .*None"),
+    ("diag", TypeError, r"hessian: expected real numbers .*'diag'"),
+    ([[1, 2, 3], [4]], TypeError, "hessian: expected"),
+    (np.triu(H), ValueError, r"hessian: expected a symmetric matrix, got 1 at \[0, 1\] and 0 at \[1, 0\]"),
 ]
 
 
@@ -120,10 +120,10 @@ def test_sparse_and_operators_are_checked_too(subproblem: str, method: str) -> N
     sparse = pytest.importorskip("scipy.sparse")
     operator = pytest.importorskip("scipy.sparse.linalg").aslinearoperator
     for wrong in (sparse.csr_array(np.eye(2)), operator(np.eye(2))):
-        with pytest.raises(ValueError, match=r"hess: expected shape \(3, 3\), got \(2, 2\)"):
+        with pytest.raises(ValueError, match=r"hessian: expected shape \(3, 3\), got \(2, 2\)"):
             solve(method, lambda x, h=wrong: h, subproblem=subproblem)
     for wrong in (sparse.csr_array(H * 1j), operator(H * 1j)):
-        with pytest.raises(TypeError, match="hess: expected real numbers"):
+        with pytest.raises(TypeError, match="hessian: expected real numbers"):
             solve(method, lambda x, h=wrong: h, subproblem=subproblem)
 
 
@@ -138,5 +138,5 @@ def test_a_hessian_that_is_not_finite_is_named(bad: float, subproblem: str, meth
         with np.errstate(invalid="ignore"):
             r = solve(method, lambda x, h=form: h, subproblem=subproblem)
         assert r.status == 3
-        assert "hess returned NaN or infinity" in r.message
+        assert "hessian returned NaN or infinity" in r.message
         np.testing.assert_array_equal(r.x, 0)

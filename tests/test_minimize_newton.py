@@ -56,7 +56,7 @@ ELSEWHERE = {"Chebyquad, n = 10"}
 
 def solve(p, method, *, products=False, **options):
     counted = Counted(p)
-    given = {"hvp": counted.hvp} if products else {"hess": counted.hess}
+    given = {"hvp": counted.hvp} if products else {"hessian": counted.hess}
     result = fastopt.minimize(counted.f, counted.grad, p.x0, method, gtol=GTOL, **given, **options)
     assert result.nfev == counted.calls["f"]
     assert result.njev == counted.calls["grad"]
@@ -224,7 +224,7 @@ def test_ill_conditioned_quadratics(method, condition, subproblem):
     h = (h + h.T) / 2
     result = fastopt.minimize(
         lambda x: 0.5 * x @ h @ x, lambda x: h @ x, np.ones(n), method,
-        hess=lambda x: h, gtol=1e-4 / condition, subproblem=subproblem,
+        hessian=lambda x: h, gtol=1e-4 / condition, subproblem=subproblem,
     )  # fmt: skip
     assert result.success
     assert result.nit <= 25
@@ -236,10 +236,10 @@ def test_ill_conditioned_quadratics(method, condition, subproblem):
 @pytest.mark.parametrize("scale", [1e-30, 1e-10, 1e10, 1e30])
 def test_the_scale_of_f_does_not_matter(method, scale):
     p = problem(14)
-    plain = fastopt.minimize(p.f, p.grad, p.x0, method, hess=p.hess, gtol=1e-6)
+    plain = fastopt.minimize(p.f, p.grad, p.x0, method, hessian=p.hess, gtol=1e-6)
     scaled = fastopt.minimize(
         lambda x: scale * p.f(x), lambda x: scale * p.grad(x), p.x0, method,
-        hess=lambda x: scale * p.hess(x), gtol=1e-6 * scale,
+        hessian=lambda x: scale * p.hess(x), gtol=1e-6 * scale,
     )  # fmt: skip
     assert scaled.success
     assert abs(scaled.nit - plain.nit) <= 3
@@ -252,7 +252,7 @@ def test_the_scale_of_x_does_not_matter(method, scale):
     p = problem(5)
     result = fastopt.minimize(
         lambda x: p.f(x / scale), lambda x: p.grad(x / scale) / scale, p.x0 * scale, method,
-        hess=lambda x: p.hess(x / scale) / scale**2, gtol=1e-7 / scale,
+        hessian=lambda x: p.hess(x / scale) / scale**2, gtol=1e-7 / scale,
     )  # fmt: skip
     assert result.success
     np.testing.assert_allclose(result.x / scale, [3, 0.5], rtol=1e-5)
@@ -261,7 +261,7 @@ def test_the_scale_of_x_does_not_matter(method, scale):
 @each_newton
 def test_an_impossible_tolerance_ends_in_lost_precision_at_the_minimum(method):
     p = problem(16)
-    result = fastopt.minimize(p.f, p.grad, p.x0, method, hess=p.hess, gtol=0.0)
+    result = fastopt.minimize(p.f, p.grad, p.x0, method, hessian=p.hess, gtol=0.0)
     assert result.status == 2
     assert "precision" in result.message
     assert p.reached(result.fun, rtol=1e-6)
@@ -274,7 +274,7 @@ def test_where_f_shows_only_rounding_the_gradient_leads_on(method):
     h = np.diag([1.0, 3.0, 10.0])
     result = fastopt.minimize(
         lambda x: 1e10 + 0.5 * x @ h @ x + 0.25 * (x**4).sum(), lambda x: h @ x + x**3, np.ones(3), method,
-        hess=lambda x: h + np.diag(3 * x**2), gtol=1e-9,
+        hessian=lambda x: h + np.diag(3 * x**2), gtol=1e-9,
     )  # fmt: skip
     assert result.success, result.message
     assert abs(result.x).max() <= 1e-9
@@ -446,10 +446,10 @@ def test_a_gradient_that_is_not_finite_behind_a_wall(method, options):
 @each_newton
 def test_a_hessian_that_is_not_finite(method):
     result = fastopt.minimize(
-        lambda x: x @ x, lambda x: 2 * x, np.ones(2), method, hess=lambda x: np.full((2, 2), np.nan)
+        lambda x: x @ x, lambda x: 2 * x, np.ones(2), method, hessian=lambda x: np.full((2, 2), np.nan)
     )
     assert result.status == 3
-    assert "hess" in result.message
+    assert "hessian" in result.message
 
 
 @each_way
@@ -498,7 +498,7 @@ def test_what_the_functions_raise_passes_through(method):
         fastopt.minimize(lambda x: x @ x, fail, np.ones(2), method)
     if method != "perturbed-gd":
         with pytest.raises(KeyError, match="mine"):
-            fastopt.minimize(lambda x: x @ x, lambda x: 2 * x, np.ones(2), method, hess=fail)
+            fastopt.minimize(lambda x: x @ x, lambda x: 2 * x, np.ones(2), method, hessian=fail)
 
 
 @each_newton
@@ -514,8 +514,8 @@ def test_bad_options_are_named(method):
         run(krylov_size=0)
     with pytest.raises(TypeError, match="second_order: expected True or False"):
         run(second_order=1)
-    with pytest.raises(ValueError, match=r"hess: expected shape \(2, 2\), got \(3, 3\)"):
-        run(hess=lambda x: np.eye(3))
+    with pytest.raises(ValueError, match=r"hessian: expected shape \(2, 2\), got \(3, 3\)"):
+        run(hessian=lambda x: np.eye(3))
     first = "initial_sigma" if method == "arc" else "initial_radius"
     with pytest.raises(ValueError, match=f"{first}: expected a finite number > 0"):
         run(**{first: 0.0})

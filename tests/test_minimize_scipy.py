@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
+import inspect
+import pydoc
+import re
 from typing import Any
 
 import numpy as np
@@ -206,8 +210,11 @@ def test_all_that_scipy_hands_on(name: str) -> None:
 
 @each
 def test_options_of_other_names_are_refused_with_ours(name: str) -> None:
-    for key, ours in (("maxfun", "maxfev"), ("x0", "x"), ("args", "a function of x alone"), ("hessp", "hvp")):
+    for key, ours in (("maxfun", "maxfev"), ("args", "a function of x alone"), ("maxcor", "history")):
         with pytest.raises(TypeError, match=f"{key}: no such option of method '{name}'.*; here it is {ours}"):
+            fastopt.minimize(sphere, slope, np.zeros(2), name, **{key: 3})
+    for key, ours in (("x0", "x"), ("fun", "f"), ("jac", "grad"), ("hess", "hessian"), ("hessp", "hvp")):
+        with pytest.raises(TypeError, match=rf"{key}: here it is called {ours}, as in minimize\(f, grad, x"):
             fastopt.minimize(sphere, slope, np.zeros(2), name, **{key: 3})
     with pytest.raises(
         TypeError, match=r"norm: no such option .* it has .*gtol, ftol, xtol, maxiter, maxfev, disp"
@@ -218,3 +225,105 @@ def test_options_of_other_names_are_refused_with_ours(name: str) -> None:
     for key in ("disp", "return_all"):
         with pytest.raises(TypeError, match=f"{key}: expected"):
             fastopt.minimize(sphere, slope, np.zeros(2), name, **{key: "yes"})
+
+
+# --- SciPy's names of methods ---
+
+THEIRS = [
+    *("Nelder-Mead", "Powell", "CG", "BFGS", "Newton-CG", "L-BFGS-B", "TNC", "COBYLA", "COBYQA", "SLSQP"),
+    *("trust-constr", "dogleg", "trust-ncg", "trust-exact", "trust-krylov"),
+]
+OURS = {"CG": "cg", "L-BFGS-B": "l-bfgs", "trust-exact": "trust-region", "trust-krylov": "trust-region"}
+
+
+def spellings(name: str) -> list[str]:
+    return [name, name.lower(), name.upper(), name.replace("-", "_"), name.replace("-", "")]
+
+
+def test_every_method_of_scipy_is_known() -> None:
+    known = getattr(optimize._minimize, "MINIMIZE_METHODS", None)
+    if known is None:
+        pytest.skip("SciPy has no such list any more")
+    assert {name.lower() for name in known} <= {name.lower() for name in THEIRS}
+
+
+@pytest.mark.parametrize("theirs", OURS)
+def test_a_method_of_scipy_leads_to_ours(theirs: str) -> None:
+    p = problem(7)
+    subproblems = {"trust-exact": "dense", "trust-krylov": "lanczos"}
+    options = {"subproblem": subproblems[theirs]} if theirs in subproblems else {}
+    expected = fastopt.minimize(p.f, p.grad, p.x0, OURS[theirs], hessian=p.hess, **options)
+    for name in spellings(theirs):
+        r = fastopt.minimize(p.f, p.grad, p.x0, name, hessian=p.hess, bounds=[(None, np.inf)] * p.n)
+        np.testing.assert_array_equal(r.x, expected.x)
+        assert (r.nfev, r.njev, r.nhev) == (expected.nfev, expected.njev, expected.nhev)
+    by_scipy = optimize.minimize(
+        p.f, p.x0, jac=p.grad, hess=p.hess, method=door(spellings(theirs)[3]), options={}
+    )
+    np.testing.assert_array_equal(by_scipy.x, expected.x)
+    with pytest.raises(ValueError, match="bounds, constraints: method"):
+        fastopt.minimize(p.f, p.grad, p.x0, theirs, bounds=[(0, 1)] * p.n)
+
+
+def test_what_a_name_presets_can_be_given() -> None:
+    p = problem(7)
+    given = fastopt.minimize(p.f, p.grad, p.x0, "trust-krylov", hessian=p.hess, subproblem="dense")
+    exact = fastopt.minimize(p.f, p.grad, p.x0, "trust-exact", hessian=p.hess)
+    np.testing.assert_array_equal(given.x, exact.x)
+
+
+@pytest.mark.parametrize("theirs", [name for name in THEIRS if name not in OURS])
+def test_a_method_of_scipy_that_is_not_here_says_what_to_use(theirs: str) -> None:
+    for name in spellings(theirs):
+        with pytest.raises(
+            ValueError, match=f"^method: '{theirs}' is a method of SciPy; here .*'(l-bfgs|trust-region)'"
+        ):
+            fastopt.minimize(sphere, slope, np.zeros(2), name)
+    with pytest.raises(AttributeError, match=f"'{theirs}' is a method of SciPy; here"):
+        door(spellings(theirs)[3])
+
+
+# --- help ---
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_help_on_a_method_shows_its_options(name: str) -> None:
+    function = door(name)
+    parameters = inspect.signature(function).parameters
+    own = inspect.signature(function).parameters.keys() - inspect.signature(door("l-bfgs")).parameters.keys()
+    own |= {"history", "c1", "c2"} if name == "l-bfgs" else set()
+    text = pydoc.render_doc(function, renderer=pydoc.plaintext)
+    assert text.splitlines()[2].startswith(f"{function.__name__}(fun")
+    for key in (*own, "gtol", "maxiter", "hess", "jac"):
+        assert re.search(rf"^ +.*\b{key}\b.*$", text.partition("Parameters")[2], re.M), key
+    assert [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][:2] == [
+        parameters["fun"], parameters["x0"]
+    ]  # fmt: skip
+    if name in NAMES:
+        assert {"Examples", "Source"} <= set(re.findall(r"Examples|Source", text))
+        found = doctest.DocTestFinder().find(function, name, globs={})
+        assert found[0].examples
+        assert doctest.DocTestRunner(verbose=False).run(found[0]).failed == 0
+
+
+# --- the order of arguments ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((np.ones(2), sphere, slope), "f: expected a function of x, got array.* the order is minimize"),
+        ((np.ones(2), sphere), "f: expected a function of x, got array.* the order is minimize"),
+        (
+            (sphere, np.ones(2)),
+            r"grad: expected .*, got array.* the order is minimize\(f, grad, x",
+        ),
+        ((sphere, np.ones(2), slope), "grad: expected a function of x.* the order is minimize"),
+        ((sphere, [1.0, 2.0]), "grad: expected a function of x.* the order is minimize"),
+        ((sphere, slope, slope), "x: expected the point.* the order is minimize"),
+        ((slope, sphere, np.ones(2)), "f: expected a real number.* the order is f, grad, x"),
+    ],
+)
+def test_a_call_in_the_wrong_order_is_recognised(arguments: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        fastopt.minimize(*arguments)

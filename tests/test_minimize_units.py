@@ -21,7 +21,7 @@ UNITS = ((2.0**-100, 1.0), (2.0**-20, 2.0**60), (0.125, 1.0), (2.0**30, 2.0**-60
 def run(p: Problem, method: str, derivatives: str, x0: Any, u: float, s: float) -> Any:
     options: dict[str, Any] = {"ftol": 0} if method == "l-bfgs" else {}
     if derivatives == "hess":
-        options["hess"] = lambda x: p.hess(x / u) * (s / u / u)
+        options["hessian"] = lambda x: p.hess(x / u) * (s / u / u)
     if derivatives == "hvp":
         options |= {"hvp": lambda x, v: (p.hess(x / u) @ v) * (s / u / u), "subproblem": "dense"}
     return fastopt.minimize(
@@ -59,7 +59,7 @@ def test_a_saddle_is_left_in_any_unit(method: str) -> None:
             r = fastopt.minimize(
                 lambda x, u=u: f(x / u), lambda x, u=u: grad(x / u) / u, u * np.array(start), method,
                 gtol=1e-6 / u,
-                hess=lambda x, u=u: np.array([[2 * x[1] ** 2 / u**2, 4 * x[0] * x[1] / u**2 - 2],
+                hessian=lambda x, u=u: np.array([[2 * x[1] ** 2 / u**2, 4 * x[0] * x[1] / u**2 - 2],
                                               [4 * x[0] * x[1] / u**2 - 2, 2 * x[0] ** 2 / u**2]]) / u**2,
             )  # fmt: skip
             assert r.success
@@ -99,7 +99,7 @@ def test_a_hessian_too_large_or_too_small_only_costs_steps(
 ) -> None:
     r = fastopt.minimize(
         lambda x: 0.5 * float(x @ x), lambda x: x.copy(), np.array([1.0, 2.0]), method,
-        hess=lambda x: factor * np.eye(2), maxiter=20000, subproblem=subproblem,
+        hessian=lambda x: factor * np.eye(2), maxiter=20000, subproblem=subproblem,
     )  # fmt: skip
     assert r.success, r.message
     assert abs(r.x).max() <= 1e-5
@@ -115,7 +115,7 @@ def test_no_hessian_is_so_wrong_that_a_factor_leaves_its_range(
     for x0 in ([1.0, 2.0], [0.0, 3.0], [1e-7, 0.0]):
         r = fastopt.minimize(
             lambda x: 0.5 * float(x @ x), lambda x: x.copy(), np.array(x0), method,
-            hess=lambda x: sign * 10.0**power * np.eye(2), maxiter=50, subproblem=subproblem,
+            hessian=lambda x: sign * 10.0**power * np.eye(2), maxiter=50, subproblem=subproblem,
         )  # fmt: skip
         assert 0.0 <= r.fun <= 0.5 * float(np.dot(x0, x0))
         assert r.fun == 0.5 * float(r.x @ r.x)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastopt.methods._secular import cubic_step, norm, trust_region_step
+from fastopt.functions.lengths import norm
+from fastopt.methods._secular import cubic_step, trust_region_step
 
 EPS = np.finfo(float).eps
 

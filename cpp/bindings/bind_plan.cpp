@@ -173,6 +173,7 @@ void register_plan_itself(py::module_& m) {
 }  // namespace
 
 void register_plan(py::module_& m) {
+  py::register_local_exception<RefusedGradient>(m, "RefusedGradient", PyExc_ValueError);
   m.def("rules", &rules, "Every rule with every set of flags.");
   m.def("prepare", &prepare, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("t"), py::arg("scalars"),
         "Coefficients of a step, and the scalars after it.");

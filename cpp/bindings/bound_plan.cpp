@@ -112,13 +112,13 @@ void BoundPlan::swap_rates(Rates& rates) noexcept {
 }
 
 void BoundPlan::raise_nonfinite(int tensor) const {
-  throw py::value_error(gradient_label(static_cast<std::size_t>(tensor)) +
+  throw RefusedGradient(gradient_label(static_cast<std::size_t>(tensor)) +
                         ": holds NaN or infinity (nonfinite=\"raise\"); nothing was changed");
 }
 
 void BoundPlan::raise_overflow(int tensor) {
   const bool wide = engine::computes_in_double(plan_.tensor(tensor).dtype);
-  throw py::value_error(gradient_label(static_cast<std::size_t>(tensor)) +
+  throw RefusedGradient(gradient_label(static_cast<std::size_t>(tensor)) +
                         ": is finite, but its square or multiple in the rule overflows " + (wide ? "float64" : "float32") +
                         " (nonfinite=\"raise\"); nothing was changed");
 }

@@ -5,6 +5,7 @@
 #pragma once
 #include <atomic>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,11 @@
 #include "engine/plan.hpp"
 
 FASTOPT_BINDINGS_BEGIN
+
+// A gradient with which the policy nonfinite="raise" allows no step. In Python a ValueError of its own type.
+struct RefusedGradient : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 class BoundPlan {
  public:

@@ -41,6 +41,8 @@ class Elsewhere:
 
 _Mirrors = list[tuple[dict[str, Any], dict[str, Any]]]
 
+class RefusedGradient(ValueError): ...
+
 class Plan:
     def __init__(
         self, clip_value: float, clip_norm: float, nonfinite: str, ema_decay: float, uint16_is_bf16: bool

@@ -20,11 +20,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'fastopt.methods' has no attribute {name!r}")
     try:
         method = find(name)
-    except ValueError:
-        raise AttributeError(f"module 'fastopt.methods' has no attribute {name!r}") from None
-    from fastopt.methods._scipy import SciPyMethod
+    except ValueError as error:
+        raise AttributeError(f"module 'fastopt.methods' has no attribute {name!r}: {error}") from None
+    from fastopt.methods._scipy import scipy_method
 
-    return SciPyMethod(method)
+    return scipy_method(method)
 
 
 def __dir__() -> list[str]:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt.functions.lengths import norm
 from fastopt.linalg import eigvalsh
 from fastopt.methods._lengths import length_from_values
 from fastopt.methods._line_differences import AGREE, SETTLED, SHORTER, Difference, Line
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
-from fastopt.methods._secular import norm
 
 __all__ = ["Differences"]
 

@@ -32,7 +32,7 @@ class Point(NamedTuple):
 class Evaluations:
     """f and its derivatives, counted, with the best point of all; `fastopt.methods._problem` has the rest."""
 
-    def __init__(self, f: Any, grad: Any, x: Any, maxfev: int | None, hess: Any, hvp: Any) -> None:
+    def __init__(self, f: Any, grad: Any, x: Any, maxfev: int | None, hessian: Any, hvp: Any) -> None:
         self.layout, flat = Layout.of(x)
         self.n = self.layout.size
         self.start: Array = flat.astype(np.float64, copy=False)
@@ -51,19 +51,14 @@ class Evaluations:
             raise TypeError(f"grad: expected a function of x, or True if f returns both, got {shown(grad)}")
         self._f = Objective(self._split(f) if self.joint else f, self.layout, "f")
         self._grad = VectorFunction(self._shaped(self._came if self.joint else grad), self.layout, "grad")
-        self._hess = _function(hess, "hess")
+        self._hessian = _function(hessian, "hessian")
         self._hvp = self._shaped(_function(hvp, "hvp"))
         self.nfev = self.njev = self.nhev = 0
         self.best: Point | None = None
 
     def representable(self, x: Array) -> Array:
         """`x` rounded to what the user's arrays hold, so that what is kept is what f was evaluated at."""
-        if self.exact:
-            return x
-        rounded: Array = x.copy()
-        for part, dtype in zip(self.layout.slices().values(), self.layout.dtypes, strict=True):
-            rounded[part] = x[part].astype(dtype)
-        return rounded
+        return x if self.exact else self.layout.rounded(x)
 
     def fun(self, x: Array) -> float:
         """f at a flat vector; may be NaN or infinite. Stops the run instead if `maxfev` is used up."""
@@ -106,18 +101,18 @@ class Evaluations:
         return f if f > grad else grad
 
     @property
-    def has_hess(self) -> bool:
-        return self._hess is not None
+    def has_hessian(self) -> bool:
+        return self._hessian is not None
 
     @property
     def has_hvp(self) -> bool:
         return self._hvp is not None
 
-    def hess(self, x: Array) -> Any:
+    def hessian(self, x: Array) -> Any:
         """The user's Hessian at a flat vector: float64 of shape (n, n), a copy; or sparse, or an operator."""
-        assert self._hess is not None
+        assert self._hessian is not None
         self.nhev += 1
-        return read_hessian(self._hess(self.layout.structured(x)), self.n)
+        return read_hessian(self._hessian(self.layout.structured(x)), self.n)
 
     def hvp(self, x: Array, v: Array) -> Array:
         """The user's product of the Hessian at `x` with `v`, both flat: a fresh float64 vector."""

@@ -1,20 +1,36 @@
-"""Every rule of the engine as a full-batch method: the optimizer classes, stepped by the gradient of f."""
+"""Every rule of the engine as a full-batch method: the optimizer classes, stepped by the gradient of f.
+
+The search is the learning rate, the descent the rule.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import fastopt
+from fastopt import _dispatch
 from fastopt.methods._problem import Problem
 from fastopt.methods._result import Stop
 
 __all__ = ["full_batch"]
 
-#: What the engine says of gradients that it refuses.
-REFUSED = 'nonfinite="raise"'
+_ABOUT = """`fastopt.{name}` as a full-batch method: every iteration is a step by the gradient of f.
+
+    Parameters
+    ----------
+    **options
+        The keywords of the class; ``nonfinite`` is "raise" by default, and ends the run with a message.
+
+    Notes
+    -----
+    The class says:
+
+    {text}
+    """
 
 
 def full_batch(name: str) -> Callable[..., None]:
@@ -40,7 +56,19 @@ def full_batch(name: str) -> Callable[..., None]:
                 )
             problem.iterate(x, fun, jac)
 
+    _describe(method, cls)
     return method
+
+
+def _describe(method: Any, cls: type[Any]) -> None:
+    """The signature and the text of the class, for those who ask for help on the method."""
+    problem, *_ = inspect.signature(method).parameters.values()
+    _, *own = inspect.signature(cls).parameters.values()  # without params
+    options = [p if p.kind is p.VAR_KEYWORD else p.replace(kind=p.KEYWORD_ONLY) for p in own]
+    method.__signature__ = inspect.Signature([problem, *options])
+    method.__doc__ = _ABOUT.format(
+        name=cls.__name__, text=(inspect.getdoc(cls) or "").replace("\n", "\n    ")
+    )
 
 
 def _step(optimizer: Any, gradients: list[Any], problem: Problem) -> None:
@@ -50,10 +78,8 @@ def _step(optimizer: Any, gradients: list[Any], problem: Problem) -> None:
     """
     try:
         optimizer.step(gradients)
-    except ValueError as error:
-        if REFUSED not in str(error):  # a schedule's own
-            raise
-        reason = str(error).partition(f" ({REFUSED}")[0]
+    except _dispatch.core.RefusedGradient as error:
+        reason = str(error).partition(" (nonfinite=")[0]  # the rest is the optimizer's, which nobody sees
         raise Stop("overflow", f"In step {problem.nit + 1}, {reason}.") from None
 
 

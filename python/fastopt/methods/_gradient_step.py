@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt.functions.lengths import norm
 from fastopt.methods._lengths import length_from_values
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
-from fastopt.methods._secular import norm
-from fastopt.methods._unbounded import Floor
 
 __all__ = ["GradientStep"]
 
@@ -35,7 +34,7 @@ class GradientStep:
 
     def __init__(self, problem: Problem, at: Point, length: float | None) -> None:
         self._problem = problem
-        self._floor = Floor(at)
+        problem.lay_floor(at)
         self.length = length or self._first(at)
         self._longer = 2.0  # until a step is too long: the first length is a guess
 
@@ -57,7 +56,6 @@ class GradientStep:
             if np.array_equal(x, at.x):
                 break
             f = problem.trial(x)
-            self._floor.check(problem, x, f)
             promise = 0.5 * self.length * square
             hidden = promise <= noise and f <= at.fun + noise
             if hidden:

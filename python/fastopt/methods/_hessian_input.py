@@ -1,4 +1,4 @@
-"""What `hess` may return: an array or its like, a sparse matrix, or an operator with products."""
+"""What `hessian` may return: an array or its like, a sparse matrix, or an operator with products."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def read(value: Any, n: int) -> Any:
     if hasattr(value, "toarray") or hasattr(value, "matvec"):
         shape = tuple(getattr(value, "shape", ()))
         if shape != (n, n):
-            raise ValueError(f"hess: expected shape ({n}, {n}), got {shape}")
+            raise ValueError(f"hessian: expected shape ({n}, {n}), got {shape}")
         kind = getattr(getattr(value, "dtype", None), "kind", "f")
         if kind not in "fiub":
-            raise TypeError(f"hess: expected real numbers, got {value.dtype}")
+            raise TypeError(f"hessian: expected real numbers, got {value.dtype}")
         return value
     return _array(value, n)
 
@@ -41,7 +41,7 @@ def dense(value: Any, n: int) -> Array:
         i, j = np.unravel_index(int(skew.argmax()), skew.shape)
         if skew[i, j] > SYMMETRIC * float(np.abs(value).max()):
             raise ValueError(
-                f"hess: expected a symmetric matrix, got {value[i, j]:.6g} at [{i}, {j}] "
+                f"hessian: expected a symmetric matrix, got {value[i, j]:.6g} at [{i}, {j}] "
                 f"and {value[j, i]:.6g} at [{j}, {i}]"
             )
     symmetric: Array = value / 2 + value.T / 2
@@ -52,14 +52,14 @@ def _array(value: Any, n: int, vector: bool = False) -> Array:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as e:
-        raise TypeError(f"hess: expected an array of shape ({n}, {n}), got {shown(value)}") from e
+        raise TypeError(f"hessian: expected an array of shape ({n}, {n}), got {shown(value)}") from e
     if array.dtype.kind not in "fiub":
         what = shown(value) if array.dtype.kind in "OUS" else str(array.dtype)
-        raise TypeError(f"hess: expected real numbers of shape ({n}, {n}), got {what}")
+        raise TypeError(f"hessian: expected real numbers of shape ({n}, {n}), got {what}")
     if vector and array.size == n:
         return array.astype(np.float64).reshape(n)
     if n == 1 and array.size == 1:
         array = array.reshape(1, 1)
     if array.shape != (n, n):
-        raise ValueError(f"hess: expected shape ({n}, {n}), got {array.shape}")
+        raise ValueError(f"hessian: expected shape ({n}, {n}), got {array.shape}")
     return np.array(array, dtype=np.float64)

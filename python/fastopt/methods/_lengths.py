@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
+from fastopt.functions.lengths import norm
 from fastopt.methods._models import Model
 from fastopt.methods._problem import Point
-from fastopt.methods._secular import norm
 
 __all__ = ["escape_length", "first_length", "length_from_values"]
 

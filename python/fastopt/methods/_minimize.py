@@ -7,20 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from fastopt._checks import flag, integer, real
+from fastopt.functions.arguments import takes_functions
 from fastopt.methods._problem import Limits, Problem
 from fastopt.methods._registry import Method, find
-from fastopt.methods._result import Result, Stop
-from fastopt.methods._summary import summary
+from fastopt.methods._result import Result, Stop, summary
 from fastopt.methods._unconstrained import check_unconstrained
 
 __all__ = ["minimize"]
 
-#: What SciPy calls some of ours.
+#: What SciPy calls some of ours, beside the functions: `takes_functions` knows those.
 OTHER_NAMES = {
-    "jac": "grad",
-    "hessp": "hvp",
-    "x0": "x",
-    "fun": "f",
     "args": "a function of x alone, such as lambda x: f(x, *args)",
     "maxfun": "maxfev",
     "maxcor": "history",
@@ -30,13 +26,14 @@ OTHER_NAMES = {
 }
 
 
+@takes_functions
 def minimize(
     f: Callable[..., Any],
     grad: Callable[..., Any] | bool,
     x: Any,
     method: str = "l-bfgs",
     *,
-    hess: Callable[..., Any] | None = None,
+    hessian: Callable[..., Any] | None = None,
     hvp: Callable[..., Any] | None = None,
     tol: float | None = None,
     gtol: float | None = None,
@@ -63,9 +60,10 @@ def minimize(
         Where to start, float32 or float64; it is not changed. The functions get copies.
     method : str, default "l-bfgs"
         A name in ``fastopt.methods.names()``: ``"l-bfgs"``, ``"cg"``, those with curvature, or any optimizer
-        class in lower case, such as ``"adam"``, as a full-batch method.
-    hess : callable, optional
-        ``hess(x)``: the Hessian, of shape (n, n) over all elements of x in order: an array or its like, a
+        class in lower case, such as ``"adam"``, as a full-batch method. SciPy's names lead to ours:
+        ``"L-BFGS-B"``, ``"trust-exact"`` and ``"trust-krylov"`` to what does the same, others to an advice.
+    hessian : callable, optional
+        ``hessian(x)``: the Hessian, of shape (n, n) over all elements of x in order: an array or its like, a
         sparse matrix, or an object with ``matvec`` such as SciPy's LinearOperator. For methods that use it.
     hvp : callable, optional
         ``hvp(x, v)``: the product of the Hessian at x with v, which has the structure of x.
@@ -120,7 +118,7 @@ def minimize(
     chosen = find(method)
     limits = read_limits(chosen, tol if gtol is None else gtol, ftol, xtol, maxiter, maxfev)
     check_unconstrained(chosen.name, bounds, constraints)
-    problem = Problem(f, grad, x, limits, hess=hess, hvp=hvp, callback=callback)
+    problem = Problem(f, grad, x, limits, hessian=hessian, hvp=hvp, callback=callback)
     return run(chosen, problem, options, disp=disp, return_all=return_all)
 
 
@@ -139,17 +137,17 @@ def run(
     method: Method, problem: Problem, options: dict[str, Any], *, disp: Any = False, return_all: Any = False
 ) -> Result:
     """The result of a method on a problem; options it does not have are refused before it begins."""
-    function = method.load()
+    options = {**method.preset, **options}
     talks = _switch("disp", disp)
     if _switch("return_all", return_all):
         problem.trace = []
-    parameters = inspect.signature(function).parameters
+    parameters = inspect.signature(method.function).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for key in options:
             if key not in list(parameters)[1:]:
                 raise TypeError(_unknown(key, method.name, list(parameters)[1:]))
     try:
-        function(problem, **options)
+        method.function(problem, **options)
     except Stop as stop:
         result = problem.result(stop)
     else:

@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import flag, integer, real
+from fastopt.functions.lengths import norm
+from fastopt.methods._curvature import Hessians, SecondOrder
 from fastopt.methods._gradient_step import GradientStep
-from fastopt.methods._hessians import Hessians
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
-from fastopt.methods._second_order import SecondOrder
-from fastopt.methods._secular import norm
 
-__all__ = ["perturbed_gd"]
+__all__ = ["PerturbedDescent"]
 
 Array = NDArray[Any]
 
@@ -24,7 +23,7 @@ Array = NDArray[Any]
 EPISODE = 200
 
 
-class _PerturbedDescent:
+class PerturbedDescent:
     def __init__(
         self,
         problem: Problem,
@@ -144,60 +143,3 @@ class _PerturbedDescent:
     def _gtol(self) -> float:
         """The epsilon of the formulas."""
         return self.problem.limits.gtol or 1e-5
-
-
-def perturbed_gd(
-    problem: Problem,
-    *,
-    initial_step: float | None = None,
-    rho: float = 1.0,
-    radius: float | None = None,
-    t_thres: int | None = None,
-    f_thres: float | None = None,
-    second_order: bool = True,
-    seed: Any = 0,
-) -> None:
-    r"""Minimise by gradient descent that leaves strict saddles by noise.
-
-    :math:`x \leftarrow x - \eta g`, with :math:`\eta` halved until f falls by :math:`\eta \|g\|^2 / 2`, as it
-    does for :math:`\eta \le 1 / \ell`, the Lipschitz constant of the gradient, and raised by a quarter after
-    a step that did so at once. Where :math:`\max|g_i| \le` gtol, x is moved by noise that is uniform in a
-    ball; unless f then falls by `f_thres` within `t_thres` steps, x before the noise is the result. So there
-    is at most one perturbation in `t_thres` steps. At a saddle with :math:`\lambda_{min} = -\gamma` the part
-    of the noise along the escape grows by :math:`1 + \eta\gamma` per step.
-
-    Source: Jin, Ge, Netrapalli, Kakade and Jordan, ICML 2017, algorithm 2. Its constants hold for the worst
-    case; the defaults here are the same powers of gtol, rho and :math:`\ell = 1 / \eta` without them, and at
-    the end the lowest eigenvalue is asked for what the noise missed.
-
-    Parameters
-    ----------
-    initial_step : float, optional
-        The first :math:`\eta`, instead of :math:`\|x_0\| / \|g_0\|`.
-    rho : float, default 1
-        The Lipschitz constant of the Hessian: saddles with :math:`\lambda_{min} < -\sqrt{\rho\,gtol}` are to
-        be left by noise.
-    radius : float, optional
-        Of the ball, instead of :math:`\eta\,gtol`; at least ten roundings of x.
-    t_thres : int, optional
-        Steps after a perturbation, instead of the number in which :math:`1 + \eta \sqrt{\rho\,gtol}` makes
-        the noise grow to :math:`\sqrt{gtol / \rho}`, or 200 if that is more.
-    f_thres : float, optional
-        What f has to fall by, instead of :math:`\sqrt{gtol^3 / \rho} / 100`; at least round-off.
-    second_order : bool, default True
-        Before the run ends, search for negative curvature by Lanczos, with `hvp`, `hess` or differences of
-        the gradient (110 products at most), and leave along it if there is. The result then has
-        `lowest_eigenvalue`.
-    seed : default 0
-        Of the noise: anything that `numpy.random.default_rng` takes.
-
-    Examples
-    --------
-    >>> import numpy as np, fastopt
-    >>> f = lambda x: (1 - x[0] * x[1]) ** 2                       # a saddle at 0
-    >>> grad = lambda x: -2 * (1 - x[0] * x[1]) * x[::-1]
-    >>> result = fastopt.minimize(f, grad, np.zeros(2), "perturbed-gd", gtol=1e-6)
-    >>> result.success, result.fun < 1e-10
-    (True, True)
-    """
-    _PerturbedDescent(problem, initial_step, rho, radius, t_thres, f_thres, second_order, seed).run()

@@ -7,6 +7,7 @@ float64 vectors whatever the structure and precision of the user's `x`.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.methods._callback import read_callback
+from fastopt._checks import shown
+from fastopt.functions.lengths import norm
 from fastopt.methods._evaluations import Evaluations, Point
 from fastopt.methods._result import Result, Stop
 
@@ -23,6 +25,8 @@ __all__ = ["Limits", "Point", "Problem"]
 Array = NDArray[Any]
 #: Trials that are remembered: one is enough, unless its gradient is not finite.
 LOWER = 4
+#: So many times its scale at the start f may fall.
+FALLEN = 1e20
 
 
 class Limits(NamedTuple):
@@ -62,21 +66,22 @@ class Problem(Evaluations):
         x: Any,
         limits: Limits,
         *,
-        hess: Any = None,
+        hessian: Any = None,
         hvp: Any = None,
         callback: Any = None,
     ) -> None:
-        super().__init__(f, grad, x, limits.maxfev, hess, hvp)
+        super().__init__(f, grad, x, limits.maxfev, hessian, hvp)
         if limits.maxiter is None:
             limits = limits._replace(maxiter=200 * self.n)
         self.limits = limits
         self._tolerances = limits[:3]
         self.maxiter: int = limits.maxiter or 0
-        self._callback = read_callback(callback)
+        self._callback = _callback(callback)
         self.trace: list[Any] | None = None  # all iterates, if they are wanted
         self.nit = 0
         self.current: Point | None = None
         self.extra: dict[str, Any] = {}
+        self._floor = -math.inf
         self._lower: list[tuple[Array, float]] = []  # trials below the best point, the lowest first
 
     def both(self, x: Array) -> tuple[float, Array]:
@@ -97,7 +102,20 @@ class Problem(Evaluations):
                 self.record(x, f, self.grad(x))
             else:
                 self._lower = sorted([*self._lower, (x, f)], key=lambda pair: pair[1])[:LOWER]
+        if f < self._floor:
+            if math.isfinite(f):
+                self.record(x, f, self.grad(x))
+            raise Stop("unbounded")
         return f
+
+    def lay_floor(self, start: Point, bend: float = 0.0) -> None:
+        """Trials far below f at the start, seen by |f|, |g| |x|, |H| |x|^2 and 1, stop the run from now on.
+
+        Where x is less than 1 it counts as 1: a floor that is too low only costs evaluations.
+        """
+        length = max(1.0, norm(start.x))
+        scale = max(1.0, abs(start.fun), norm(start.jac) * length, bend * length * length)
+        self._floor = start.fun - FALLEN * scale
 
     def begin(self) -> tuple[Array, float, Array]:
         """Start, f and gradient there; stops if they are not finite or the gradient is small already."""
@@ -188,3 +206,18 @@ class Problem(Evaluations):
             if self.best is None or not fun < self.best.fun:
                 return
             self.record(x, fun, self.grad(x))
+
+
+def _callback(callback: Any) -> Callable[[Result], Any] | None:
+    """The callback as a function of one `Result` with `x` and `fun`; which kind it is, its signature says."""
+    if callback is None:
+        return None
+    if not callable(callback):
+        raise TypeError(f"callback: expected a function or None, got {shown(callback)}")
+    try:
+        names = set(inspect.signature(callback).parameters)
+    except (TypeError, ValueError):  # a built-in without a signature
+        names = set()
+    if names == {"intermediate_result"}:
+        return lambda result: callback(intermediate_result=result)
+    return lambda result: callback(result["x"])

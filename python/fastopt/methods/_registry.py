@@ -1,48 +1,62 @@
-"""THE REGISTRY of methods: one line each; `fastopt.minimize`, `fastopt.methods` and the tests read it."""
+"""THE REGISTRY of methods, and SciPy's names for them; `fastopt.minimize` and the tests read it."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import fastopt
 from fastopt._checks import shown
+from fastopt.methods import _methods
+from fastopt.methods._first_order import full_batch
 
 __all__ = ["Method", "find", "names"]
 
 
 class Method(NamedTuple):
-    """A method: where its function is, and its own defaults of `fastopt.minimize`'s tolerances.
-
-    The function is called with a `Problem` and the method's options, and ends by raising `Stop`. Modules have
-    names with an underscore: ``fastopt.methods.cg`` is the callable for SciPy, not a module.
-    """
+    """A method: its function, its own defaults of `fastopt.minimize`'s tolerances, and options preset."""
 
     name: str
-    module: str
-    function: str
+    function: Callable[..., None]
     gtol: float = 1e-5
     ftol: float = 0.0
     maxiter: int | None = None  # None: 200 n
-
-    def load(self) -> Callable[..., None]:
-        module = importlib.import_module(f"fastopt.methods.{self.module}")
-        if self.module == "_first_order":
-            return module.full_batch(self.function)  # type: ignore[no-any-return]
-        return getattr(module, self.function)  # type: ignore[no-any-return]
+    preset: Mapping[str, Any] = MappingProxyType({})
 
 
-_METHODS: dict[str, Method] = {
+METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("cg", "_cg", "cg"),
-        Method("l-bfgs", "_lbfgs", "l_bfgs", ftol=2.220446049250313e-09, maxiter=15_000),
-        Method("trust-region", "_trust_region", "trust_region"),
-        Method("saddle-free-newton", "_saddle_free", "saddle_free_newton"),
-        Method("arc", "_arc", "arc"),
-        Method("perturbed-gd", "_perturbed_gd", "perturbed_gd", maxiter=10_000),
+        Method("cg", _methods.cg),
+        Method("l-bfgs", _methods.l_bfgs, ftol=2.220446049250313e-09, maxiter=15_000),
+        Method("trust-region", _methods.trust_region),
+        Method("saddle-free-newton", _methods.saddle_free_newton),
+        Method("arc", _methods.arc),
+        Method("perturbed-gd", _methods.perturbed_gd, maxiter=10_000),
     )
+}
+
+#: SciPy's names for what we have: ours, and the options that make it theirs.
+SCIPY: dict[str, tuple[str, dict[str, Any]]] = {
+    "L-BFGS-B": ("l-bfgs", {}),  # bounds are refused by name
+    "trust-exact": ("trust-region", {"subproblem": "dense"}),
+    "trust-krylov": ("trust-region", {"subproblem": "lanczos"}),  # both are GLTR
+}
+
+_LINE = "'l-bfgs' or 'cg' are for smooth functions without bounds and constraints"
+_WITHOUT = "every method here uses the gradient, and it does not: 'l-bfgs' is the first to try with one"
+_BALL = "'trust-region' minimises the same model"
+#: SciPy's other methods, and what to use here.
+ELSEWHERE: dict[str, str] = {
+    "BFGS": "'l-bfgs' comes close with history as large as n, up to 255",
+    "Newton-CG": f"{_BALL} over a Krylov space with subproblem='lanczos'",
+    "trust-ncg": f"{_BALL} over a Krylov space with subproblem='lanczos'",
+    "dogleg": f"{_BALL} exactly",
+    "TNC": _LINE,
+    "SLSQP": _LINE,
+    "trust-constr": _LINE,
+    **dict.fromkeys(("Nelder-Mead", "Powell", "COBYLA", "COBYQA"), _WITHOUT),
 }
 
 
@@ -53,17 +67,23 @@ def names() -> list[str]:
     >>> {"cg", "l-bfgs", "adam"} <= set(names())
     True
     """
-    return [*_METHODS, *(name.lower() for name in fastopt.optim.__all__)]
+    return [*METHODS, *(name.lower() for name in fastopt.optim.__all__)]
 
 
 def find(name: Any) -> Method:
-    """The method of this name; case, hyphens and underscores do not matter."""
+    """The method of this name, or of SciPy's; case, hyphens and underscores do not matter."""
     if not isinstance(name, str):
         raise TypeError(f"method: expected a string, got {shown(name)}")
     wanted = _plain(name)
     for known in names():
         if _plain(known) == wanted:
-            return _METHODS.get(known) or Method(known, "_first_order", known, maxiter=10_000)
+            return METHODS.get(known) or Method(known, full_batch(known), maxiter=10_000)
+    for theirs, (ours, preset) in SCIPY.items():
+        if _plain(theirs) == wanted:
+            return METHODS[ours]._replace(preset=preset)
+    for theirs, advice in ELSEWHERE.items():
+        if _plain(theirs) == wanted:
+            raise ValueError(f"method: {theirs!r} is a method of SciPy; here {advice}")
     raise ValueError(f"method: expected one of {', '.join(names())}, got {name!r}")
 
 

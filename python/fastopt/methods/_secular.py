@@ -29,7 +29,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Step", "cubic_step", "norm", "trust_region_step"]
+from fastopt.functions.lengths import norm
+
+__all__ = ["Step", "cubic_step", "trust_region_step"]
 
 Array = NDArray[Any]
 
@@ -198,16 +200,3 @@ def _at_the_pole(gaps: Array, c: Array, multiplier: float, radius: float) -> Ste
         length = norm(y)
         y[0] = math.sqrt(max(0.0, radius - length)) * math.sqrt(radius + length)
     return Step(y, multiplier, hard=multiplier > 0.0)
-
-
-def norm(y: Array) -> float:
-    """|y| without overflow."""
-    with np.errstate(over="ignore"):
-        square = float(y @ y)
-    if 1e-280 < square < 1e280:
-        return math.sqrt(square)
-    largest = float(np.abs(y).max())
-    if largest == 0.0 or not math.isfinite(largest):
-        return largest
-    scaled = y / largest
-    return largest * math.sqrt(float(scaled @ scaled))

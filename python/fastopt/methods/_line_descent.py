@@ -1,40 +1,114 @@
-"""What methods with a line search share: the loop of search, acceptance, tests and next direction."""
+"""Methods with a line search: a search (`LineSearch`) along the directions of a descent (`Direction`).
+
+The descents here, conjugate gradients and quasi-Newton, are scalars; the vectors are native (`LineVectors`).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from fastopt import _dispatch
+from fastopt.functions.lengths import norm
 from fastopt.methods._line_search import LineSearch
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
-from fastopt.methods._secular import norm
 
-__all__ = ["descend"]
+__all__ = ["BETAS", "ConjugateGradient", "Direction", "QuasiNewton", "descend"]
 
 _IDLE = 10  # iterations without progress
-
-#: Accepts the trial point and chooses a direction: (vectors, search) -> (slope, first step to try).
-#: given the slope the search began with.
-Turn = Callable[[Any, LineSearch, float], tuple[float, float]]
+_ETA = 0.4  # how negative Hager & Zhang's beta may be, relative to d'g / d'd
+_DESCENT = 1e-10  # least d'g / g'g
 
 
-def descend(problem: Problem, pairs: int, c1: float, c2: float, turn: Turn) -> None:
-    """Line searches along the directions that `turn` chooses, until the problem says stop.
+class Direction(Protocol):
+    """A descent: where to search next."""
+
+    #: Pairs of steps and changes of the gradient to be remembered.
+    pairs: int
+
+    def turn(self, vectors: Any, search: LineSearch, slope: float) -> tuple[float, float]:
+        """Accept the trial point and choose a direction: its slope, and the first step to try.
+
+        `slope` is the one that the search began with.
+        """
+        ...
+
+
+class Products(NamedTuple):
+    """Of t = g(k+1), g = g(k), y = t - g and the old direction d: tt is t't, and so on."""
+
+    td: float
+    gd: float
+    tt: float
+    tg: float
+    yy: float
+    yt: float
+    yd: float
+    gg: float
+    dd: float
+
+
+#: The choices of beta, as method "cg" documents them; each is asked for only where y'd > 0.
+BETAS: dict[str, Callable[[Products], float]] = {
+    "hager-zhang": lambda p: max((p.yt - 2.0 * p.td * (p.yy / p.yd)) / p.yd, _ETA * p.gd / p.dd),
+    "polak-ribiere": lambda p: max(0.0, p.yt / p.gg),
+    "hestenes-stiefel": lambda p: max(0.0, p.yt / p.yd),
+    "dai-yuan": lambda p: p.tt / p.yd,
+    "fletcher-reeves": lambda p: p.tt / p.gg,
+}
+
+
+class QuasiNewton:
+    """-H g with L-BFGS's H, made of the last `pairs` steps."""
+
+    def __init__(self, pairs: int) -> None:
+        self.pairs = pairs
+
+    def turn(self, vectors: Any, search: LineSearch, slope: float) -> tuple[float, float]:
+        direction = vectors.quasi_newton()
+        return (0.0, 0.0) if direction is None else (direction[0], 1.0)
+
+
+class ConjugateGradient:
+    """-g + beta d, or -g after a restart; the first step tried is the last one times the ratio of slopes."""
+
+    pairs = 0
+
+    def __init__(self, beta: str, powell: float | None, every: int) -> None:
+        self.beta, self.powell, self.every = BETAS[beta], powell, every
+        self.since = 0  # iterations since the last restart
+
+    def turn(self, vectors: Any, search: LineSearch, slope: float) -> tuple[float, float]:
+        p = Products(search.slope, slope, *vectors.products())
+        self.since += 1
+        restart = self.since == self.every or (self.powell is not None and abs(p.tg) >= self.powell * p.tt)
+        vectors.accept()
+        beta = self.beta(p) if p.yd > 0.0 and not restart else 0.0
+        following = vectors.conjugate(beta)[0]
+        if not following <= -_DESCENT * p.tt:  # for NaN too
+            following = vectors.steepest(1.0)[0]
+            restart = True
+        if restart:
+            self.since = 0
+        return following, search.alpha * (slope / following) if following < 0.0 else 0.0
+
+
+def descend(problem: Problem, direction: Direction, c1: float, c2: float) -> None:
+    """Line searches with Wolfe constants c1 and c2 along the directions chosen, until the problem says stop.
 
     A direction that does not descend, or in which nothing lower is found, is replaced by the steepest; if
     that fails as well, f cannot be lowered.
     """
     x, fun, jac = problem.begin()
-    vectors = _dispatch.core.LineVectors(x, jac, pairs)
+    vectors = _dispatch.core.LineVectors(x, jac, direction.pairs)
     search = LineSearch(problem, vectors, c1, c2)
     walk = _Walk(problem, vectors, search, fun, float(np.abs(jac).max()))
     try:
-        walk.run(turn)
+        walk.run(direction)
     except Stop as stop:
         if search.lower and not stop.success:  # cut short: a better point lies aside
             vectors.keep()
@@ -56,7 +130,7 @@ class _Walk:
         self.least = largest  # the smallest max |gradient| that counted as progress
         self.idle = 0
 
-    def run(self, turn: Turn) -> None:
+    def run(self, direction: Direction) -> None:
         problem, vectors, search = self.problem, self.vectors, self.search
         slope, alpha = self._steepest()
         fresh = True
@@ -70,7 +144,7 @@ class _Walk:
             before, fun = self.fun, search.fun
             if fun > before:  # by no more than the noise; yet the best point is promised
                 problem.record(vectors.x.copy(), before, vectors.g.copy())
-            slope, alpha = turn(vectors, search, slope)
+            slope, alpha = direction.turn(vectors, search, slope)
             self.fun = fun
             fresh = False
             step = self._step() if problem.limits.xtol else math.inf

@@ -1,7 +1,7 @@
 """The loop that saddle-free Newton, the trust region and cubic regularisation share.
 
-They differ in the model step and in how its length is adapted: a `Rule`. Where second derivatives come from
-and in which space the model lives is the business of `Hessians` and `Model`.
+They differ in the search, a `Region`, and in the descent that it is made with. Where second derivatives come
+from and in which space the model lives is the business of `Hessians` and `Model`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import flag, integer
-from fastopt.methods._hessians import Hessians
-from fastopt.methods._krylov import Krylov, room
+from fastopt.functions.lengths import norm
+from fastopt.methods._curvature import Hessians, SecondOrder
 from fastopt.methods._lengths import escape_length
-from fastopt.methods._models import Dense, Model, Plane
+from fastopt.methods._models import Dense, Krylov, Model, Plane, room
 from fastopt.methods._problem import Point, Problem
+from fastopt.methods._regions import Outcome, Region
 from fastopt.methods._result import Stop
-from fastopt.methods._rule import Rule, contradicts, outcome
-from fastopt.methods._second_order import SecondOrder
-from fastopt.methods._secular import norm
-from fastopt.methods._unbounded import Floor
 
 __all__ = ["descend"]
 
@@ -37,10 +34,16 @@ CONTRADICTIONS = 8
 
 
 def descend(
-    problem: Problem, rule: Rule, *, subproblem: str, second_order: bool, krylov_size: int | None, seed: Any
+    problem: Problem,
+    region: Region,
+    *,
+    subproblem: str,
+    second_order: bool,
+    krylov_size: int | None,
+    seed: Any,
 ) -> None:
-    """Run a rule; the options are those that the methods document."""
-    run = _Descent(problem, rule, subproblem, seed)
+    """Search within a region; the options are those that the methods document."""
+    run = _Descent(problem, region, subproblem, seed)
     run.second_order = flag("second_order", second_order)
     if krylov_size is not None:
         run.krylov_size = integer("krylov_size", krylov_size, minimum=1)
@@ -48,9 +51,9 @@ def descend(
 
 
 class _Descent:
-    def __init__(self, problem: Problem, rule: Rule, subproblem: str, seed: Any) -> None:
+    def __init__(self, problem: Problem, region: Region, subproblem: str, seed: Any) -> None:
         self.problem = problem
-        self.rule = rule
+        self.region = region
         self.hessians = Hessians(problem)
         if subproblem not in ("auto", "dense", "lanczos"):
             raise ValueError(f"subproblem: expected 'auto', 'dense' or 'lanczos', got {subproblem!r}")
@@ -67,11 +70,11 @@ class _Descent:
         self.dense = self.hessians.wants_matrix(self.subproblem, at)
         self.first_slope = norm(at.jac)
         model = self._critical(at) if critical else self._model(at, newton=False)
-        self.floor = Floor(at, float(np.abs(model.w).max()))
-        self.rule.begin(model, at)
+        self.problem.lay_floor(at, float(np.abs(model.w).max()))
+        self.region.begin(model, at)
         while True:
             if critical:
-                self.rule.escape(model, escape_length(model, at))
+                self.region.escape(model, escape_length(model, at))
             at = self._step(model, at, critical)
             critical = self._finished(at)
             convex = float(model.w[0]) > 0.0
@@ -108,7 +111,7 @@ class _Descent:
 
     def _model(self, at: Point, newton: bool) -> Model:
         if self.dense:
-            return Dense(self.hessians.matrix(at), at.jac, newton=newton and self.rule.may_be_newton)
+            return Dense(self.hessians.matrix(at), at.jac, newton=newton and self.region.may_be_newton)
         tolerance = min(0.1, math.sqrt(norm(at.jac) / self.first_slope) if self.first_slope else 0.1)
         return Krylov(self.hessians.product(at), at.jac, tolerance, self.krylov_size)
 
@@ -132,30 +135,29 @@ class _Descent:
     def _step(self, model: Model, at: Point, critical: bool) -> Point:
         """The next point: steps are tried, shorter each time, until f falls as promised."""
         for refused in range(TRIES):
-            step = self.rule.step(model)
+            step = self.region.step(model)
             while model.grow(step):
-                step = self.rule.step(model)
+                step = self.region.step(model)
             x = self.problem.representable(at.x + model.lift(step.y))
             if np.array_equal(x, at.x):
                 raise self._failure("The next step would not change x.")
-            promise = self.rule.promise(model, step.y)
+            promise = self.region.promise(model, step.y)
             f = self.problem.trial(x)
-            self.floor.check(self.problem, x, f)
             noise = 10 * self.problem.eps * abs(at.fun)
             if promise <= noise and f - at.fun <= noise:
                 return self._within_noise(Point(x, f, self.problem.grad(x)), at, critical, model.w)
-            seen = outcome(model, step, f - at.fun, promise, refused)
+            seen = Outcome.of(model, step, f - at.fun, promise, refused)
             if seen.ratio >= ACCEPT:
                 g = self.problem.grad(x)
                 if np.isfinite(g).all():
                     self.contradictions = self.finite = self.nonfinite = 0
-                    self.rule.accepted(seen)
+                    self.region.accepted(seen)
                     return Point(x, f, g)
                 seen = seen._replace(ratio=-math.inf, excess=math.inf, rise=math.inf)
             self.finite += math.isfinite(seen.rise)
             self.nonfinite += not math.isfinite(seen.rise)
-            self.contradictions += contradicts(seen, noise)
-            self.rule.rejected(seen)
+            self.contradictions += seen.contradicts(noise)
+            self.region.rejected(seen)
         raise self._failure("No step was short enough.")
 
     def _within_noise(self, new: Point, at: Point, critical: bool, w: Array) -> Point:
