@@ -328,7 +328,11 @@ BAD = [
     (lambda: s.cosine_restarts(0.1, period=2, multiplier=1.5), TypeError, "multiplier: .*got 1.5"),
     (lambda: s.cosine_restarts(0.1, period=2, final=-1.0), ValueError, "final: "),
     (lambda: s.cosine_restarts(0.1, period=2, decay=0.0), ValueError, r"decay: .*\(0, 1\], got 0.0"),
-    (lambda: s.reduce_on_plateau(0.1, mode="least"), ValueError, "mode: expected 'min' or 'max', got 'least'"),
+    (
+        lambda: s.reduce_on_plateau(0.1, mode="least"),
+        ValueError,
+        "mode: expected 'min' or 'max', got 'least'",
+    ),
     (lambda: s.reduce_on_plateau(0.1, factor=1.0), ValueError, r"factor: .*\(0, 1\), got 1.0"),
     (lambda: s.reduce_on_plateau(0.1, patience=-1), ValueError, "patience: "),
     (lambda: s.reduce_on_plateau(0.1, threshold=math.nan), ValueError, "threshold: "),

@@ -100,9 +100,7 @@ class reduce_on_plateau(Schedule):
                 raise ValueError(
                     f"{field}: expected {words[0]!r} or {words[1]!r}, got {getattr(self, field)!r}"
                 )
-        factor = _checks.real(
-            "factor", self.factor, minimum=0.0, maximum=1.0, open_low=True, open_high=True
-        )
+        factor = _checks.real("factor", self.factor, minimum=0.0, maximum=1.0, open_low=True, open_high=True)
         self._check("factor", factor)
         for field in ("patience", "cooldown"):
             self._check(field, _checks.integer(field, getattr(self, field), minimum=0))

@@ -1,0 +1,375 @@
+"""A saved state, read into an optimizer: all that differs is listed, and then nothing has changed."""
+
+from __future__ import annotations
+
+import reprlib
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt._checks import integer, real, shown
+from fastopt._errors import CheckpointError
+from fastopt._override import Override, read_override
+from fastopt._state import VERSION, group_numbers, options_of, rule_of
+
+if TYPE_CHECKING:
+    from fastopt.optimizer import Optimizer
+
+__all__ = ["Problems", "prepare", "restore"]
+
+Array = NDArray[Any]
+
+#: Keys of PyTorch's groups that say how, not what; they are passed over.
+_FOREIGN_KEYS = {"foreach", "capturable", "differentiable", "fused", "initial_lr", "param_names", "params"}
+
+
+class Problems(list[str]):
+    """All that is wrong, one line each."""
+
+    def attempt(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What the function returns; None, and a line more, if it raises."""
+        try:
+            return function(*arguments)
+        except (TypeError, ValueError) as error:
+            self.append(str(error))
+            return None
+
+    def refuse(self) -> None:
+        """Raise CheckpointError with all lines, if there are any."""
+        if self:
+            raise CheckpointError("\n".join(self))
+
+
+def restore(opt: Optimizer, state_dict: Mapping[str, Any], override: Mapping[str, Any] | None = None) -> None:
+    """See `Optimizer.load_state_dict`: everything is read and checked, then written in one native call."""
+    with opt._plan.exclusive():
+        opt._plan.refuse_elsewhere("load_state_dict()")
+        opt._plan.restore(*prepare(opt, state_dict, override))
+
+
+def prepare(opt: Optimizer, state_dict: Any, override: Mapping[str, Any] | None) -> tuple[Any, ...]:
+    """The arguments of the plan's `restore`, in a block that the caller has opened, or an error."""
+    given = read_override(opt, override)
+    if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
+        raise CheckpointError(
+            f'state_dict: expected a dict with "state" and "param_groups", got {shown(state_dict)}'
+        )
+    own = state_dict.get("fastopt")
+    problems = Problems()
+    if own is not None:
+        problems.attempt(_check_kind, opt, own)
+        problems.refuse()  # of another class everything else differs as well
+        problems += _differing(opt, own, given)
+    groups = problems.attempt(_read_groups, opt, state_dict["param_groups"], own is not None, given)
+    order = problems.attempt(_saved_order, opt, state_dict["param_groups"])
+    entries = problems.attempt(_by_index, opt, state_dict["state"])
+    if order is None or entries is None:
+        problems.refuse()
+    tensors = [
+        problems.attempt(_read_tensor, opt, i, saved, entries[saved], own is not None)
+        for i, saved in enumerate(order)
+    ]
+    kept = own and not (opt._ema_decay is None and "ema_decay" in given.options)
+    ema = problems.attempt(_read_ema, opt, own.get("ema"), order) if kept else [None] * len(opt._params)
+    problems.refuse()
+    return _native(opt, groups, tensors, ema, own)
+
+
+def _native(
+    opt: Optimizer,
+    groups: Sequence[dict[str, Any]],
+    tensors: Sequence[tuple[int, dict[str, Array], list[float]]],
+    ema: Sequence[Array | None],
+    own: Any,
+) -> tuple[Any, ...]:
+    memories = [pair for new in groups for pair in new.pop("", ())]
+    values = {
+        number: {**group, **new}
+        for number, (group, new) in enumerate(zip(opt.param_groups, groups, strict=True))
+    }
+    numbers = group_numbers(opt)
+    native = []
+    for i, (count, arrays, scalars) in enumerate(tensors):
+        names = rule_of(opt, numbers[i])["states"]
+        states = tuple(arrays[name] if name else None for name in names) if count else None
+        native.append((count, scalars, states, ema[i]))
+    begun = [
+        any(a is not None for a, n in zip(ema, numbers, strict=True) if n == g) for g in range(len(groups))
+    ]
+    return (
+        native,
+        [opt._native_group(v) for v in values.values()],
+        own["step_count"] if own else max((t[0] for t in tensors), default=0),
+        own["skipped"] if own else 0,
+        begun,
+        [*opt._mirrors(values), *memories],
+    )
+
+
+def _check_kind(opt: Optimizer, own: Any) -> None:
+    if not isinstance(own, Mapping):
+        raise TypeError(f'state_dict["fastopt"]: expected a dict, got {shown(own)}')
+    if own.get("version") != VERSION:
+        raise ValueError(
+            'state_dict["fastopt"]["version"]: this fastopt reads version '
+            f"{VERSION}, got {shown(own.get('version'))}"
+        )
+    if own.get("optimizer") != type(opt).__name__:
+        raise ValueError(
+            f"state_dict: expected the state of {type(opt).__name__}, got that of {own.get('optimizer')}"
+        )
+
+
+def _differing(opt: Optimizer, own: Mapping[str, Any], given: Override) -> Problems:
+    """What is wrong with counters and options."""
+    problems = Problems()
+    for key in ("step_count", "skipped"):
+        problems.attempt(lambda key: integer(f'state_dict["fastopt"][{key!r}]', own.get(key), minimum=0), key)
+    saved, mine = own.get("options"), options_of(opt)
+    if not isinstance(saved, Mapping):
+        problems.append(f"state_dict: expected the options {mine}, got {saved}")
+        return problems
+    keys = [key for key in mine if key not in given.options and saved.get(key) != mine[key]]
+    if keys or not saved.keys() <= mine.keys():
+        meant = ", ".join(f"{key!r}: {mine[key]!r}" for key in keys)
+        problems.append(
+            f"state_dict: expected the options {mine}, got {saved}"
+            + (f"; if the change is meant: override={{{meant}}}" if keys else "")
+        )
+    return problems
+
+
+def _by_index(opt: Optimizer, state: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(state, Mapping):
+        raise TypeError(f'state_dict["state"]: expected a dict, got {shown(state)}')
+    n = len(opt._params)
+    unknown = [key for key in state if type(key) is not int or not 0 <= key < n]
+    if unknown:
+        raise ValueError(f'state_dict["state"]: expected indices below {n}, got {unknown[0]!r}')
+    return [state.get(i, {}) for i in range(n)]
+
+
+def _saved_order(opt: Optimizer, groups: Any) -> list[int]:
+    """Of each parameter: its index in a state dict whose groups were read.
+
+    By name where both sides have names.
+    """
+    n = len(opt._params)
+    saved = groups[0].get("param_names") if opt._names is not None else None
+    if opt._names is None or saved is None:
+        return list(range(n))
+    label = 'state_dict["param_groups"][0]["param_names"]'
+    if not isinstance(saved, (list, tuple)) or not all(isinstance(name, str) for name in saved):
+        raise TypeError(f"{label}: expected a list of names, got {_brief(saved)}")
+    if len(set(saved)) < len(saved):
+        raise ValueError(f"{label}: expected names that differ, got {_brief(saved)}")
+    missing = [name for name in opt._names if name not in saved]
+    unknown = [name for name in saved if name not in opt._names]
+    if missing or unknown:
+        raise ValueError(
+            f"{label}: expected the names of this optimizer's parameters, missing {_brief(missing)}, "
+            f"not known here {_brief(unknown)}"
+        )
+    return [list(saved).index(name) for name in opt._names]
+
+
+def _read_groups(opt: Optimizer, groups: Any, own: bool, given: Override) -> list[dict[str, Any]]:
+    if not isinstance(groups, (list, tuple)) or len(groups) != len(opt.param_groups):
+        raise ValueError(
+            f'state_dict["param_groups"]: expected {len(opt.param_groups)} groups, got '
+            f"{len(groups) if isinstance(groups, (list, tuple)) else shown(groups)}"
+        )
+    numbers = group_numbers(opt)
+    indices = [[i for i, n in enumerate(numbers) if n == g] for g in range(len(groups))]
+    problems = Problems()
+    read = [
+        problems.attempt(_read_group, opt, i, saved, indices[i], own, given.groups[i])
+        for i, saved in enumerate(groups)
+    ]
+    problems.refuse()
+    return read
+
+
+def _read_group(
+    opt: Optimizer, index: int, saved: Any, indices: list[int], own: bool, given: dict[str, Any]
+) -> dict[str, Any]:
+    """The group's new values; under "" what schedules are to remember."""
+    label, group = f'state_dict["param_groups"][{index}]', opt.param_groups[index]
+    if not isinstance(saved, Mapping):
+        raise TypeError(f"{label}: expected a dict, got {shown(saved)}")
+    params = saved.get("params")
+    if not isinstance(params, (list, tuple)) or list(params) != indices:
+        raise ValueError(f'{label}["params"]: expected the indices {_brief(indices)}, got {_brief(params)}')
+    problems, values = Problems(), {}
+    if own:
+        problems += [f"{label}: expected {key!r}, it is missing" for key in group if key not in saved]
+    for key, value in saved.items():
+        if key in _FOREIGN_KEYS or key == "lr_schedule" or key in given or (key not in group and not own):
+            continue
+        if key not in group:
+            problems.append(f"{label}: {type(opt).__name__} has no hyper-parameter {key!r}")
+        else:
+            values[key] = problems.attempt(_checked, opt, label, key, value)
+    problems.refuse()
+    values |= given
+    problems.attempt(_check_formula, opt, label, group, values)
+    lr = problems.attempt(_read_lr, label, group["lr"], saved, own) if "lr" not in given else None
+    problems.refuse()
+    if lr is not None:
+        values["lr"], values[""] = lr
+    return values
+
+
+def _checked(opt: Optimizer, label: str, key: str, value: Any) -> Any:
+    try:
+        return opt._check(key, _plain(value))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{label}: {error}") from None
+
+
+def _check_formula(opt: Optimizer, label: str, group: Mapping[str, Any], values: dict[str, Any]) -> None:
+    """What must hold between the values, and what was decided when the group was made."""
+    try:
+        opt._check_group({**group, **values})
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{label}: {error}") from None
+    changed = opt._flags({**group, **values}) ^ opt._flags(group)
+    fixed = [k for k, v in values.items() if k in opt._hypers and opt._hypers[k].fixed and v != group[k]]
+    if changed or fixed:
+        keys = fixed or sorted(changed)
+        mine = ", ".join(f"{key}={group.get(key)!r}" for key in keys)
+        got = ", ".join(repr(values.get(key)) for key in keys)
+        raise ValueError(f"{label}: expected {mine}, as this optimizer was made, got {got}")
+
+
+def _read_lr(label: str, mine: Any, saved: Mapping[str, Any], own: bool) -> tuple[Any, list[Any]] | None:
+    """The learning rate to go on with and what it is to remember, or None for the saved number."""
+    schedule = saved.get("lr_schedule")
+    if schedule is None:
+        if callable(mine) and own:
+            raise ValueError(
+                f"{label}: expected the schedule {mine!r}, got the constant lr {saved.get('lr')}; "
+                'if the change is meant: override={"lr": ...}'
+            )
+        if callable(mine):
+            _warn(
+                f"{label}: the saved lr {saved.get('lr')} is not used, "
+                f"this optimizer has the schedule {mine!r}"
+            )
+            return mine, []
+        return None
+    if schedule == "callable":
+        _warn(
+            f"{label}: the saved lr was a callable, which cannot be saved; "
+            f"this optimizer's own ({mine!r}) is kept"
+        )
+        return mine, []
+    from fastopt.schedules import from_description
+
+    try:
+        wanted = from_description(schedule)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f'{label}["lr_schedule"]: {error}') from None
+    if wanted != mine:
+        raise ValueError(
+            f"{label}: expected the schedule that this optimizer has, {mine!r}, got {wanted!r}; "
+            'if the change is meant: override={"lr": ...}'
+        )
+    return mine, mine._memories(wanted)
+
+
+def _warn(message: str) -> None:
+    """Warn in the name of the first caller outside of this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == "fastopt":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)
+
+
+def _brief(value: Any) -> str:
+    return reprlib.repr(value)
+
+
+def _plain(value: Any) -> Any:
+    """A number out of a 0-d tensor of another library."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+
+
+def _read_tensor(
+    opt: Optimizer, i: int, saved: int, entry: Any, own_format: bool
+) -> tuple[int, dict[str, Array], list[float]]:
+    label = f'state_dict["state"][{saved}]'
+    if not isinstance(entry, Mapping):
+        raise TypeError(f"{label}: expected a dict, got {shown(entry)}")
+    mine = opt._states[i]
+    rule = rule_of(opt, group_numbers(opt)[i])
+    scalar_names = rule["scalars"]
+    present = {k: v for k, v in entry.items() if v is not None and k != "step"}
+    # PyTorch's SGD counts nothing: what matters is only whether the buffer has begun
+    count = _read_step(f'{label}["step"]', entry.get("step", 1 if present else 0))
+    unknown = set(present) - set(mine) - set(scalar_names)
+    if unknown:
+        raise ValueError(
+            f"{label}: {type(opt).__name__} has no state {sorted(unknown)[0]!r}; "
+            f"its states are {sorted(mine)}"
+        )
+    if count == 0:
+        return 0, {}, rule["first_scalars"]
+    arrays = {}
+    for name, own in mine.items():
+        if name not in present:
+            raise ValueError(f"{label}: expected {name!r}, it is missing")
+        array = _as_stored(np.asarray(present[name]), own.dtype)
+        if array.dtype != own.dtype:
+            raise TypeError(f"{label}[{name!r}]: expected dtype {own.dtype}, got {array.dtype}")
+        if array.shape != own.shape:
+            raise ValueError(f"{label}[{name!r}]: expected shape {own.shape}, got {array.shape}")
+        arrays[name] = array
+    scalars = []
+    for name, value in zip(scalar_names, rule["first_scalars"], strict=True):
+        if name not in present and own_format:
+            raise ValueError(f"{label}: expected {name!r}, it is missing")
+        scalars.append(real(f"{label}[{name!r}]", _plain(present[name])) if name in present else value)
+    return count, arrays, scalars
+
+
+def _read_step(label: str, saved: Any) -> int:
+    """A step count; PyTorch keeps it as a floating-point tensor."""
+    number = _plain(saved)
+    return integer(
+        label, int(number) if isinstance(number, float) and number.is_integer() else number, minimum=0
+    )
+
+
+def _as_stored(array: Array, dtype: np.dtype[Any]) -> Array:
+    """The bits of bfloat16 arrays, which have a dtype of their own only where ml_dtypes is installed."""
+    bfloat16 = {array.dtype.name, dtype.name} == {"uint16", "bfloat16"}
+    return array.view(dtype) if bfloat16 else array
+
+
+def _read_ema(opt: Optimizer, saved: Any, order: Sequence[int]) -> list[Array | None]:
+    """The averages, None where none has begun."""
+    n = len(opt._ema)
+    if saved is None:
+        return [None] * len(order)
+    if not isinstance(saved, (list, tuple)) or len(saved) != n:
+        raise ValueError(f'state_dict["fastopt"]["ema"]: expected a list of {n} arrays, got {_brief(saved)}')
+    arrays = [None if saved[j] is None else np.asarray(saved[j]) for j in order]
+    for array, mine, j in zip(arrays, opt._ema, order, strict=True):
+        if array is not None and (array.shape != mine.shape or array.dtype != mine.dtype):
+            raise ValueError(
+                f'state_dict["fastopt"]["ema"][{j}]: expected {mine.dtype} of shape {mine.shape}, '
+                f"got {array.dtype} of shape {array.shape}"
+            )
+    numbers = group_numbers(opt)
+    for g in set(numbers):
+        missing = [j for array, n, j in zip(arrays, numbers, order, strict=True) if n == g and array is None]
+        if 0 < len(missing) < numbers.count(g):
+            raise ValueError(
+                f'state_dict["fastopt"]["ema"][{missing[0]}]: expected an array, as others of its group have'
+            )
+    return arrays
