@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 import re
@@ -297,7 +296,7 @@ def test_everything_that_differs_is_listed_and_nothing_has_changed(path: Path) -
         fastopt.load(path, into=into)
     text = str(caught.value)
     for line in (
-        "['model']['w']: expected an array of float32 and shape (2, 3), got an array of float32 and shape (3, 2)",
+        "['model']['w']: expected an array of float32 and shape (2, 3), got an array of float32 and shape (3",
         "['model']['b']: expected an array of float64 and shape (2,), got an array of float32 and shape (2,)",
         "['model']['c']: expected an entry, the file has none",
         "['run'][1][0]: state['seed']: expected 6, as here, got 1",
@@ -386,7 +385,7 @@ def test_a_skeleton_that_lies_is_refused(path: Path, skeleton: Any) -> None:
     write(path, {"a": np.ones(2)}, {"format": "fastopt.tree", "version": 1, "tree": {"$array": "a"}})
     assert fastopt.load(path).tolist() == [1, 1]
     write(path, {"a": np.ones(2)}, {"format": "fastopt.tree", "version": 1, "tree": skeleton})
-    with pytest.raises(fastopt.CheckpointError, match="run.npz|expected"):
+    with pytest.raises(fastopt.CheckpointError, match="expected"):
         fastopt.load(path)
 
 

@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastopt import _state, checkpoint
 from fastopt._batches import Batches
 from fastopt._errors import CheckpointError
@@ -29,9 +27,9 @@ FORMAT, VERSION = "fastopt.tree", 1
 def save(path: str | PathLike[str], tree: Any) -> None:
     """Write a whole training run, parameters included, to one checksummed file, all of it or nothing.
 
-    The file is an `.npz` (`numpy.load` reads its arrays) without pickle. It is written beside `path`, synced to
-    disk and renamed: whatever happens (a full disk, a crash, ``kill -9``), `path` is the old file or the new
-    one, whole.
+    The file is an `.npz` (`numpy.load` reads its arrays) without pickle. It is written beside `path`, synced
+    to disk and renamed: whatever happens (a full disk, a crash, ``kill -9``), `path` is the old file or the
+    new one, whole.
 
     Parameters
     ----------
@@ -39,26 +37,26 @@ def save(path: str | PathLike[str], tree: Any) -> None:
         The file to create or replace; the name is used as it is.
     tree : dict, list or tuple, nested
         Of NumPy arrays; optimizers, schedules, `Batches`, `EWMA` and NumPy's random generators, whose states
-        are saved; and plain values: None, bool, int, float, complex, str, bytes, NumPy scalars. Dicts have keys
-        of type str, int, float, bool or None. Subclasses of dict, list and tuple are saved as these. At most
-        18 levels.
+        are saved; and plain values: None, bool, int, float, complex, str, bytes, NumPy scalars. Dicts have
+        keys of type str, int, float, bool or None. Subclasses of dict, list and tuple are saved as these. At
+        most 18 levels.
 
     Raises
     ------
     TypeError, ValueError
         If something cannot be saved; the message says where it is. The old file is untouched.
     RuntimeError
-        If a call on one of the optimizers has not returned yet (a step in another thread: try again), or inside
-        its `lookahead` or `ema_weights`, where the parameters are not at their own place. Likewise.
+        If a call on one of the optimizers has not returned yet (a step in another thread: try again), or
+        inside its `lookahead` or `ema_weights`, where the parameters are not at their own place. Likewise.
     OSError
         As the system reports it. Likewise.
 
     Notes
     -----
-    If there are optimizers in the tree, everything is copied first, while none of them can be used, and written
-    afterwards: parameters, moments and counts are of one moment between two steps. Without optimizers arrays
-    are written as they are, and nobody may change them meanwhile: ``with opt.ema_weights(): fastopt.save(path,
-    {"model": params})`` writes the averages.
+    If there are optimizers in the tree, everything is copied first, while none of them can be used, and
+    written afterwards: parameters, moments and counts are of one moment between two steps. Without optimizers
+    arrays are written as they are, and nobody may change them meanwhile: ``with opt.ema_weights():
+    fastopt.save(path, {"model": params})`` writes the averages.
 
     See Also
     --------
@@ -93,9 +91,10 @@ def load(path: str | PathLike[str], into: Any = None, *, override: Mapping[str, 
     path : str or path-like
         A file written by `save`.
     into : dict, list or tuple, nested, optional
-        A tree like the saved one. Its arrays are filled in place, its optimizers, `Batches`, `EWMA` and random
-        generators get the saved states; its schedules must be the saved ones (`reduce_on_plateau` gets its
-        memory). All or nothing. Plain values need not be in it; where they are, the saved ones are returned.
+        A tree like the saved one. Its arrays are filled in place, its optimizers, `Batches`, `EWMA` and
+        random generators get the saved states; its schedules must be the saved ones (`reduce_on_plateau` gets
+        its memory). All or nothing. Plain values need not be in it; where they are, the saved ones are
+        returned.
     override : dict, optional
         What is to be otherwise than it was saved, of each optimizer in `into`: see
         `Optimizer.load_state_dict`.
@@ -104,8 +103,8 @@ def load(path: str | PathLike[str], into: Any = None, *, override: Mapping[str, 
     -------
     dict, list or tuple, nested
         The saved tree, with new arrays, schedules, and what ``state_dict`` returned in place of other objects
-        (of a random generator: its ``bit_generator.state``). With `into`: its arrays and objects, and the saved
-        plain values.
+        (of a random generator: its ``bit_generator.state``). With `into`: its arrays and objects, and the
+        saved plain values.
 
     Raises
     ------

@@ -185,8 +185,8 @@ class EWMA:
         Returns
         -------
         dict
-            ``average`` and ``weights`` (the recurrence, fed with the samples and with ones), ``count``, and what
-            they are valid for: ``beta``, ``bias_correction``, ``initial``.
+            ``average`` and ``weights`` (the recurrence, fed with the samples and with ones), ``count``, and
+            what they are valid for: ``beta``, ``bias_correction``, ``initial``.
         """
         average, ones, count = self._so_far
         return {"average": average, "weights": ones, "count": count, **self._identity()}

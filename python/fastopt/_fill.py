@@ -11,14 +11,15 @@ from fastopt._batches import Batches
 from fastopt._checks import shown
 from fastopt._ewma import EWMA
 from fastopt._generators import GENERATORS, read_generator, take_generator
-from fastopt._restore import Problems, prepare
+from fastopt._problems import Problems
+from fastopt._restore import prepare
 from fastopt._tree import KINDS, Saved
 from fastopt.optimizer import Optimizer
 from fastopt.schedules import Schedule, from_description
 
 __all__ = ["Filling"]
 
-_TYPES = dict(zip(KINDS, (Optimizer, Schedule, Batches, EWMA, GENERATORS), strict=True))
+_TYPES: dict[str, Any] = dict(zip(KINDS, (Optimizer, Schedule, Batches, EWMA, GENERATORS), strict=True))
 
 
 class Filling:
@@ -55,9 +56,7 @@ class Filling:
 
     def _array(self, saved: Any, into: np.ndarray[Any, Any], where: str) -> None:
         wanted = f"an array of {into.dtype} and shape {into.shape}"
-        if not isinstance(saved, np.ndarray):
-            self.problems.append(f"{where or 'tree'}: expected {wanted}, got {_what(saved)}")
-        elif (saved.dtype, saved.shape) != (into.dtype, into.shape):
+        if not isinstance(saved, np.ndarray) or (saved.dtype, saved.shape) != (into.dtype, into.shape):
             self.problems.append(f"{where or 'tree'}: expected {wanted}, got {_what(saved)}")
         elif not into.flags.writeable:
             self.problems.append(

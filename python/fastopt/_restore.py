@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import reprlib
-import sys
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,34 +11,16 @@ from numpy.typing import NDArray
 from fastopt._checks import integer, real, shown
 from fastopt._errors import CheckpointError
 from fastopt._override import Override, read_override
+from fastopt._problems import Problems, brief, plain
+from fastopt._restore_groups import read_groups
 from fastopt._state import VERSION, group_numbers, options_of, rule_of
 
 if TYPE_CHECKING:
     from fastopt.optimizer import Optimizer
 
-__all__ = ["Problems", "prepare", "restore"]
+__all__ = ["prepare", "restore"]
 
 Array = NDArray[Any]
-
-#: Keys of PyTorch's groups that say how, not what; they are passed over.
-_FOREIGN_KEYS = {"foreach", "capturable", "differentiable", "fused", "initial_lr", "param_names", "params"}
-
-
-class Problems(list[str]):
-    """All that is wrong, one line each."""
-
-    def attempt(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What the function returns; None, and a line more, if it raises."""
-        try:
-            return function(*arguments)
-        except (TypeError, ValueError) as error:
-            self.append(str(error))
-            return None
-
-    def refuse(self) -> None:
-        """Raise CheckpointError with all lines, if there are any."""
-        if self:
-            raise CheckpointError("\n".join(self))
 
 
 def restore(opt: Optimizer, state_dict: Mapping[str, Any], override: Mapping[str, Any] | None = None) -> None:
@@ -64,7 +43,7 @@ def prepare(opt: Optimizer, state_dict: Any, override: Mapping[str, Any] | None)
         problems.attempt(_check_kind, opt, own)
         problems.refuse()  # of another class everything else differs as well
         problems += _differing(opt, own, given)
-    groups = problems.attempt(_read_groups, opt, state_dict["param_groups"], own is not None, given)
+    groups = problems.attempt(read_groups, opt, state_dict["param_groups"], own is not None, given)
     order = problems.attempt(_saved_order, opt, state_dict["param_groups"])
     entries = problems.attempt(_by_index, opt, state_dict["state"])
     if order is None or entries is None:
@@ -73,8 +52,9 @@ def prepare(opt: Optimizer, state_dict: Any, override: Mapping[str, Any] | None)
         problems.attempt(_read_tensor, opt, i, saved, entries[saved], own is not None)
         for i, saved in enumerate(order)
     ]
-    kept = own and not (opt._ema_decay is None and "ema_decay" in given.options)
-    ema = problems.attempt(_read_ema, opt, own.get("ema"), order) if kept else [None] * len(opt._params)
+    dropped = opt._ema_decay is None and "ema_decay" in given.options
+    averages = None if own is None or dropped else own.get("ema")
+    ema = problems.attempt(_read_ema, opt, averages, order)
     problems.refuse()
     return _native(opt, groups, tensors, ema, own)
 
@@ -164,139 +144,17 @@ def _saved_order(opt: Optimizer, groups: Any) -> list[int]:
         return list(range(n))
     label = 'state_dict["param_groups"][0]["param_names"]'
     if not isinstance(saved, (list, tuple)) or not all(isinstance(name, str) for name in saved):
-        raise TypeError(f"{label}: expected a list of names, got {_brief(saved)}")
+        raise TypeError(f"{label}: expected a list of names, got {brief(saved)}")
     if len(set(saved)) < len(saved):
-        raise ValueError(f"{label}: expected names that differ, got {_brief(saved)}")
+        raise ValueError(f"{label}: expected names that differ, got {brief(saved)}")
     missing = [name for name in opt._names if name not in saved]
     unknown = [name for name in saved if name not in opt._names]
     if missing or unknown:
         raise ValueError(
-            f"{label}: expected the names of this optimizer's parameters, missing {_brief(missing)}, "
-            f"not known here {_brief(unknown)}"
+            f"{label}: expected the names of this optimizer's parameters, missing {brief(missing)}, "
+            f"not known here {brief(unknown)}"
         )
     return [list(saved).index(name) for name in opt._names]
-
-
-def _read_groups(opt: Optimizer, groups: Any, own: bool, given: Override) -> list[dict[str, Any]]:
-    if not isinstance(groups, (list, tuple)) or len(groups) != len(opt.param_groups):
-        raise ValueError(
-            f'state_dict["param_groups"]: expected {len(opt.param_groups)} groups, got '
-            f"{len(groups) if isinstance(groups, (list, tuple)) else shown(groups)}"
-        )
-    numbers = group_numbers(opt)
-    indices = [[i for i, n in enumerate(numbers) if n == g] for g in range(len(groups))]
-    problems = Problems()
-    read = [
-        problems.attempt(_read_group, opt, i, saved, indices[i], own, given.groups[i])
-        for i, saved in enumerate(groups)
-    ]
-    problems.refuse()
-    return read
-
-
-def _read_group(
-    opt: Optimizer, index: int, saved: Any, indices: list[int], own: bool, given: dict[str, Any]
-) -> dict[str, Any]:
-    """The group's new values; under "" what schedules are to remember."""
-    label, group = f'state_dict["param_groups"][{index}]', opt.param_groups[index]
-    if not isinstance(saved, Mapping):
-        raise TypeError(f"{label}: expected a dict, got {shown(saved)}")
-    params = saved.get("params")
-    if not isinstance(params, (list, tuple)) or list(params) != indices:
-        raise ValueError(f'{label}["params"]: expected the indices {_brief(indices)}, got {_brief(params)}')
-    problems, values = Problems(), {}
-    if own:
-        problems += [f"{label}: expected {key!r}, it is missing" for key in group if key not in saved]
-    for key, value in saved.items():
-        if key in _FOREIGN_KEYS or key == "lr_schedule" or key in given or (key not in group and not own):
-            continue
-        if key not in group:
-            problems.append(f"{label}: {type(opt).__name__} has no hyper-parameter {key!r}")
-        else:
-            values[key] = problems.attempt(_checked, opt, label, key, value)
-    problems.refuse()
-    values |= given
-    problems.attempt(_check_formula, opt, label, group, values)
-    lr = problems.attempt(_read_lr, label, group["lr"], saved, own) if "lr" not in given else None
-    problems.refuse()
-    if lr is not None:
-        values["lr"], values[""] = lr
-    return values
-
-
-def _checked(opt: Optimizer, label: str, key: str, value: Any) -> Any:
-    try:
-        return opt._check(key, _plain(value))
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{label}: {error}") from None
-
-
-def _check_formula(opt: Optimizer, label: str, group: Mapping[str, Any], values: dict[str, Any]) -> None:
-    """What must hold between the values, and what was decided when the group was made."""
-    try:
-        opt._check_group({**group, **values})
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{label}: {error}") from None
-    changed = opt._flags({**group, **values}) ^ opt._flags(group)
-    fixed = [k for k, v in values.items() if k in opt._hypers and opt._hypers[k].fixed and v != group[k]]
-    if changed or fixed:
-        keys = fixed or sorted(changed)
-        mine = ", ".join(f"{key}={group.get(key)!r}" for key in keys)
-        got = ", ".join(repr(values.get(key)) for key in keys)
-        raise ValueError(f"{label}: expected {mine}, as this optimizer was made, got {got}")
-
-
-def _read_lr(label: str, mine: Any, saved: Mapping[str, Any], own: bool) -> tuple[Any, list[Any]] | None:
-    """The learning rate to go on with and what it is to remember, or None for the saved number."""
-    schedule = saved.get("lr_schedule")
-    if schedule is None:
-        if callable(mine) and own:
-            raise ValueError(
-                f"{label}: expected the schedule {mine!r}, got the constant lr {saved.get('lr')}; "
-                'if the change is meant: override={"lr": ...}'
-            )
-        if callable(mine):
-            _warn(
-                f"{label}: the saved lr {saved.get('lr')} is not used, "
-                f"this optimizer has the schedule {mine!r}"
-            )
-            return mine, []
-        return None
-    if schedule == "callable":
-        _warn(
-            f"{label}: the saved lr was a callable, which cannot be saved; "
-            f"this optimizer's own ({mine!r}) is kept"
-        )
-        return mine, []
-    from fastopt.schedules import from_description
-
-    try:
-        wanted = from_description(schedule)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f'{label}["lr_schedule"]: {error}') from None
-    if wanted != mine:
-        raise ValueError(
-            f"{label}: expected the schedule that this optimizer has, {mine!r}, got {wanted!r}; "
-            'if the change is meant: override={"lr": ...}'
-        )
-    return mine, mine._memories(wanted)
-
-
-def _warn(message: str) -> None:
-    """Warn in the name of the first caller outside of this package."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == "fastopt":
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
-
-
-def _brief(value: Any) -> str:
-    return reprlib.repr(value)
-
-
-def _plain(value: Any) -> Any:
-    """A number out of a 0-d tensor of another library."""
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
 
 
 def _read_tensor(
@@ -333,13 +191,13 @@ def _read_tensor(
     for name, value in zip(scalar_names, rule["first_scalars"], strict=True):
         if name not in present and own_format:
             raise ValueError(f"{label}: expected {name!r}, it is missing")
-        scalars.append(real(f"{label}[{name!r}]", _plain(present[name])) if name in present else value)
+        scalars.append(real(f"{label}[{name!r}]", plain(present[name])) if name in present else value)
     return count, arrays, scalars
 
 
 def _read_step(label: str, saved: Any) -> int:
     """A step count; PyTorch keeps it as a floating-point tensor."""
-    number = _plain(saved)
+    number = plain(saved)
     return integer(
         label, int(number) if isinstance(number, float) and number.is_integer() else number, minimum=0
     )
@@ -357,7 +215,7 @@ def _read_ema(opt: Optimizer, saved: Any, order: Sequence[int]) -> list[Array | 
     if saved is None:
         return [None] * len(order)
     if not isinstance(saved, (list, tuple)) or len(saved) != n:
-        raise ValueError(f'state_dict["fastopt"]["ema"]: expected a list of {n} arrays, got {_brief(saved)}')
+        raise ValueError(f'state_dict["fastopt"]["ema"]: expected a list of {n} arrays, got {brief(saved)}')
     arrays = [None if saved[j] is None else np.asarray(saved[j]) for j in order]
     for array, mine, j in zip(arrays, opt._ema, order, strict=True):
         if array is not None and (array.shape != mine.shape or array.dtype != mine.dtype):

@@ -1,8 +1,8 @@
 """Trees of arrays, plain values and objects with a state, taken apart into named arrays and JSON, and back.
 
-JSON has no tuples, bytes, complex numbers, infinities or keys but text, and cannot hold arrays. What it cannot
-express is a dict with one key that begins with "$": {"$array": name}, {"$tuple": [...]}, {"$float": "nan"},
-{"$optimizer": state}. A user's dict with such a key is written as {"$dict": [[key, value], ...]}.
+JSON has no tuples, bytes, complex numbers, infinities or keys but text, and cannot hold arrays. What it
+cannot express is a dict with one key that begins with "$": {"$array": name}, {"$tuple": [...]}, {"$float":
+"nan"}, {"$optimizer": state}. A user's dict with such a key is written as {"$dict": [[key, value], ...]}.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Array = NDArray[Any]
 KINDS = ("optimizer", "schedule", "batches", "ewma", "generator")
 #: Deeper trees are refused, cycles among them: a file may nest 64 deep, and a level takes up to three of it.
 MAX_DEPTH = 18
-#: Larger integers are written in hexadecimal: their decimal digits take quadratic time, and Python limits them.
+#: Larger integers are written in hexadecimal: Python limits how many decimal digits it reads.
 EXACT = 1 << 64
 
 
@@ -119,8 +119,8 @@ def _plain(value: Any, where: str) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(
-        f"{where}: expected a dict, list, tuple, NumPy array, optimizer, schedule, Batches, EWMA, NumPy generator "
-        f"or plain value, got {shown(value)}"
+        f"{where}: expected a dict, list, tuple, NumPy array, optimizer, schedule, Batches, EWMA, "
+        f"NumPy generator or plain value, got {shown(value)}"
     )
 
 

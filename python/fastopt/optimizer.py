@@ -399,11 +399,11 @@ class Optimizer:
         state_dict : dict
             From `state_dict`.
         override : dict, optional
-            What is to be otherwise than it was saved: hyper-parameters (``{"lr": schedule}``) of all groups, or
-            of each with ``{"param_groups": [{"lr": 0.1}, {}]}``, where the latter has precedence; and options
-            (``{"clip_norm": 2.0}``) with the values that this optimizer was made with. Averages that this
-            optimizer does not keep are dropped with ``{"ema_decay": None}``; those that the state does not
-            have begin at the next step. What chooses the formula cannot be changed.
+            What is to be otherwise than it was saved: hyper-parameters (``{"lr": schedule}``) of all groups,
+            or of each with ``{"param_groups": [{"lr": 0.1}, {}]}``, where the latter has precedence; and
+            options (``{"clip_norm": 2.0}``) with the values that this optimizer was made with. Averages that
+            this optimizer does not keep are dropped with ``{"ema_decay": None}``; those that the state does
+            not have begin at the next step. What chooses the formula cannot be changed.
 
         Raises
         ------
