@@ -610,3 +610,46 @@ def test_a_plateau_is_part_of_the_state(tmp_path: Path) -> None:
     spoilt["param_groups"][0]["lr_schedule"]["state"]["bad"] = -1
     with pytest.raises(fastopt.CheckpointError, match=re.escape("[\"lr_schedule\"]: state['bad']")):
         opt.load_state_dict(spoilt)
+
+
+WRONG: list[Any] = [None, True, 3, -1.5, "x", [], {}, [{}], {"name": "cosine"}, np.ones(1), object()]
+
+
+def places(d: Any) -> list[tuple[Any, ...]]:
+    """The paths of all nodes."""
+    items = list(d.items() if isinstance(d, dict) else enumerate(d) if isinstance(d, (list, tuple)) else ())
+    return [(k, *rest) for k, v in items for rest in [(), *places(v)]]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_any_node_replaced_by_anything_is_taken_or_refused(named: bool) -> None:
+    """No other exception, and nothing changed where it is refused."""
+
+    def one() -> Any:
+        w = {"w": np.ones(2, np.float32), "b": np.ones((), np.float32)}
+        lr = fastopt.schedules.reduce_on_plateau(0.1)
+        opt = make("NAdam", w if named else list(w.values()), lr=lr, ema_decay=0.5, clip_norm=1.0)
+        opt.step({k: v.copy() for k, v in w.items()} if named else [v.copy() for v in w.values()])
+        return opt
+
+    opt, refused = one(), 0
+    whole = opt.state_dict()
+    for path in places(whole):
+        for value in WRONG:
+            d = copy.deepcopy(whole)
+            node = d
+            for key in path[:-1]:
+                node = node[key]
+            if isinstance(node, tuple):
+                continue
+            node[path[-1]] = value
+            other = one()
+            before = everything(other)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    other.load_state_dict(d)
+                except fastopt.CheckpointError:
+                    refused += 1
+                    assert everything(other) == before, (path, value)
+    assert refused > 300

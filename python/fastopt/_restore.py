@@ -138,10 +138,10 @@ def _saved_order(opt: Optimizer, groups: Any) -> list[int]:
 
     By name where both sides have names.
     """
-    n = len(opt._params)
-    saved = groups[0].get("param_names") if opt._names is not None else None
+    first = groups[0] if isinstance(groups, (list, tuple)) and groups else None
+    saved = first.get("param_names") if isinstance(first, Mapping) else None
     if opt._names is None or saved is None:
-        return list(range(n))
+        return list(range(len(opt._params)))
     label = 'state_dict["param_groups"][0]["param_names"]'
     if not isinstance(saved, (list, tuple)) or not all(isinstance(name, str) for name in saved):
         raise TypeError(f"{label}: expected a list of names, got {brief(saved)}")
