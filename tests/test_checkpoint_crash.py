@@ -15,6 +15,7 @@ import time
 import numpy as np
 import pytest
 
+import fastopt
 from fastopt.checkpoint import read, write
 
 #: What the names of leftovers look like; after anything but a kill there are none.
@@ -196,3 +197,117 @@ def test_a_relative_path_is_taken_from_the_working_folder(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     write("run.npz", {}, {"version": 1})
     assert read("run.npz")[1] == {"version": 1}
+
+
+# --- fastopt.save: the whole run ----------------------------------------------------------------------------
+
+#: A run whose parts all tell the number of the step: Adagrad with gradients of 1 sums up its steps.
+RUN = """
+import os, resource, signal, sys
+import numpy as np, fastopt
+path, n = sys.argv[1], int(sys.argv[2])
+w = np.zeros(n)
+opt = fastopt.Adagrad([w], lr=0.1)
+rng = np.random.default_rng(1)
+def save():
+    fastopt.save(path, {"model": {"w": w}, "opt": opt, "rng": rng, "step": opt.step_count})
+def step():
+    opt.step([np.ones(n)])
+    rng.random()
+"""
+
+
+def step_of(path):
+    """The number of the step that the file holds; all its parts agree."""
+    tree = fastopt.load(path)
+    w, other, rng = np.zeros_like(tree["model"]["w"]), np.zeros(1), np.random.default_rng(1)
+    opt = fastopt.Adagrad([w], lr=0.1)
+    assert fastopt.load(path, into={"model": {"w": w}, "opt": opt, "rng": rng})["step"] == opt.step_count
+    one = fastopt.Adagrad([other], lr=0.1)
+    expected = np.random.default_rng(1)
+    for _ in range(opt.step_count):
+        one.step([np.ones(1)])
+        expected.random()
+    assert (w == other).all()
+    assert (tree["opt"]["state"].get(0, {"sum": np.zeros(1)})["sum"] == opt.step_count).all()
+    assert rng.random() == expected.random()
+    return opt.step_count
+
+
+@pytest.mark.parametrize("point", ["fsync", "replace", "close"])
+def test_a_run_killed_at_a_chosen_point(tmp_path, point):
+    path = tmp_path / "run.npz"
+    child = run_child(
+        RUN
+        + """
+save()
+step()
+setattr(os, sys.argv[3], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+save()
+""",
+        path,
+        300,
+        point,
+    )
+    child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    assert step_of(path) == int(point == "close")
+
+
+def test_a_run_killed_at_random_points(tmp_path):
+    path = tmp_path / "run.npz"
+    rng = random.Random(2)
+    seen = set()
+    for _ in range(5):
+        child = run_child(
+            RUN
+            + """
+save()
+print("ready", flush=True)
+while True:
+    step()
+    save()
+""",
+            path,
+            100_000,
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(rng.uniform(0.0, 0.2))
+        child.kill()
+        child.communicate(timeout=60)
+        seen.add(step_of(path))
+        for name in os.listdir(tmp_path):
+            if name != "run.npz":
+                assert TEMPORARY.fullmatch(name)
+                os.unlink(tmp_path / name)
+    assert len(seen) > 1
+
+
+def test_a_run_on_a_full_disk_leaves_the_old_file(tmp_path):
+    pytest.importorskip("resource", reason="limits on file sizes are a matter of POSIX")
+    path = tmp_path / "run.npz"
+    child = run_child(
+        RUN
+        + """
+save()
+old = open(path, "rb").read()
+step()
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+for limit in range(0, len(old), 97):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        save()
+    except OSError:
+        pass
+    else:
+        sys.exit(f"written in spite of a limit of {limit}")
+    assert open(path, "rb").read() == old and os.listdir(os.path.dirname(path)) == ["run.npz"]
+    step()  # the optimizer is free again
+""",
+        path,
+        500,
+    )
+    child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert step_of(path) == 0

@@ -100,7 +100,10 @@ def test_wrong_arguments_are_one_line_and_exit_code_2(arguments: tuple[str, ...]
     assert done.stderr.count("\n") == 1
 
 
-def test_python_blocks_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_blocks_of_the_readme_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # one block writes a checkpoint
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     assert blocks
     namespace: dict[str, Any] = {}

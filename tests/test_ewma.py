@@ -137,3 +137,41 @@ def test_value_before_the_first_sample():
 def test_bad_arguments_are_refused_by_name(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"initial": 2.0}, {"bias_correction": False}, {"beta": 0.0}], ids=str
+)
+@pytest.mark.parametrize("samples", [[], [1.0, 5.0], [1.0, math.nan], [math.inf]], ids=str)
+def test_a_saved_average_goes_on_bit_for_bit(options, samples):
+    a, b = fastopt.EWMA(**options), fastopt.EWMA(**options)
+    for x in samples:
+        a.update(x)
+    b.update(3.0)
+    b.load_state_dict(a.state_dict())
+    assert repr(b) == repr(a)
+    for x in (0.1, 0.7):
+        assert repr(a.update(x)) == repr(b.update(x))
+    assert a.count == b.count == len(samples) + 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"beta": 0.5}, r"state\['beta'\]: expected 0.9, as here, got 0.5"),
+        ({"initial": 1.0}, r"state\['initial'\]: expected None"),
+        ({"bias_correction": 1}, r"state\['bias_correction'\]: expected True"),
+        ({"count": -1}, r"state\['count'\]: expected an integer >= 0"),
+        ({"weights": 2.0}, r"state\['weights'\]: expected a number in"),
+        ({"average": 1}, r"state\['average'\]: expected a float"),
+        ({"more": 1}, "state: expected the keys"),
+    ],
+)
+def test_a_state_of_another_average_is_refused(change, message):
+    average = fastopt.EWMA()
+    average.update(2.0)
+    with pytest.raises((TypeError, ValueError), match=message):
+        average.load_state_dict(average.state_dict() | change)
+    with pytest.raises(TypeError, match="state: expected a dict"):
+        average.load_state_dict(None)
+    assert (average.value, average.count) == (2.0, 1)

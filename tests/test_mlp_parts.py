@@ -204,3 +204,23 @@ def test_a_non_finite_gradient_that_the_optimizer_raises_for_ends_the_run(
     assert run_one("sgd", options=("nonfinite=raise",)).status == "diverged"
     with pytest.raises(ValueError, match="finite numbers"):
         run_one("sgd")
+
+
+def test_a_plateau_hears_the_validation_loss_of_every_epoch() -> None:
+    """With patience 0 and a threshold that nothing meets, every epoch after the first takes a tenth."""
+    chosen = Settings(
+        hidden=(4,),
+        epochs=4,
+        optimizers=("sgd:lr=0.1",),
+        schedule="reduce_on_plateau:patience=0,threshold=1e6,threshold_mode=abs",
+    )
+    trainer = Trainer(Run(chosen.optimizer_specs()[0], chosen), Problem(digits(), chosen))
+    rates = []
+    for _ in trainer.run():
+        rates.append(trainer.last["lr"])
+    each = trainer.steps_per_epoch
+    assert rates == pytest.approx([0.1] * 2 * each + [0.01] * each + [0.001] * each)
+    again = Trainer(Run(chosen.optimizer_specs()[0], chosen), Problem(digits(), chosen))
+    again.load_state_dict(trainer.state_dict())
+    lr = again.optimizer.param_groups[0]["lr"]
+    assert lr(0) == pytest.approx(1e-4)

@@ -14,6 +14,14 @@ from fastopt import schedules as s
 
 STEPS = np.arange(60)
 
+
+def by_hand(k):
+    """Cycle, and share of it that is over, of restarts after 4, 12, 36, ... steps."""
+    begins = [0, 4, 16, 52, 160, 10**9]
+    n = sum(k >= b for b in begins) - 1
+    return n, (k - begins[n]) / (4 * 3**n)
+
+
 #: One of each kind with every argument away from its default, and its formula as a function of k.
 FORMULAS = {
     "constant": (s.constant(0.3), lambda k: 0.3),
@@ -34,6 +42,15 @@ FORMULAS = {
         s.cosine(0.3, total=40, final=0.01),
         lambda k: 0.01 + 0.29 * (1 + math.cos(math.pi * min(k, 40) / 40)) / 2,
     ),
+    "restarts": (
+        s.cosine_restarts(0.3, period=4, multiplier=3, final=0.01, decay=0.5),
+        lambda k: 0.01 + 0.29 * 0.5 ** by_hand(k)[0] * (1 + math.cos(math.pi * by_hand(k)[1])) / 2,
+    ),
+    "equal restarts": (
+        s.cosine_restarts(0.3, period=7, final=0.01),
+        lambda k: 0.01 + 0.29 * (1 + math.cos(math.pi * (k % 7) / 7)) / 2,
+    ),
+    "plateau": (s.reduce_on_plateau(0.3, mode="max", patience=3, threshold_mode="abs"), lambda k: 0.3),
     "linear_warmup": (s.linear_warmup(0.3, warmup=8), lambda k: 0.3 * min(k + 1, 8) / 8),
     "warmup_then": (
         s.warmup_then(s.inverse_sqrt(0.3), warmup=8),
@@ -144,6 +161,14 @@ def test_a_growing_schedule_reaches_infinity_without_an_exception():
         (lambda t, o: t.CosineAnnealingLR(o, 59, 0.01), s.cosine(0.3, total=59, final=0.01)),
         (lambda t, o: t.LinearLR(o, 1 / 8, 1.0, 7), s.linear_warmup(0.3, warmup=8)),
         (lambda t, o: t.ConstantLR(o, 1.0), s.constant(0.3)),
+        (
+            lambda t, o: t.CosineAnnealingWarmRestarts(o, 7, 1, 0.01),
+            s.cosine_restarts(0.3, period=7, final=0.01),
+        ),
+        (
+            lambda t, o: t.CosineAnnealingWarmRestarts(o, 3, 2, 0.02),
+            s.cosine_restarts(0.3, period=3, multiplier=2, final=0.02),
+        ),
         (lambda t, o: t.OneCycleLR(o, 0.3, 60), s.one_cycle(0.3, total=60)),
         (
             lambda t, o: t.OneCycleLR(
@@ -174,6 +199,69 @@ def test_pytorch_has_the_same_numbers(make_torch, ours):
             scheduler.step()
     # PyTorch multiplies the last rate by a ratio, so up to 60 roundings add up.
     np.testing.assert_allclose(ours(STEPS), theirs, rtol=1e-12, atol=1e-16)
+
+
+PLATEAUS = [
+    {},
+    {"mode": "max", "patience": 2, "factor": 0.5},
+    {"patience": 0, "cooldown": 3, "factor": 0.7},
+    {"patience": 1, "threshold": 0.1, "min_lr": 1e-3},
+    {"patience": 1, "threshold": 0.05, "threshold_mode": "abs", "eps": 1e-3},
+    {"mode": "max", "patience": 3, "threshold": 0.02, "threshold_mode": "rel", "cooldown": 1},
+    {"mode": "max", "patience": 1, "threshold": 0.3, "threshold_mode": "abs", "min_lr": 0.01},
+]
+
+
+@pytest.mark.parametrize("options", PLATEAUS, ids=str)
+@pytest.mark.parametrize("seed", range(4))
+def test_pytorch_reduces_at_the_same_reports(options, seed):
+    """Over hundreds of reports, NaN and an infinite loss among them; resumed from the description midway."""
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **options)
+    ours = s.reduce_on_plateau(0.3, **options)
+    rng = np.random.default_rng(seed)
+    sign = -1.0 if options.get("mode") == "max" else 1.0
+    metrics = sign * (np.cumsum(rng.normal(-0.02, 0.3, 400)) + (seed % 2) * 5)
+    metrics[[5, 50, 51]] = np.nan, sign * np.inf, np.nan
+    for i, metric in enumerate(metrics):
+        theirs.step(metric)
+        assert ours.report(metric) == optimizer.param_groups[0]["lr"], i
+        assert ours(i) == optimizer.param_groups[0]["lr"]
+        if i % 90 == 7:
+            ours = s.from_description(json.loads(json.dumps(ours.describe())))
+    assert ours(0) < 0.3
+
+
+def test_a_plateau_by_hand():
+    lr = s.reduce_on_plateau(1.0, factor=0.5, patience=1, cooldown=2, threshold=0.0, min_lr=0.2)
+    reports = [4.0, 3.0, 3.0, 3.0, 3.0, 9.0, 3.0, 3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
+    #               best           halved, then two that do not count, two that do
+    rates = [1.0] * 3 + [0.5] * 4 + [0.25] * 4
+    found = [lr.report(x) for x in reports]
+    assert found[: len(rates)] == rates
+    assert min(found) == 0.2
+    assert lr.describe()["state"]["best"] == 2.0
+
+
+def test_an_infinitely_good_metric_is_no_improvement():
+    lr = s.reduce_on_plateau(1.0, patience=0)
+    lr.report(1.0)
+    assert lr.report(-math.inf) == 0.1
+    assert lr.describe()["state"]["best"] == 1.0
+
+
+def test_a_report_reaches_a_plateau_inside_of_others():
+    inner = s.reduce_on_plateau(1.0, factor=0.5, patience=0)
+    lr = s.join([s.constant(3.0), s.warmup_then(inner, warmup=2)], boundaries=[1])
+    for loss in (1.0, 1.0):
+        assert lr.report(loss) is None
+    assert lr(np.arange(5)).tolist() == [3.0, 0.25, 0.5, 0.5, 0.5]
+    again = s.from_description(json.loads(json.dumps(lr.describe())))
+    assert again == lr
+    np.testing.assert_array_equal(again(STEPS), lr(STEPS))
+    assert pickle.loads(pickle.dumps(inner))(0) == 0.5
+    assert s.constant(0.1).report(3.0) is None
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4, 10])
@@ -234,6 +322,43 @@ BAD = [
         lambda: s.one_cycle(0.1, total=5, three_phase=1),
         TypeError,
         "three_phase: expected True or False, got 1",
+    ),
+    (lambda: s.cosine_restarts(0.1, period=0), ValueError, "period: expected an integer >= 1, got 0"),
+    (lambda: s.cosine_restarts(0.1, period=2, multiplier=0), ValueError, "multiplier: "),
+    (lambda: s.cosine_restarts(0.1, period=2, multiplier=1.5), TypeError, "multiplier: .*got 1.5"),
+    (lambda: s.cosine_restarts(0.1, period=2, final=-1.0), ValueError, "final: "),
+    (lambda: s.cosine_restarts(0.1, period=2, decay=0.0), ValueError, r"decay: .*\(0, 1\], got 0.0"),
+    (
+        lambda: s.reduce_on_plateau(0.1, mode="least"),
+        ValueError,
+        "mode: expected 'min' or 'max', got 'least'",
+    ),
+    (lambda: s.reduce_on_plateau(0.1, factor=1.0), ValueError, r"factor: .*\(0, 1\), got 1.0"),
+    (lambda: s.reduce_on_plateau(0.1, patience=-1), ValueError, "patience: "),
+    (lambda: s.reduce_on_plateau(0.1, threshold=math.nan), ValueError, "threshold: "),
+    (lambda: s.reduce_on_plateau(0.1, threshold_mode="x"), ValueError, "threshold_mode: expected 'rel' or"),
+    (lambda: s.reduce_on_plateau(0.1, cooldown=1.0), TypeError, "cooldown: "),
+    (lambda: s.reduce_on_plateau(0.1).report("low"), TypeError, "metric: expected a number, got 'low'"),
+    (lambda: s.reduce_on_plateau(0.1).report(np.ones(2)), TypeError, "metric: expected a number, got "),
+    (
+        lambda: s.from_description({**s.constant(0.1).describe(), "state": {}}),
+        ValueError,
+        "description of constant: expected no state, got ",
+    ),
+    (
+        lambda: s.from_description({**s.reduce_on_plateau(0.1).describe(), "state": {"rate": 1}}),
+        ValueError,
+        "state: expected a dict with rate, best, bad, cooldown, got ",
+    ),
+    (
+        lambda: s.from_description(
+            {
+                **s.reduce_on_plateau(0.1).describe(),
+                "state": {"rate": -1.0, "best": None, "bad": 0, "cooldown": 0},
+            }
+        ),
+        ValueError,
+        r"state\['rate'\]: expected a finite number >= 0, got -1.0",
     ),
     (lambda: s.constant(0.1)(-1), ValueError, "k: expected at least 0"),
     (lambda: s.constant(0.1)(1.0), TypeError, "k: expected an integer"),
@@ -307,6 +432,18 @@ def test_by_name_takes_the_length_of_the_run_into_account():
     assert s.by_name("polynomial", 0.1, 500, warmup=20, power=2) == s.warmup_then(
         s.polynomial(0.1, total=480, power=2), warmup=20
     )
+
+
+def test_restarts_and_plateaus_by_name():
+    assert s.by_name("cosine_restarts", 0.1, 700) == s.cosine_restarts(0.1, period=100, multiplier=2)
+    assert s.by_name("cosine_restarts", 0.1, 700, period=50) == s.cosine_restarts(0.1, period=50)
+    assert s.parse("cosine_restarts:multiplier=1,decay=0.5", 0.1, 300) == s.cosine_restarts(
+        0.1, period=100, decay=0.5
+    )
+    assert s.parse("reduce_on_plateau:patience=3,mode=max", 0.1, 9) == s.reduce_on_plateau(
+        0.1, patience=3, mode="max"
+    )
+    assert s.cosine_restarts(0.1, period=3, multiplier=2)(10**15) >= 0.0  # at once
 
 
 def test_parse_reads_options():

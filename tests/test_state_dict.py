@@ -430,3 +430,226 @@ def test_loading_leaves_its_argument_alone() -> None:
     kept = copy.deepcopy(d)
     optimizer("Adam").load_state_dict(d)
     assert bits(d) == bits(kept)
+
+
+# --- what is meant to be otherwise ---
+
+
+def stepped(**options: Any) -> Any:
+    opt = make("Adam", [{"params": normal(1, [(3, 2)])}, {"params": normal(2, [4])}], **options)
+    for k in range(3):
+        opt.step([*normal(3 + k, [(3, 2)]), *normal(9 + k, [4])])
+    return opt
+
+
+LONGER = fastopt.schedules.cosine(0.1, total=20)
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {  # as saved, as it is, override
+    "clip_norm": ({"clip_norm": 1.0}, {"clip_norm": 2.0}, {"clip_norm": 2.0}),
+    "clip_norm off": ({"clip_norm": 1.0}, {}, {"clip_norm": None}),
+    "clip_value": ({}, {"clip_value": 2}, {"clip_value": 2}),
+    "nonfinite": ({}, {"nonfinite": "skip"}, {"nonfinite": "skip"}),
+    "ema on": ({}, {"ema_decay": 0.9}, {"ema_decay": 0.9}),
+    "ema off": ({"ema_decay": 0.9}, {}, {"ema_decay": None}),
+    "ema slower": ({"ema_decay": 0.9}, {"ema_decay": 0.99}, {"ema_decay": 0.99}),
+    "longer": ({"lr": fastopt.schedules.cosine(0.1, total=10)}, {"lr": LONGER}, {"lr": LONGER}),
+    "to a schedule": ({"lr": 0.1}, {"lr": 0.1}, {"lr": LONGER}),
+    "from a schedule": ({"lr": LONGER}, {"lr": LONGER}, {"lr": 0.5}),
+    "betas": ({}, {}, {"betas": (0.5, 0.6), "weight_decay": 0.25}),
+    "one group": ({"lr": 0.1}, {}, {"param_groups": [{}, {"lr": 0.5}]}),
+    "a group before all": ({}, {}, {"lr": 0.5, "param_groups": [{"lr": LONGER}, {}]}),
+    "several": (
+        {"clip_norm": 1.0, "ema_decay": 0.5},
+        {"ema_decay": 0.75},
+        {"clip_norm": None, "ema_decay": 0.75, "lr": LONGER},
+    ),
+}
+NEEDED = {
+    "clip_norm",
+    "clip_norm off",
+    "clip_value",
+    "nonfinite",
+    "ema on",
+    "ema off",
+    "ema slower",
+    "longer",
+}
+
+
+@pytest.mark.parametrize("way", ["dict", "file", "tree"])
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_change_that_is_meant_is_taken_and_the_rest_is_as_saved(
+    case: str, way: str, tmp_path: Path
+) -> None:
+    before, now, override = CHANGES[case]
+    old, new = (
+        stepped(**before),
+        make("Adam", [{"params": normal(1, [(3, 2)])}, {"params": normal(2, [4])}], **now),
+    )
+    path = tmp_path / "state.npz"
+
+    def load(given: Any) -> None:
+        if way == "dict":
+            new.load_state_dict(old.state_dict(), override=given)
+        elif way == "file":
+            new.load(path, override=given)
+        else:
+            fastopt.load(path, into={"opt": new}, override=given)
+
+    fastopt.save(path, {"opt": old}) if way == "tree" else old.save(path)
+    untouched = everything(new)
+    if case in NEEDED:
+        with pytest.raises(fastopt.CheckpointError, match="if the change is meant: override="):
+            load(None)
+        assert everything(new) == untouched
+    load(override)
+    groups = override.get("param_groups", [{}, {}])
+    hypers = {k: v for k, v in override.items() if k in old.param_groups[0]}
+    for mine, theirs, group in zip(new.param_groups, old.param_groups, groups, strict=True):
+        expected = {**theirs, **hypers, **group}
+        assert {k: v for k, v in mine.items() if k != "params"} == {
+            k: v for k, v in expected.items() if k != "params"
+        }
+    assert bits(new.state_dict()["state"]) == bits(old.state_dict()["state"])
+    assert new.step_count == 3
+    kept = "ema_decay" in before and "ema_decay" in now
+    assert (new.state_dict()["fastopt"]["ema"] is not None) == kept
+    if kept:
+        assert bits(new.ema) == bits(old.ema)
+    new.step([*normal(3, [(3, 2)]), *normal(9, [4])])  # a schedule is asked, an average begins
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "message"),
+    [
+        (3, TypeError, "override: expected a dict, got 3"),
+        (
+            {"clip_norm": 3.0},
+            ValueError,
+            "override['clip_norm']: expected 2.0, with which this optimizer was made",
+        ),
+        ({"nonfinite": "skipp"}, ValueError, "override['nonfinite']: expected 'propagate', with which"),
+        ({"momentum": 0.9}, TypeError, "override['momentum']: expected one of clip_value, "),
+        ({"params": []}, TypeError, "override['params']: expected one of "),
+        ({"lr": -1.0}, ValueError, "override: lr: expected a finite number >= 0, got -1.0"),
+        ({"amsgrad": True}, ValueError, "expected amsgrad=False, as this optimizer was made, got True"),
+        ({"param_groups": [{}]}, ValueError, 'override["param_groups"]: expected a list of 2 dicts'),
+        ({"param_groups": [{}, 3]}, TypeError, 'override["param_groups"][1]: expected a dict, got 3'),
+        (
+            {"param_groups": [{}, {"clip_norm": 2.0}]},
+            TypeError,
+            "override[\"param_groups\"][1]['clip_norm']: ",
+        ),
+    ],
+    ids=str,
+)
+def test_an_override_that_is_none_is_refused(override: Any, error: type[Exception], message: str) -> None:
+    old, new = stepped(clip_norm=2.0), stepped(clip_norm=2.0)
+    before = everything(new)
+    with pytest.raises(error, match=re.escape(message)):
+        new.load_state_dict(old.state_dict(), override=override)
+    assert everything(new) == before
+
+
+def test_all_differences_are_listed_in_one_error() -> None:
+    opt, other = optimizer("Adam"), optimizer("Adam")
+    walk(other, 0, 3)
+    d = other.state_dict()
+    for path, value in (
+        (("fastopt", "options", "clip_norm"), 9.0),
+        (("fastopt", "skipped"), -1),
+        (("param_groups", 0, "lr"), -1.0),
+        (("param_groups", 0, "momentun"), 1.0),
+        (("param_groups", 1, "amsgrad"), False),
+        (("state", 1, "exp_avg"), F),
+        (("state", 2, "exp_avg_sq"), remove),
+        (("fastopt", "ema", 2), F[:-1]),
+    ):
+        change(path, value)(d)
+    before = everything(opt)
+    with pytest.raises(fastopt.CheckpointError) as caught:
+        opt.load_state_dict(d)
+    lines = str(caught.value).splitlines()
+    for part in (
+        "options",
+        "skipped",
+        "[0]: lr",
+        "momentun",
+        "[1]: expected amsgrad",
+        "[1]['exp_avg']",
+        "exp_avg_sq",
+        '"ema"][2]',
+    ):
+        assert sum(part in line for line in lines) == 1, (part, lines)
+    assert everything(opt) == before
+
+
+def test_a_plateau_is_part_of_the_state(tmp_path: Path) -> None:
+    def one() -> Any:
+        lr = fastopt.schedules.reduce_on_plateau(0.1, patience=0, factor=0.5)
+        return lr, make("SGD", [{"params": [np.ones(3)]}, {"params": [np.ones(2)]}], lr=lr)
+
+    lr, opt = one()
+    for loss in (3.0, 3.0, 4.0):
+        opt.step([np.ones(3), np.ones(2)])
+        lr.report(loss)
+    assert opt.state_dict()["param_groups"][1]["lr"] == 0.025
+    opt.save(tmp_path / "state.npz")
+    for load in (lambda o: o.load(tmp_path / "state.npz"), lambda o: o.load_state_dict(opt.state_dict())):
+        other_lr, other = one()
+        load(other)
+        assert other_lr.describe() == lr.describe()
+        assert other.param_groups[0]["lr"] is other_lr
+        other_lr.report(2.0)
+        d = opt.state_dict()
+        d["state"]["x"] = 3  # refused: the memory stays
+        heard = other_lr.describe()
+        with pytest.raises(fastopt.CheckpointError, match="indices"):
+            other.load_state_dict(d)
+        assert other_lr.describe() == heard
+    spoilt = opt.state_dict()
+    spoilt["param_groups"][0]["lr_schedule"]["state"]["bad"] = -1
+    with pytest.raises(fastopt.CheckpointError, match=re.escape("[\"lr_schedule\"]: state['bad']")):
+        opt.load_state_dict(spoilt)
+
+
+WRONG: list[Any] = [None, True, 3, -1.5, "x", [], {}, [{}], {"name": "cosine"}, np.ones(1), object()]
+
+
+def places(d: Any) -> list[tuple[Any, ...]]:
+    """The paths of all nodes."""
+    items = list(d.items() if isinstance(d, dict) else enumerate(d) if isinstance(d, (list, tuple)) else ())
+    return [(k, *rest) for k, v in items for rest in [(), *places(v)]]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_any_node_replaced_by_anything_is_taken_or_refused(named: bool) -> None:
+    """No other exception, and nothing changed where it is refused."""
+
+    def one() -> Any:
+        w = {"w": np.ones(2, np.float32), "b": np.ones((), np.float32)}
+        lr = fastopt.schedules.reduce_on_plateau(0.1)
+        opt = make("NAdam", w if named else list(w.values()), lr=lr, ema_decay=0.5, clip_norm=1.0)
+        opt.step({k: v.copy() for k, v in w.items()} if named else [v.copy() for v in w.values()])
+        return opt
+
+    opt, refused = one(), 0
+    whole = opt.state_dict()
+    for path in places(whole):
+        for value in WRONG:
+            d = copy.deepcopy(whole)
+            node = d
+            for key in path[:-1]:
+                node = node[key]
+            if isinstance(node, tuple):
+                continue
+            node[path[-1]] = value
+            other = one()
+            before = everything(other)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    other.load_state_dict(d)
+                except fastopt.CheckpointError:
+                    refused += 1
+                    assert everything(other) == before, (path, value)
+    assert refused > 300

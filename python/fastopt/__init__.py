@@ -20,6 +20,8 @@ from fastopt._threads import get_num_threads, set_num_threads
 if TYPE_CHECKING:
     from fastopt import checkpoint, curvature, linalg, methods, schedules
     from fastopt._batches import Batches, batches
+    from fastopt._checkpoints import load, save
+    from fastopt._errors import CheckpointError
     from fastopt._ewma import EWMA, ewma
     from fastopt._flatten import flatten
     from fastopt.curvature import check_grad, critical_point, escape, hessian, hvp, why_stalled
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 
 #: Imported at first use, so that `import fastopt` costs a few milliseconds: name -> module.
 _LAZY = {
+    "CheckpointError": "_errors",
     "EWMA": "_ewma",
     "Batches": "_batches",
     "Optimizer": "optimizer",
@@ -52,8 +55,10 @@ _LAZY = {
     "hvp": "curvature",
     "inertia": "linalg",
     "linalg": "linalg",
+    "load": "_checkpoints",
     "methods": "methods",
     "minimize": "methods",
+    "save": "_checkpoints",
     "schedules": "schedules",
     "why_stalled": "curvature",
     **dict.fromkeys(optim.__all__, "optim"),
@@ -88,6 +93,7 @@ def optimizers() -> dict[str, type[Optimizer]]:
 __all__ = [
     "EWMA",
     "Batches",
+    "CheckpointError",
     "Optimizer",
     "Rule",
     "batches",
@@ -106,9 +112,11 @@ __all__ = [
     "hvp",
     "inertia",
     "linalg",
+    "load",
     "methods",
     "minimize",
     "optimizers",
+    "save",
     "schedules",
     "set_num_threads",
     "why_stalled",

@@ -239,6 +239,10 @@ class Batches:
         TypeError, ValueError
             If it is no such state, or one of another iterator, or beyond the end. The position is unchanged.
         """
+        self._position = self._read(state)
+
+    def _read(self, state: Any) -> tuple[_Epoch, int]:
+        """The position that a state means here."""
         if not isinstance(state, dict):
             raise TypeError(f"state: expected a dict, got {_checks.shown(state)}")
         expected = self._identity()
@@ -251,7 +255,7 @@ class Batches:
         epoch = _checks.integer("state['epoch']", state["epoch"], minimum=0, maximum=self._epochs - 1)
         drawn = self._draw(epoch)
         batch = _checks.integer("state['batch']", state["batch"], minimum=0, maximum=len(drawn.cuts) - 1)
-        self._position = (drawn, batch)
+        return drawn, batch
 
 
 def _keys(seed: int, epoch: int, n: int) -> NDArray[np.uint64]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import accumulate, islice, repeat
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -177,6 +178,52 @@ class EWMA:
         if not count:
             return math.nan if self._initial is None else self._initial
         return average / ones if self._corrects else average
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the average as plain data: with `load_state_dict` another goes on from here, bit for bit.
+
+        Returns
+        -------
+        dict
+            ``average`` and ``weights`` (the recurrence, fed with the samples and with ones), ``count``, and
+            what they are valid for: ``beta``, ``bias_correction``, ``initial``.
+        """
+        average, ones, count = self._so_far
+        return {"average": average, "weights": ones, "count": count, **self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved average.
+
+        Parameters
+        ----------
+        state : dict
+            From `state_dict` of an average with the same ``beta``, ``bias_correction`` and ``initial``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no such state, or one of another average. Nothing has changed.
+        """
+        self._so_far = self._read(state)
+
+    def _identity(self) -> dict[str, Any]:
+        return {"beta": self._beta, "bias_correction": self._corrects, "initial": self._initial}
+
+    def _read(self, state: Any) -> tuple[float, float, int]:
+        """The average that a state means here."""
+        if not isinstance(state, dict):
+            raise TypeError(f"state: expected a dict, got {_checks.shown(state)}")
+        expected = self._identity()
+        if state.keys() != expected.keys() | {"average", "weights", "count"}:
+            wanted = ", ".join(["average", "weights", "count", *expected])
+            raise ValueError(f"state: expected the keys {wanted}, got {', '.join(map(str, state))}")
+        for key, value in expected.items():
+            if type(state[key]) is not type(value) or state[key] != value:
+                raise ValueError(f"state[{key!r}]: expected {value!r}, as here, got {state[key]!r}")
+        if type(state["average"]) is not float:  # NaN and infinity are results too
+            raise TypeError(f"state['average']: expected a float, got {_checks.shown(state['average'])}")
+        weights = _checks.real("state['weights']", state["weights"], minimum=0.0, maximum=1.0)
+        return state["average"], weights, _checks.integer("state['count']", state["count"], minimum=0)
 
     def __repr__(self) -> str:
         return f"<fastopt.EWMA beta={self.beta}: {self.value:g} after {self.count} samples>"

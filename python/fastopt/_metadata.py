@@ -63,7 +63,7 @@ def entry_of(name: object, array: object) -> Entry:
     """Describe an array that is to be written, or raise TypeError or ValueError."""
     if not isinstance(name, str):
         raise TypeError(f"arrays: expected names of type str, got {_checks.shown(name)}")
-    problem = _problem_of_name(name)
+    problem = problem_of_name(name)
     if problem:
         raise ValueError(f"arrays: expected {problem}, got {name!r}")
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
@@ -76,7 +76,7 @@ def entry_of(name: object, array: object) -> Entry:
     return Entry(name, dtype, array.shape)
 
 
-def _problem_of_name(name: str) -> str | None:
+def problem_of_name(name: str) -> str | None:
     if not name.isprintable() or not 0 < len(name.encode(errors="replace")) <= MAX_NAME:
         return f"names of 1 to {MAX_NAME} printable bytes"
     if name == JSON_NAME or name.endswith(".npy"):
@@ -134,7 +134,7 @@ def decode(text: bytes) -> tuple[list[Entry], dict[str, Any]]:
 def _checked(item: object) -> Entry:
     match item:
         case [str(name), str(dtype), list(shape)] if (
-            _problem_of_name(name) is None
+            problem_of_name(name) is None
             and dtype in DTYPES
             and len(shape) <= MAX_AXES
             and all(type(length) is int and 0 <= length < 2**63 for length in shape)

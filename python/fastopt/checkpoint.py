@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _metadata, _npz
+from ._errors import CheckpointError
 from ._metadata import BFLOAT16, JSON_NAME, Entry
 from ._replace import replacing
 
@@ -36,10 +37,6 @@ LABEL = b"fastopt sha256 "
 TRAILER = len(LABEL) + 2 * hashlib.sha256().digest_size
 #: As many bytes as stay in the cache between hashing and writing.
 CHUNK = 1 << 20
-
-
-class CheckpointError(ValueError):
-    """A file is not a whole, undamaged checkpoint that this version of fastopt can read."""
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:

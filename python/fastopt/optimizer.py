@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt import _adding, _dispatch, _state
+from fastopt import _adding, _dispatch, _restore, _state
 from fastopt._attributes import why_not
 from fastopt._checks import real, shown
 from fastopt._hypers import COMMON, Hyper, check_single
@@ -383,33 +383,59 @@ class Optimizer:
         """
         return _state.collect(self)
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], *, override: Mapping[str, Any] | None = None
+    ) -> None:
         """Continue from a `state_dict` of this class, with the same groups and shapes; PyTorch's are taken as
         well.
 
         The arrays are copied into this optimizer's own. Nothing changes if anything does not fit. Where both
         sides have names (parameters given as a dict), parameters are matched by them, else by position.
 
+        Parameters
+        ----------
+        state_dict : dict
+            From `state_dict`.
+        override : dict, optional
+            What is to be otherwise than it was saved: hyper-parameters (``{"lr": schedule}``) of all groups,
+            or of each with ``{"param_groups": [{"lr": 0.1}, {}]}``, where the latter has precedence; and
+            options (``{"clip_norm": 2.0}``) with the values that this optimizer was made with. Averages that
+            this optimizer does not keep are dropped with ``{"ema_decay": None}``; those that the state does
+            not have begin at the next step. What chooses the formula cannot be changed.
+
         Raises
         ------
+        CheckpointError
+            Listing every entry that does not fit, what was expected and what came; a ValueError.
         TypeError, ValueError
-            Naming the entry, what was expected and what came.
+            If the override is not one.
         RuntimeError
             If a call on this optimizer has not returned yet, or inside `lookahead` or `ema_weights`.
+
+        Examples
+        --------
+        >>> import numpy as np, fastopt
+        >>> short = fastopt.SGD([np.ones(3)], lr=fastopt.schedules.cosine(0.1, total=10))
+        >>> longer = fastopt.schedules.cosine(0.1, total=20)
+        >>> opt = fastopt.SGD([np.ones(3)], lr=longer, clip_norm=2.0)
+        >>> opt.load_state_dict(short.state_dict(), override={"lr": longer, "clip_norm": 2.0})
         """
-        _state.restore(self, state_dict)
+        _restore.restore(self, state_dict, override)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the state to a checkpoint file: `.npz` without pickle, checksummed, replaced as a whole or
         not at all.
 
-        The state is copied first, then written: steps in other threads may go on meanwhile.
+        It holds NO parameters: `fastopt.save` writes them, the optimizer and more into one file. The state is
+        copied first, then written: steps in other threads may go on meanwhile.
         """
         _state.save(self, path)
 
-    def load(self, path: str | PathLike[str]) -> None:
-        """Continue from a file that `save` wrote. Nothing changes if the file is damaged or does not fit."""
-        _state.load(self, path)
+    def load(self, path: str | PathLike[str], *, override: Mapping[str, Any] | None = None) -> None:
+        """Continue from a file that `save` wrote (it holds no parameters). Nothing changes if the file is
+        damaged or does not fit; the CheckpointError lists why. `override` is that of `load_state_dict`.
+        """
+        _state.load(self, path, override)
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__}("]

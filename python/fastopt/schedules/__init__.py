@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from ._decay import constant, exponential, inverse_sqrt, inverse_time, step
 from ._finite import cosine, one_cycle, polynomial
+from ._plateau import reduce_on_plateau
+from ._restarts import cosine_restarts
 from ._schedule import Schedule, from_description
 from ._warmup import join, linear_warmup, warmup_cosine, warmup_then
 
@@ -29,6 +31,7 @@ __all__ = [
     "by_name",
     "constant",
     "cosine",
+    "cosine_restarts",
     "exponential",
     "from_description",
     "inverse_sqrt",
@@ -38,6 +41,7 @@ __all__ = [
     "one_cycle",
     "parse",
     "polynomial",
+    "reduce_on_plateau",
     "step",
     "warmup_cosine",
     "warmup_then",

@@ -27,12 +27,14 @@ def by_name(name: str, lr: float, total_steps: int, **options: Any) -> Schedule:
     ================= =====================================================================================
     constant          the length plays no part
     cosine            ``total=total_steps``: from ``lr`` to 0
+    cosine_restarts   ``period=ceil(total_steps / 7), multiplier=2``: three cycles
     exponential       ``gamma=0.1, every=total_steps``: from ``lr`` to a tenth of it
     inverse_sqrt      the length plays no part
     inverse_time      ``rate=9 / total_steps``: from ``lr`` to a tenth of it
     linear_warmup     ``warmup=total_steps // 10`` (at least 1), then constant
     one_cycle         ``total=total_steps``; ``lr`` is the highest rate
     polynomial        ``total=total_steps``: a straight line from ``lr`` to 0
+    reduce_on_plateau the length plays no part; `report` it a metric
     step              ``every=ceil(total_steps / 3)``: two drops to a tenth each
     warmup_cosine     ``warmup=total_steps // 10`` (at least 1 of 2 or more), ``total=total_steps``
     ================= =====================================================================================

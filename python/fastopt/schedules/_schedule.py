@@ -27,8 +27,8 @@ class Schedule:
     """Base class of all schedules: a learning rate as a function of the number of completed steps.
 
     A schedule is called with ``k``, the number of completed steps (0 at the first), and returns the learning
-    rate of the coming step. Schedules are immutable, compare and hash by value, can be pickled, and their
-    ``repr`` is the code that makes them again.
+    rate of the coming step. Schedules are immutable (`reduce_on_plateau` has a memory besides), compare and
+    hash by value, can be pickled, and their ``repr`` is the code that makes them again.
 
     Called with an integer array, a schedule returns the float64 array of its values. They come from the same
     scalar formula, element by element: NumPy's vectorised `cos` and `power` need not round as the C library's
@@ -98,6 +98,38 @@ class Schedule:
             raise ValueError(f"k: expected at least 0 completed steps, got {k.min()}")
         return np.fromiter(map(self._at, k.ravel().tolist()), np.float64, k.size).reshape(k.shape)
 
+    def report(self, metric: float) -> float | None:
+        """Tell the schedule a metric; heard by `reduce_on_plateau`, alone or as a part, and no other.
+
+        Parameters
+        ----------
+        metric : float
+            A validation loss, say.
+
+        Returns
+        -------
+        float or None
+            The rate from now on of a `reduce_on_plateau`, else None.
+        """
+        for part in self._parts():
+            part.report(metric)
+        return None
+
+    def _parts(self) -> list[Schedule]:
+        """The schedules that this one is made of."""
+        values = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        items = [item for value in values for item in (value if isinstance(value, tuple) else (value,))]
+        return [item for item in items if isinstance(item, Schedule)]
+
+    def _remember(self, state: object) -> None:
+        """Take the memory that a description holds; only some have one."""
+        raise ValueError(f"description of {self.name}: expected no state, got {_checks.shown(state)}")
+
+    def _memories(self, other: Schedule) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """What changes here when the memory of an equal schedule is taken over: dicts, new values of keys."""
+        pairs = zip(self._parts(), other._parts(), strict=True)
+        return [change for mine, theirs in pairs for change in mine._memories(theirs)]
+
     def describe(self) -> dict[str, Any]:
         """Return the schedule as plain data for JSON: its name and arguments, nested for combinators.
 
@@ -160,14 +192,17 @@ def _rebuild(description: object, depth: int) -> Schedule:
     if not isinstance(name, str) or name not in REGISTRY:
         raise ValueError(f"description['name']: expected one of {', '.join(sorted(REGISTRY))}, got {name!r}")
     cls = REGISTRY[name]
-    given = {key: value for key, value in description.items() if key != "name"}
+    given = {key: value for key, value in description.items() if key not in ("name", "state")}
     known = {f.name: f for f in dataclasses.fields(cls)}
     needed = {key for key, f in known.items() if f.default is dataclasses.MISSING}
     if not needed <= given.keys() <= known.keys():
         raise ValueError(
             f"description of {name}: expected {', '.join(known)}, got {', '.join(map(str, given))}"
         )
-    return cls(**{key: _unplain(value, depth - 1) for key, value in given.items()})
+    schedule = cls(**{key: _unplain(value, depth - 1) for key, value in given.items()})
+    if "state" in description:
+        schedule._remember(description["state"])
+    return schedule
 
 
 def _unplain(value: Any, depth: int) -> Any:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from fastopt import CheckpointError
 from fastopt.train.datasets import Dataset, digits, load
 from fastopt.train.model import MLP
 from fastopt.train.objective import Objective
 from fastopt.train.problem import Problem
 from fastopt.train.readers import DataError
-from fastopt.train.session import CheckpointError, Session, Watcher
+from fastopt.train.session import Session, Watcher
 from fastopt.train.settings import Settings
 from fastopt.train.specs import SpecError
 from fastopt.train.trainer import Trainer

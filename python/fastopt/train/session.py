@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import fastopt
+from fastopt import CheckpointError
 from fastopt import checkpoint as checkpoint_file
 from fastopt.train import blas, plan, tree
 from fastopt.train.plan import Run
@@ -34,10 +35,6 @@ class Watcher(Protocol):
     def on_result(self, result: dict[str, Any]) -> None: ...
 
     def stop_requested(self) -> bool: ...
-
-
-class CheckpointError(ValueError):
-    """The file is no checkpoint of `fastopt train`, or not one that can be continued here."""
 
 
 class Session:

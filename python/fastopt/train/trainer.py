@@ -156,10 +156,18 @@ class Trainer:
                 row |= {f"{part}_{key}": value for key, value in measured.items()}
             self._keep_best(row["validation_loss"])
             self._read_curvature()
+        self._report(row["validation_loss"])
         if not np.isfinite(row["train_loss"]):
             self.status = "diverged"
         self.history.add_epoch(epoch=self.epoch, step=self.step, lr=self.last["lr"], **row)
         self._clock("evaluation", before)
+
+    def _report(self, loss: float) -> None:
+        """Tell the schedules; `reduce_on_plateau` listens. Groups may share one."""
+        rates = {id(group["lr"]): group["lr"] for group in self.optimizer.param_groups}
+        for lr in rates.values():
+            if isinstance(lr, fastopt.schedules.Schedule):
+                lr.report(loss)
 
     def _read_curvature(self) -> None:
         """A reading before the first step and after every so many epochs, if the settings want any."""
