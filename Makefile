@@ -27,7 +27,7 @@ help:
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
 	@echo "make clean   remove the virtual environments and the build"
 
-train: $(VENV)/.installed
+train: $(VENV)/.native
 	$(BIN)/fastopt train $(ARGS)
 
 test: $(VENV)/.testable check
@@ -58,10 +58,16 @@ $(VENV)/.python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@touch $@
 
-# A normal installation of a built wheel, again whenever a source has changed.
+# A normal installation of a built wheel, again whenever a source has changed. Training needs the CPU level of this machine
+# only, so that is all that is compiled for it; an installation of all levels serves as well.
+$(VENV)/.native: $(VENV)/.python $(SOURCES)
+	$(BIN)/python -m pip install --quiet ".[report]" -C cmake.define.FASTOPT_LEVELS=native
+	@rm -f $(VENV)/.installed $(VENV)/.testable
+	@touch $@
+
 $(VENV)/.installed: $(VENV)/.python $(SOURCES)
 	$(BIN)/python -m pip install --quiet ".[report]"
-	@touch $@
+	@touch $@ $(VENV)/.native
 
 $(VENV)/.testable: $(VENV)/.installed
 	$(BIN)/python tools/requirements.py test | $(BIN)/python -m pip install --quiet -r /dev/stdin

@@ -9,16 +9,29 @@ import pytest
 
 CPP = Path(__file__).parents[1] / "cpp"
 FILES = sorted(p for p in CPP.rglob("*") if p.suffix in (".hpp", ".cpp"))
+#: What talks to Python; `benchmarks` is built for bench/ only.
+SPEAKS_PYTHON = {"bindings", "benchmarks"}
 #: A folder, and the folders that its files may include from.
 MAY_INCLUDE = {
     "rules": {"rules"},
     "threads": {"threads"},
     "engine": {"engine", "rules", "threads"},
+    "vectors": {"vectors", "engine", "threads"},
     "linalg": {"linalg", "threads"},
-    "bindings": {"bindings", "engine", "linalg", "threads"},
-    "cpu": set(),
+    "bindings": {"bindings", "engine", "vectors", "linalg", "threads"},
+    "benchmarks": {"benchmarks", "bindings", "engine", "threads"},
+    "cpu": {"cpu"},
 }
-INTRINSICS = {"engine/convert.hpp", "engine/environment.hpp", "threads/sync.hpp", "cpu/level.cpp"}
+INTRINSICS = {"engine/convert.hpp", "engine/environment.hpp", "threads/sync.hpp", "cpu/level.hpp"}
+#: Files that are not yet one thought.
+LONG = {
+    "linalg/ldlt.cpp",
+    "linalg/merge.cpp",
+    "linalg/probes.cpp",
+    "linalg/tridiagonalise.cpp",
+    "threads/mechanism.hpp",
+    "threads/pool.cpp",
+}
 #: The rules are mathematics; what they may know of the library:
 RULES_MAY = {"array", "bit", "cmath", "cstddef", "cstdint", "string_view", "limits"}
 
@@ -48,7 +61,7 @@ def test_includes(path: Path) -> None:
             assert target.split("/")[0] in MAY_INCLUDE[here], f"{here} includes {target}"
             continue
         assert not target.startswith("Eigen") or here == "linalg", f"only linalg: {target}"
-        assert not target.startswith("pybind11") or here == "bindings", f"only bindings: {target}"
+        assert not target.startswith("pybind11") or here in SPEAKS_PYTHON, f"only bindings: {target}"
         assert target != "Python.h" or here == "cpu", "the C interface of Python, outside of cpu"
         intrinsics = target.endswith("intrin.h") or target == "cpuid.h"
         assert not intrinsics or name(path) in INTRINSICS or here == "linalg", f"intrinsics in {name(path)}"
@@ -75,7 +88,7 @@ def test_a_rule_has_no_loop_pointer_or_forbidden_function(path: Path) -> None:
 
 def test_nothing_includes_the_bindings() -> None:
     for path in FILES:
-        if folder(path) != "bindings":
+        if folder(path) not in SPEAKS_PYTHON:
             assert not any(target.startswith("bindings/") for _, target in includes(path)), name(path)
 
 
@@ -97,3 +110,26 @@ def test_nobody_asks_for_fast_math_or_this_machine() -> None:
         assert not re.search(r"#\s*pragma\s+omp|fast-math|__attribute__\(\(optimize", path.read_text()), name(
             path
         )
+
+
+def test_every_file_is_short() -> None:
+    long = {name(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 200}
+    assert set(long) <= LONG, long
+
+
+def test_cmake_compiles_each_rule_of_the_registry_alone() -> None:
+    """The expression by which CMakeLists.txt finds the rules finds all of them, in their order."""
+    build = (CPP.parent / "CMakeLists.txt").read_text()
+    (pattern,) = re.findall(r'string\(REGEX MATCH "([^"]*)" matched', build)
+    registry = (CPP / "rules/all.hpp").read_text()
+    (listed,) = re.findall(r"using All =([^;]*);", registry)
+    found = re.findall(r"[A-Za-z0-9_]+", re.search(pattern, registry)[1])  # type: ignore[index]
+    assert found == re.findall(r"\w+", listed)[1:]
+    assert len(found) == len([p for p in FILES if folder(p) == "rules"]) - 2  # rule.hpp, all.hpp
+
+
+def test_what_only_benchmarks_call_is_in_no_wheel() -> None:
+    build = (CPP.parent / "CMakeLists.txt").read_text()
+    assert re.search(r"option\(FASTOPT_BENCHMARKS .* OFF\)", build)
+    including = [name(p) for p in FILES if any(t.startswith("benchmarks/") for _, t in includes(p))]
+    assert {n.split("/")[0] for n in including} == {"benchmarks"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -305,6 +307,10 @@ def test_a_good_state_is_restored() -> None:
     assert all((a == 3).all() for a in opt.ema)
 
 
+@pytest.mark.skipif(
+    not hasattr(_dispatch.core, "floor_pass"),
+    reason="built without FASTOPT_BENCHMARKS (`make asserts` and `make asan` build with it)",
+)
 @pytest.mark.parametrize("case", ["floats", "sizes", "no arrays", "gaps", "none", "too many"])
 def test_the_floor_pass(case: str) -> None:
     ok = [np.zeros(8, F) for _ in range(9)]
@@ -339,3 +345,34 @@ def test_other_levels_are_no_laxer(level: str) -> None:
     plan = make("SGD", [np.ones(3)], level)._plan
     with pytest.raises(IndexError):
         plan.count(10**6)
+
+
+CLASSES = [name for name, value in vars(_dispatch.core).items() if isinstance(value, type)]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_object_made_by_new_alone_is_refused(name: str, level: str) -> None:
+    """Else its methods work on memory in which nothing was constructed. In its own process: it may crash."""
+    code = f"""
+from fastopt import _dispatch
+cls = getattr(_dispatch.load({level!r}), {name!r})
+tried = 0
+for name, method in vars(cls).items():
+    if name.startswith("__") and name not in ("__enter__", "__exit__"):
+        continue
+    for many in range(8):
+        bare = cls.__new__(cls)
+        try:
+            if isinstance(method, property):
+                getattr(bare, name)
+            else:
+                getattr(bare, name)(*[0] * many)
+            raise SystemExit(f"{{name}} was not refused")
+        except TypeError as error:
+            tried += "__init__() has not run" in str(error)
+    del bare
+assert tried >= len(vars(cls)) // 2, tried
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.returncode, done.stderr, done.stdout)

@@ -28,7 +28,7 @@ prefix=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["platlib"])
 PATH=$venv/bin:$PATH
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPython_EXECUTABLE="$python" \
   -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" -DCMAKE_PREFIX_PATH="$prefix" \
-  -DFASTOPT_LEVELS="$level" "-DFASTOPT_EXTRA_FLAGS=$flags" >"$build.log" 2>&1 ||
+  -DFASTOPT_LEVELS="$level" -DFASTOPT_BENCHMARKS=ON "-DFASTOPT_EXTRA_FLAGS=$flags" >"$build.log" 2>&1 ||
   { cat "$build.log" && exit 1; }
 cmake --build "$build"
 rm -rf "$build/python" && mkdir -p "$build/python"

@@ -80,6 +80,8 @@ struct Extent {
   const char* last;
 };
 Extent extent(const View& view, std::size_t item);
+// The address of the first element in memory order; an axis may be walked backwards by the array.
+inline char* lowest(const View& view, std::size_t item) { return const_cast<char*>(extent(view, item).first); }
 
 // Axes in memory order if the array is dense (axes of length 1 left out); false if there are gaps or repeats.
 bool dense_axes(const View& view, std::size_t item, std::vector<Axis>& out);

@@ -88,11 +88,11 @@ class Elsewhere {
     py::object rates = py::none();
     std::int64_t at = -1;
     if (!ask_.is_none()) std::tie(rates, at) = ask_().cast<std::pair<py::object, std::int64_t>>();
-    plan_.go(place_, rates, at);
+    plan_.move_to(place_, rates, at);
     active_ = true;
   }
   void leave() {
-    if (std::exchange(active_, false)) plan_.put_back();
+    if (std::exchange(active_, false)) plan_.move_home();
   }
   Elsewhere(const Elsewhere&) = delete;
   Elsewhere& operator=(const Elsewhere&) = delete;
@@ -105,21 +105,20 @@ class Elsewhere {
   bool active_ = false;
 };
 
-constexpr const char* asked =
-    "this optimizer is in use: a learning-rate schedule of its step is being asked (in another thread, or around this call)";
-
-// `with plan.exclusive():` and `with plan.asking():`, with the plan kept alive.
+// `with plan.exclusive():` and `with plan.asking():`, with the plan kept alive. Entering is one native call, between which
+// and the block no signal handler runs; should the block never be left (a profiler that raises), the end of this object
+// gives the plan back.
 class ExclusiveUse {
  public:
-  ExclusiveUse(py::object plan, bool asking)
-      : owner_(std::move(plan)), exclusive_(busy(owner_.cast<BoundPlan&>(), asking), asking ? asked : nullptr) {}
-  void enter() { exclusive_.enter(); }
-  void leave() { exclusive_.leave(); }
+  ExclusiveUse(py::object plan, bool asking) : owner_(std::move(plan)), in_use_(of(owner_.cast<BoundPlan&>(), asking)) {}
+  void enter() { lock_ = in_use_.operation(); }
+  void leave() { lock_.release(); }
 
  private:
-  static Busy& busy(BoundPlan& plan, bool asking) { return asking ? plan.asking() : plan.busy(); }
+  static InUse& of(BoundPlan& plan, bool asking) { return asking ? plan.asking() : plan.in_use(); }
   py::object owner_;
-  Exclusive exclusive_;
+  InUse& in_use_;
+  InUse::Lock lock_;
 };
 
 // Made by calling its class, whose construct.hpp knows what to do when memory runs out; returning a pointer does not.

@@ -6,7 +6,7 @@
 #include "bindings/construct.hpp"
 #include "bindings/register.hpp"
 #include "bindings/unlocked.hpp"
-#include "engine/history.hpp"
+#include "vectors/lbfgs.hpp"
 
 FASTOPT_BINDINGS_BEGIN
 
@@ -35,7 +35,7 @@ class BoundVectors {
       if (a.data() == role) return a;
     throw std::logic_error("no such vector");
   }
-  const engine::Vectors& roles() const { return vectors_.vectors(); }
+  const vectors::Vectors& roles() const { return vectors_.vectors(); }
 
   py::tuple steepest(double scale) {
     history_.forget();
@@ -50,7 +50,7 @@ class BoundVectors {
   }
   py::tuple take(const py::object& gradient) {
     const double* g = doubles(gradient, "gradient");
-    const engine::Taken taken =
+    const vectors::Taken taken =
         unlocked([&] { return history_.slots() > 1 ? vectors_.take(g) : vectors_.take(g, products_); });
     return py::make_tuple(taken.slope, taken.largest);
   }
@@ -75,10 +75,10 @@ class BoundVectors {
       }
     }
     bool any = false;
-    const engine::Direction direction = unlocked([&] {
+    const vectors::Direction direction = unlocked([&] {
       history_.push(vectors_);
       any = history_.size() > 0;
-      return any ? history_.direction(vectors_) : engine::Direction{};
+      return any ? history_.direction(vectors_) : vectors::Direction{};
     });
     return any ? py::object(told(direction)) : py::none();
   }
@@ -88,7 +88,7 @@ class BoundVectors {
     if (pairs < 0 || pairs > 255) throw py::value_error("pairs: expected 0 to 255, got " + std::to_string(pairs));
     return pairs;
   }
-  engine::Vectors allocate() {
+  vectors::Vectors allocate() {
     std::array<double*, 7> p;
     for (std::size_t i = 0; i < owned_.size(); ++i) {
       p[i] = vector();
@@ -117,7 +117,7 @@ class BoundVectors {
     throw py::value_error(std::string(name) + ": expected contiguous float64 of shape (" + std::to_string(n_) +
                           ",) in aligned memory, got " + describe(array.ptr()));
   }
-  py::tuple told(const engine::Direction& d) {
+  py::tuple told(const vectors::Direction& d) {
     square_ = d.square;
     return py::make_tuple(d.slope, d.square);
   }
@@ -125,9 +125,9 @@ class BoundVectors {
   std::int64_t n_;
   std::vector<py::array_t<double>> memory_;
   std::array<py::array_t<double>, 7> owned_;
-  engine::History history_;
-  engine::LineVectors vectors_;
-  engine::Products products_{};
+  vectors::History history_;
+  vectors::LineVectors vectors_;
+  vectors::Products products_{};
   double square_ = 0;  // d'd
 };
 

@@ -1,7 +1,7 @@
 // A plan together with the arrays it works on: owners kept alive, and looked at again before every step.
 //
 // What comes from Python is checked here, once; below it is asserted. Every call is one operation: it has the plan for
-// itself (Busy) or raises RuntimeError, and changes everything or nothing.
+// itself (InUse) or raises RuntimeError, and changes everything or nothing.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "bindings/arrays.hpp"
-#include "bindings/busy.hpp"
+#include "bindings/in_use.hpp"
 #include "bindings/held.hpp"
 #include "bindings/memory_map.hpp"
 #include "bindings/mirrors.hpp"
@@ -44,8 +44,9 @@ class BoundPlan {
   // `rates` are those of the scheduled groups, asked when `at` steps were done.
   void step(const py::object& gradients, const py::object& grad_scale, const py::object& zero_gradients,
             const py::object& rates, std::int64_t at);
-  void go(Place place, const py::object& rates, std::int64_t at);  // keeps copies of the parameters
-  void put_back();                                                 // bit for bit
+  // Gives the parameters the values of that place, and keeps their own ...
+  void move_to(Place place, const py::object& rates, std::int64_t at);
+  void move_home();  // ... bit for bit
   void refuse_elsewhere(const std::string& what) const;
   bool is_elsewhere() const { return place_.load(std::memory_order_acquire) != Place::home; }
 
@@ -70,8 +71,8 @@ class BoundPlan {
   void set_steps(std::int64_t n);
   void set_skipped(std::int64_t n);
 
-  Busy& busy() { return busy_; }
-  Busy& asking() { return asking_; }  // taken while schedules are asked: they may use the optimizer, but not step
+  InUse& in_use() { return in_use_; }
+  InUse& asking() { return asking_; }  // taken while schedules are asked: they may use the optimizer, but not step
 
  private:
   struct Parameter {
@@ -98,7 +99,7 @@ class BoundPlan {
   using Rates = std::vector<std::pair<int, double>>;
 
   engine::Dtype check_parameter(PyObject* array, const std::string& label) const;
-  void check_buffer(PyObject* array, const NewParameter& like, const std::string& what, engine::Dtype& dtype) const;
+  void check_buffer(PyObject* array, const Parameter& like, const std::string& what, engine::Dtype& dtype) const;
   NewGroup read_new_group(const py::dict& given) const;
   void read_new_parameter(NewParameter& p, const NewGroup& group) const;
   void reserve(std::size_t groups, std::size_t parameters);
@@ -122,8 +123,6 @@ class BoundPlan {
   void stage_overlapping(std::vector<Copy>& copies);
   SavedGroup read_group(int index, const py::dict& hypers, bool maximize, bool scheduled);
 
-  Busy::Lock lock();    // for this call alone
-  Busy::Lock within();  // ... or as a part of the operation that this thread has opened
   void return_after_fork();
   void publish() noexcept;
   std::size_t tensor_index(int tensor) const;
@@ -145,7 +144,11 @@ class BoundPlan {
   std::unique_ptr<char[]> home_;
 
   Published published_;
-  Busy busy_, asking_;
+  InUse in_use_{
+      "this optimizer is in use: step() or another call on it has not returned yet (in another thread, or around this one)"};
+  InUse asking_{
+      "this optimizer is in use: a learning-rate schedule of its step is being asked (in another thread, or around this "
+      "call)"};
 };
 
 FASTOPT_BINDINGS_END

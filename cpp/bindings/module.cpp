@@ -36,9 +36,11 @@ PYBIND11_MODULE(FASTOPT_MODULE, m) {
   pybind11::register_local_exception_translator(&translate_out_of_memory);
   fastopt::bindings::register_plan(m);
   fastopt::bindings::register_threads(m);
-  fastopt::bindings::register_floor(m);
   fastopt::bindings::register_linalg(m);
   fastopt::bindings::register_lanczos(m);
   fastopt::bindings::register_vectors(m);
   fastopt::bindings::register_inertia(m);
+#ifdef FASTOPT_BENCHMARKS
+  fastopt::bindings::register_floor(m);
+#endif
 }

@@ -18,57 +18,12 @@ struct BoundPlan::NewGroup {
 
 namespace {
 
-// The address of the first element in memory order; an axis may be walked backwards by the array.
-char* lowest(const View& view, std::size_t item) { return const_cast<char*>(extent(view, item).first); }
-
-bool aligned(const View& view, std::size_t item) { return reinterpret_cast<std::uintptr_t>(lowest(view, item)) % item == 0; }
-
 template <class T>
 T get(const py::dict& dict, const char* key) {
   return py::object(dict[key]).cast<T>();
 }
 
-bool same_axes(const std::vector<Axis>& a, const std::vector<Axis>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Axis& x, const Axis& y) {
-    return x.axis == y.axis && x.length == y.length && x.reversed == y.reversed;
-  });
-}
-
 }  // namespace
-
-engine::Dtype BoundPlan::check_parameter(PyObject* array, const std::string& label) const {
-  const std::string expected = label + ": expected a writeable float32, float64, float16 or bfloat16 array";
-  if (!py::isinstance<py::array>(array)) throw py::type_error(expected + ", got " + describe(array));
-  if (!is_plain_array(array))
-    throw py::type_error(expected + " (exactly numpy.ndarray or numpy.memmap), got " + describe(array));
-  engine::Dtype dtype;
-  if (!storage_type_of(array, uint16_is_bf16_, dtype)) throw py::type_error(expected + ", got " + describe(array));
-  const View view(array);
-  const std::size_t item = engine::item_size(dtype);
-  if (!view.writeable()) throw py::value_error(label + ": expected a writeable array, got a read-only one");
-  std::vector<Axis> axes;
-  if (!dense_axes(view, item, axes))
-    throw py::value_error(label + ": expected an array without gaps or repeated elements in memory, got a view of " +
-                          describe(array) + " with other strides; pass a copy and write it back, or the array it views");
-  if (!aligned(view, item))
-    throw py::value_error(label + ": expected an array aligned to its items of " + std::to_string(item) +
-                          " bytes, got a misaligned one");
-  return dtype;
-}
-
-// A state or an average: writeable, aligned, of the parameter's shape and in its order of memory.
-void BoundPlan::check_buffer(PyObject* array, const NewParameter& like, const std::string& what,
-                             engine::Dtype& dtype) const {
-  if (!is_plain_array(array) || !storage_type_of(array, true, dtype))
-    throw py::type_error(what + ": expected an array of a floating-point dtype, got " + describe(array));
-  const View view(array);
-  const std::size_t item = engine::item_size(dtype);
-  std::vector<Axis> axes;
-  if (!same_shape(view, View(like.parameter->owner.ptr())) || !dense_axes(view, item, axes) ||
-      (view.size() > 0 && !same_axes(axes, like.parameter->axes)) || !view.writeable() || !aligned(view, item))
-    throw py::value_error(what + ": expected a writeable array laid out as its parameter, got another view of " +
-                          describe(array));
-}
 
 void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const {
   Parameter& parameter = *p.parameter;
@@ -97,7 +52,7 @@ void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const 
     if ((state == Py_None) == states[s].used) throw py::type_error(what + ": expected one where the rule has one");
     if (state == Py_None) continue;
     engine::Dtype dtype;
-    check_buffer(state, p, what, dtype);
+    check_buffer(state, parameter, what, dtype);
     if (!first && dtype != t.state_dtype) throw py::type_error(what + ": expected the dtype of the other states");
     if (engine::computes_in_double(dtype) && !wide) throw py::type_error(what + ": expected at most float32");
     first = false;
@@ -110,7 +65,7 @@ void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const 
     throw py::type_error(parameter.label + ": ema: expected an array if and only if the plan has an ema_decay");
   if (ema != Py_None) {
     engine::Dtype dtype;
-    check_buffer(ema, p, parameter.label + ": ema", dtype);
+    check_buffer(ema, parameter, parameter.label + ": ema", dtype);
     if (dtype != (wide ? engine::Dtype::f64 : engine::Dtype::f32))
       throw py::type_error(parameter.label + ": ema: expected float32, or float64 for a float64 parameter");
     t.ema = lowest(View(ema), engine::item_size(dtype));
@@ -147,26 +102,6 @@ BoundPlan::NewGroup BoundPlan::read_new_group(const py::dict& given) const {
   return made;
 }
 
-void BoundPlan::check_parameters(const py::list& given_arrays, const py::list& given_labels) {
-  const auto lock = within();
-  const py::tuple arrays = as_tuple(given_arrays), labels = as_tuple(given_labels);
-  check_length("labels", labels.size(), arrays.size());
-  MemoryMap memory = memory_;
-  for (std::size_t i = 0; i < arrays.size(); ++i) {
-    const auto label = labels[i].cast<std::string>();
-    const py::object array = arrays[i];
-    const engine::Dtype dtype = check_parameter(array.ptr(), label);
-    const int other =
-        memory.add(extent(View(array.ptr()), engine::item_size(dtype)), static_cast<int>(parameters_.size() + i));
-    if (other < 0) continue;
-    const auto o = static_cast<std::size_t>(other);
-    throw py::value_error(
-        label + ": shares memory with " +
-        (o < parameters_.size() ? parameters_[o]->label : labels[o - parameters_.size()].cast<std::string>()) +
-        "; every parameter must be given once and overlap no other");
-  }
-}
-
 void BoundPlan::reserve(std::size_t groups, std::size_t parameters) {
   scheduled_.reserve(scheduled_.size() + groups);
   parameters_.reserve(parameters_.size() + parameters);
@@ -189,7 +124,7 @@ void BoundPlan::add(NewGroup& made) noexcept {
 void BoundPlan::add_groups(const py::list& given, const py::list& pairs) {
   Mirrors mirrors(pairs);
   std::vector<NewGroup> groups;
-  const auto lock = within();
+  const auto lock = in_use_.within();
   return_after_fork();
   refuse_elsewhere("add_param_group()");
   for (const auto& item : as_tuple(given)) groups.push_back(read_new_group(item.cast<py::dict>()));

@@ -2,8 +2,6 @@
 
 #include <pybind11/stl.h>
 
-#include "bindings/arrays.hpp"
-
 FASTOPT_BINDINGS_BEGIN
 
 engine::Nonfinite read_nonfinite(const std::string& word) {
@@ -60,17 +58,6 @@ void assign_starts(engine::Group& group, const py::dict& starts) {
     group.starts_set[s] = !value.is_none();
     if (!value.is_none()) group.starts[s] = value.cast<double>();
   }
-}
-
-const py::object& check_gradients(const py::object& given, std::size_t parameters) {
-  PyObject* const list = given.ptr();
-  if (!PyList_Check(list) && !PyTuple_Check(list))
-    throw py::type_error("grads: expected a list or tuple with an array or None for each parameter, got " + describe(list));
-  const auto n = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(list));
-  if (n != parameters)
-    throw py::value_error("grads: expected " + std::to_string(parameters) + " arrays, one for each parameter, got " +
-                          std::to_string(n));
-  return given;
 }
 
 FASTOPT_BINDINGS_END

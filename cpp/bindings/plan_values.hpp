@@ -13,6 +13,9 @@ FASTOPT_BINDINGS_BEGIN
 
 engine::Nonfinite read_nonfinite(const std::string& word);
 engine::WeightDecay read_decay_kind(const std::string& word);
+engine::Options read_options(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay);
+double read_grad_scale(const py::object& given);
+bool read_zero_grads(const py::object& given);
 std::int64_t read_count(const char* name, std::int64_t count);
 void check_length(const char* name, std::size_t given, std::size_t expected);
 

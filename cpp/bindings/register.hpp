@@ -8,10 +8,10 @@ FASTOPT_BINDINGS_BEGIN
 
 void register_plan(pybind11::module_& m);
 void register_threads(pybind11::module_& m);
-void register_floor(pybind11::module_& m);
 void register_linalg(pybind11::module_& m);
 void register_lanczos(pybind11::module_& m);
 void register_vectors(pybind11::module_& m);
 void register_inertia(pybind11::module_& m);
+void register_floor(pybind11::module_& m);  // with FASTOPT_BENCHMARKS only
 
 FASTOPT_BINDINGS_END

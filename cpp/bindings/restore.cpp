@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bindings/away.hpp"
 #include "bindings/bound_plan.hpp"
 #include "bindings/plan_values.hpp"
+#include "bindings/without_gil.hpp"
 
 FASTOPT_BINDINGS_BEGIN
 
@@ -94,7 +94,7 @@ void BoundPlan::restore(const py::list& given_tensors, const py::list& given_gro
                         std::int64_t skipped, const std::vector<bool>& averaged, const py::list& pairs) {
   Mirrors mirrors(pairs);
   const py::tuple tensors = as_tuple(given_tensors), of_groups = as_tuple(given_groups);
-  auto lock = within();
+  auto lock = in_use_.within();
   return_after_fork();
   refuse_elsewhere("load_state_dict()");
   check_length("tensors", tensors.size(), parameters_.size());
@@ -137,7 +137,7 @@ void BoundPlan::restore(const py::list& given_tensors, const py::list& given_gro
   plan_.steps = steps;
   plan_.skipped = skipped;
   publish();
-  away(plan_.elements(), lock, [&] {
+  without_gil(plan_.elements(), lock, [&] {
     for (const Copy& copy : copies) copy.write();
   });
 }

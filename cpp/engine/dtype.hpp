@@ -52,5 +52,9 @@ constexpr bool accepts_gradient(Dtype parameter, Dtype gradient) {
 
 // Half types are computed in float.
 constexpr bool computes_in_double(Dtype parameter) { return parameter == Dtype::f64; }
+template <class F>
+inline auto computed_in(Dtype parameter, F&& f) {
+  return computes_in_double(parameter) ? f(double{}) : f(float{});
+}
 
 }  // namespace fastopt::engine

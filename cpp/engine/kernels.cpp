@@ -1,141 +1,23 @@
-// From the registry to a table: the one place where every rule is compiled.
+// The table of all kernels, in the order of the registry. Each rule is compiled in a unit of its own; the table calls them
+// when it is first asked for, so that no order of static objects matters.
 #include "engine/kernels.hpp"
 
 #include <vector>
 
-#include "engine/loop.hpp"
 #include "rules/all.hpp"
 
 namespace fastopt::engine {
+
+// Defined by the unit of the rule.
+template <template <unsigned> class Rule>
+void append_kernels(std::vector<Kernel>& table);
+
 namespace {
-
-template <class Rule>
-concept HasScalars = requires { typename Rule::Scalars; };
-template <class Rule>
-concept HasSums = requires { Rule::sums; };
-template <class Rule>
-concept HasStart = requires(const typename Rule::Hypers& h) { Rule::start(0, h); };
-
-template <class Rule>
-concept HasLookAhead = requires(const typename Rule::Hypers& h) { Rule::look_ahead(h); };
-
-template <class Rule>
-constexpr bool is_valid() {
-  if constexpr (requires { Rule::valid; })
-    return Rule::valid;
-  else
-    return true;
-}
-
-template <class Rule>
-constexpr bool has_own_decay() {
-  for (const std::string_view name : Rule::hypers)
-    if (name == "weight_decay") return true;
-  return false;
-}
-
-template <class Struct>
-Struct from_array(const double* values) {
-  std::array<double, sizeof(Struct) / sizeof(double)> array;
-  std::copy_n(values, array.size(), array.begin());
-  return std::bit_cast<Struct>(array);
-}
-
-template <class Struct>
-void to_array(const Struct& from, double* values) {
-  const auto array = std::bit_cast<std::array<double, sizeof(Struct) / sizeof(double)>>(from);
-  std::copy_n(array.begin(), array.size(), values);
-}
-
-template <class Rule>
-void prepare(const double* hypers, std::int64_t t, [[maybe_unused]] double* scalars, double* coefs) {
-  const auto h = from_array<typename Rule::Hypers>(hypers);
-  if constexpr (HasScalars<Rule>) {
-    auto s = from_array<typename Rule::Scalars>(scalars);
-    to_array(Rule::prepare(h, t, s), coefs);
-    to_array(s, scalars);
-  } else {
-    to_array(Rule::prepare(h, t), coefs);
-  }
-}
-
-template <class Rule>
-rules::Start start([[maybe_unused]] std::size_t state, [[maybe_unused]] const double* hypers) {
-  if constexpr (HasStart<Rule>) return Rule::start(state, from_array<typename Rule::Hypers>(hypers));
-  return {};
-}
-
-template <class Rule>
-double look_ahead(const double* hypers) {
-  return Rule::look_ahead(from_array<typename Rule::Hypers>(hypers));
-}
-
-template <class Rule>
-void finish(double* coefs, const double* sums) {
-  auto c = from_array<typename Rule::template Coefs<double>>(coefs);
-  double values[Rule::sums];
-  std::copy_n(sums, Rule::sums, values);
-  Rule::finish(c, values);
-  to_array(c, coefs);
-}
-
-template <class Rule>
-Kernel describe(unsigned flags) {
-  using Coefs = typename Rule::template Coefs<double>;
-  static_assert(sizeof(typename Rule::Hypers) == Rule::hypers.size() * sizeof(double), "a name for each hyper-parameter");
-  static_assert(Rule::states.size() <= max_states && Rule::hypers.size() <= max_hypers);
-  static_assert(sizeof(Coefs) <= max_coefs * sizeof(double));
-  Kernel k{};
-  k.name = Rule::name;
-  k.flags = flags;
-  k.flag_names = Rule::flags;
-  k.hypers = Rule::hypers;
-  k.states = Rule::states;
-  k.coefs = sizeof(Coefs) / sizeof(double);
-  k.reads_gradient = true;
-  k.prepare = prepare<Rule>;
-  k.start = start<Rule>;
-  k.update_f32 = Loop<Rule, float>::update;
-  k.update_f64 = Loop<Rule, double>::update;
-  if constexpr (!has_own_decay<Rule>()) {
-    k.decayed_f32 = Loop<Rule, float>::decayed;
-    k.decayed_f64 = Loop<Rule, double>::decayed;
-  }
-  if constexpr (requires { Rule::reach; }) k.reach = Rule::reach;
-  if constexpr (HasLookAhead<Rule>) k.look_ahead = look_ahead<Rule>;
-  if constexpr (HasScalars<Rule>) {
-    static_assert(sizeof(typename Rule::Scalars) == Rule::scalars.size() * sizeof(double));
-    static_assert(Rule::scalars.size() <= max_scalars);
-    static const auto first = std::bit_cast<std::array<double, Rule::scalars.size()>>(typename Rule::Scalars{});
-    k.scalars = Rule::scalars;
-    k.first_scalars = first.data();
-  }
-  if constexpr (HasSums<Rule>) {
-    static_assert(Rule::sums <= max_sums);
-    k.sums = Rule::sums;
-    k.reads_gradient = Rule::reads_gradient;
-    k.reduce_writes_states = Loop<Rule, float>::reduce_writes_states;
-    k.finish = finish<Rule>;
-    k.reduce_f32 = Loop<Rule, float>::reduce;
-    k.reduce_f64 = Loop<Rule, double>::reduce;
-  }
-  return k;
-}
-
-template <template <unsigned> class Rule, unsigned Flags>
-void add(std::vector<Kernel>& table) {
-  if constexpr (is_valid<Rule<Flags>>()) table.push_back(describe<Rule<Flags>>(Flags));
-}
-
-template <template <unsigned> class Rule, unsigned... Flags>
-void add_all(std::vector<Kernel>& table, std::integer_sequence<unsigned, Flags...>) {
-  (add<Rule, Flags>(table), ...);
-}
 
 template <template <unsigned> class... Rule>
 std::vector<Kernel> make_table(rules::List<Rule...>) {
   std::vector<Kernel> table;
-  (add_all<Rule>(table, std::make_integer_sequence<unsigned, 1u << Rule<0>::flags.size()>{}), ...);
+  (append_kernels<Rule>(table), ...);
   return table;
 }
 

@@ -15,8 +15,7 @@ inline constexpr int max_states = 4, max_hypers = 12, max_scalars = 2, max_coefs
 // Updates n elements in place; `states` holds a pointer for each state of the rule, null where the flags do not use it.
 // `decay` is read by the kernels of decoupled decay only.
 template <class T>
-using Update = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay,
-                        Prefetch& prefetch);
+using Update = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay, Prefetch& prefetch);
 
 // The first phase of a rule that needs sums over the whole tensor: adds the squares of what it wants summed to `lanes`.
 template <class T>

@@ -2,9 +2,15 @@
 // depends on the number of elements only, so every level, thread count and grouping gives the same bits; 16 independent
 // chains are also what keeps the adders busy (a plain loop is one chain: 4 to 8 times slower).
 #pragma once
+#include <cmath>
 #include <cstdint>
 
+#include "rules/rule.hpp"
+
 namespace fastopt::engine {
+
+// Sums over a tensor are sums of its blocks of so many elements, added in order.
+inline constexpr std::int64_t sum_block = 4096;
 
 struct Lanes {
   static constexpr int count = 16;
@@ -51,6 +57,20 @@ inline double dot(const double* x, const double* y, std::int64_t n) {
   Lanes lanes;
   lanes.add_products(x, y, n);
   return lanes.total();
+}
+
+// The largest magnitude, of finite numbers. Lanes of maxima: a single one would be a chain.
+template <class T>
+inline T largest(const T* x, std::int64_t n) {
+  constexpr int lanes = 64;
+  T most[lanes] = {};
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (int j = 0; j < lanes; ++j) most[j] = rules::max(most[j], std::abs(x[i + j]));
+  for (; i < n; ++i) most[0] = rules::max(most[0], std::abs(x[i]));
+  for (int width = lanes / 2; width > 0; width /= 2)
+    for (int j = 0; j < width; ++j) most[j] = rules::max(most[j], most[j + width]);
+  return most[0];
 }
 
 }  // namespace fastopt::engine

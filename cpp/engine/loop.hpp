@@ -32,7 +32,7 @@ struct Loop {
   static constexpr std::size_t n_states = Rule::states.size();
   using Indices = std::make_index_sequence<n_states>;
 
-  // Pass keeps the bytes of a Coefs; copying it member by member lets the compiler hold them in registers (through a
+  // Constants keeps the bytes of a Coefs; copying it member by member lets the compiler hold them in registers (through a
   // std::array they went by way of the stack: 5 ns of a step on 64 elements).
   static Coefs unpack(const T* coefs) { return *reinterpret_cast<const Coefs*>(coefs); }
 
@@ -57,8 +57,7 @@ struct Loop {
 
   // The same after decoupled decay, theta -= decay theta: a kernel of its own, so that decay costs a product and a
   // difference between load and store and no pass, and no decay leaves an infinite theta and the sign of a zero alone.
-  static void decayed(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay,
-                      Prefetch& prefetch) {
+  static void decayed(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay, Prefetch& prefetch) {
     update<true>(theta, g, states, n, unpack(coefs), decay, prefetch, Indices{});
   }
 

@@ -12,8 +12,6 @@
 
 namespace fastopt::engine {
 
-inline constexpr std::int64_t sum_block = 4096;
-
 struct SquareSum {
   double small = 0, medium = 0, big = 0;  // squares of x * 2^537, x, x * 2^-538
   double largest = 0;                     // magnitude, if a square or a multiple of it may overflow; else 0
@@ -46,20 +44,6 @@ inline bool all_finite(const T* x, std::int64_t n) {
   return bad == 0;
 }
 
-// The largest magnitude, of finite numbers. Lanes of maxima: a single one would be a chain.
-template <class T>
-inline T largest(const T* x, std::int64_t n) {
-  constexpr int lanes = 64;
-  T most[lanes] = {};
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (int j = 0; j < lanes; ++j) most[j] = rules::max(most[j], std::abs(x[i + j]));
-  for (; i < n; ++i) most[0] = rules::max(most[0], std::abs(x[i]));
-  for (int width = lanes / 2; width > 0; width /= 2)
-    for (int j = 0; j < width; ++j) most[j] = rules::max(most[j], most[j + width]);
-  return most[0];
-}
-
 // The squares of scale * x for the elements of magnitude [from, below).
 inline double part(const double* x, std::int64_t n, double from, double below, double scale) {
   constexpr std::int64_t piece = 512;
@@ -89,17 +73,17 @@ inline SquareSum blue(const double* x, std::int64_t n, double most) {
 
 // Elements [begin, end) of one tensor's gradient, at most sum_block of them.
 template <class T>
-inline SquareSum square_sum(const Gradient& gradient, const Pass<T>& pass, std::int64_t begin, std::int64_t end) {
+inline SquareSum square_sum(const Gradient& gradient, const Constants<T>& constants, std::int64_t begin, std::int64_t end) {
   alignas(64) T buffer[sum_block];
   const std::int64_t n = end - begin;
-  const bool in_place = gradient.dense && gradient.dtype == dtype_of<T> && !pass.unscale && !pass.clip_value;
+  const bool in_place = gradient.dense && gradient.dtype == dtype_of<T> && !constants.unscale && !constants.clip_value;
   const T* x = reinterpret_cast<const T*>(gradient.data) + begin;
   SquareSum sum;
   if (!in_place) {
-    raw_gradient(gradient, pass, begin, n, buffer);
-    if (pass.clip_value) {
+    raw_gradient(gradient, constants, begin, n, buffer);
+    if (constants.clip_value) {
       sum.finite = all_finite(buffer, n);  // clipping would hide an infinity
-      block::clip(buffer, n, pass.limit);
+      block::clip(buffer, n, constants.limit);
     }
     x = buffer;
   }

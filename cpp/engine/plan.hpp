@@ -2,31 +2,18 @@
 // sizes, dtypes and numbers; who owns the memory and whether it is still what it was is the bindings' concern.
 #pragma once
 #include <array>
-#include <cassert>
 #include <cstdint>
-#include <iterator>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/average.hpp"
+#include "engine/cut.hpp"
 #include "engine/norm.hpp"
 #include "threads/policy.hpp"
 
 namespace fastopt::engine {
-
-// What one thread claims at a time. Half as much where there is little, so that 2^17 elements still occupy sixteen threads;
-// a claim, with the floating-point environment around it, costs 20 ns beside 1.3 us of Adam then.
-inline constexpr std::int64_t chunk_elements = 2 * sum_block;
-inline constexpr std::int64_t fine_below = 1 << 19;
-constexpr std::int64_t chunk_of(std::int64_t elements) { return elements < fine_below ? sum_block : chunk_elements; }
-
-// Tensors, groups and pieces are numbered with int; the containers' own index type is unsigned.
-template <class Container>
-auto& at(Container& container, std::int64_t i) {
-  assert(i >= 0 && static_cast<std::size_t>(i) < std::size(container));
-  return container[static_cast<std::size_t>(i)];
-}
 
 enum class WeightDecay : std::uint8_t { coupled, decoupled, in_rule };
 enum class Nonfinite : std::uint8_t { propagate, skip, raise };
@@ -99,55 +86,33 @@ class Plan {
     double values[max_scalars] = {};
     bool operator==(const Scalars&) const = default;
   };
-  // The numbers of one (group, step count, scalars): formed once per step, in double.
-  struct Prepared {
+  // Tensors of one group with one step count and the same scalars share all numbers of a step.
+  struct Cohort {
     int group = -1;
     std::int64_t t = 0;
     Scalars before, after;
     double coefs[max_coefs] = {};
-    double greatest = 0;  // magnitude of a number that `fill_pass` rounds to the type of computation
-    Pass<float> f32;
-    Pass<double> f64;
+    double greatest = 0;  // magnitude of a number that `fill_constants` rounds to the type of computation
+    Constants<float> f32;
+    Constants<double> f64;
     bool fits(int g, std::int64_t count, const Scalars& scalars) const {
       return group == g && t == count && before == scalars;
     }
     template <class T>
-    Pass<T>& pass() {
+    Constants<T>& constants() {
       if constexpr (sizeof(T) == 4)
         return f32;
       else
         return f64;
     }
   };
-  struct Item {  // a tensor that this step touches
-    int tensor, prepared;
-  };
-  struct Piece {  // a part of an item that one thread walks at once
-    int item;
-    std::int64_t begin, end;
-  };
-  // Items as pieces of at most `length` elements, and those as chunks for threads to claim. While the same tensors have
-  // gradients, as mostly, the cut of the last step is used again.
-  struct Cut {
-    explicit Cut(std::int64_t piece) : length(piece) {}
-    std::int64_t length;
-    std::vector<int> tensors;  // of the items, in their order
-    std::vector<Piece> pieces;
-    std::vector<int> chunks{0};  // first piece of each chunk, and the end
-    std::int64_t elements = 0;
-    bool whole = false;  // false: memory ran out while it was made
-  };
-
   bool needs_norm() const { return options_.clip_norm > 0 || options_.nonfinite != Nonfinite::propagate; }
   void collect(std::span<const Gradient> gradients);
-  int prepare(int tensor);
-  void check_range(const Prepared& prepared, Dtype dtype) const;
-  void fill(Prepared& prepared, const Group& group) const;
+  int cohort_of(int tensor);
+  void check_range(const Cohort& cohort, Dtype dtype) const;
+  void fill(Cohort& cohort, const Group& group) const;
   template <class T>
-  void fill_pass(Pass<T>& pass, const Prepared& prepared, const Group& group) const;
-  void make_cut(Cut& cut, std::span<const Item> items) const;
-  template <class F>
-  void for_each_piece(const Cut& cut, threads::Rate& rate, F&& f);
+  void fill_constants(Constants<T>& constants, const Cohort& cohort, const Group& group) const;
   template <class F>
   void for_each_of_all(F&& f);
   Outcome read_pass(std::span<const Gradient> gradients);
@@ -155,7 +120,7 @@ class Plan {
   bool overflows(int tensor, double largest) const;
   void reduce_phase(std::span<const Gradient> gradients);
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
-  void average_rest();
+  void average_frozen();
   void start_average(const Tensor& tensor);
   void make_room(std::span<const Gradient> gradients);
   void commit();
@@ -171,18 +136,18 @@ class Plan {
 
   // of the step under way; kept for their memory
   Scale unscale_, clip_by_;
-  std::vector<Prepared> prepared_;
-  std::size_t n_prepared_ = 0;
-  std::vector<Item> items_, summed_, rest_;        // with a gradient; of those, by rules that sum; without one
+  std::vector<Cohort> cohorts_;
+  std::size_t n_cohorts_ = 0;
+  std::vector<Item> items_, summed_, frozen_;      // with a gradient; of those, by rules that sum; without one
   Cut blocks_{sum_block}, sum_blocks_{sum_block};  // for the norm, for rules that sum
-  Cut parts_{chunk_elements}, rest_parts_{chunk_elements}, all_parts_{chunk_elements};
+  Cut parts_{chunk_elements}, frozen_parts_{chunk_elements}, all_parts_{chunk_elements};
   std::vector<SquareSum> square_sums_;
   std::vector<std::array<double, max_sums>> rule_sums_, tensor_sums_;
 
   // What each kind of pass takes per element, learnt as the steps go: guesses from the bytes it moves.
   static constexpr double ns_per_byte = 1.0 / 64;  // of one thread, between second-level cache and memory
   threads::Rate read_rate_{4 * ns_per_byte}, reduce_rate_{24 * ns_per_byte}, update_rate_{28 * ns_per_byte},
-      rest_rate_{12 * ns_per_byte};
+      average_rate_{12 * ns_per_byte};
 };
 
 }  // namespace fastopt::engine

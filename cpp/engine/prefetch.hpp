@@ -9,7 +9,7 @@
 namespace fastopt::engine {
 
 struct Prefetch {
-  static constexpr int max_arrays = 7;  // parameter, gradient, four states, average
+  static constexpr int max_arrays = 7;                                 // parameter, gradient, four states, average
   static constexpr std::int64_t ahead = 1024, piece = 256, line = 64;  // bytes, of the type of computation
 
   struct Array {

@@ -1,10 +1,12 @@
-#include "engine/history.hpp"
+#include "vectors/lbfgs.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-namespace fastopt::engine {
+namespace fastopt::vectors {
+
+using engine::Lanes;
 
 namespace {
 
@@ -132,4 +134,4 @@ Direction History::direction(LineVectors& vectors) {
   });
 }
 
-}  // namespace fastopt::engine
+}  // namespace fastopt::vectors

@@ -2,7 +2,7 @@
 #include "bindings/held.hpp"
 #include "bindings/register.hpp"
 #include "bindings/unlocked.hpp"
-#include "engine/floor.hpp"
+#include "benchmarks/floor.hpp"
 
 FASTOPT_BINDINGS_BEGIN
 
@@ -26,7 +26,7 @@ void register_floor(py::module_& m) {
       "floor_pass",
       [](const py::list& changed, const py::list& read) {
         const py::tuple to = as_tuple(changed), from = as_tuple(read);  // nobody changes these
-        if (to.size() > engine::max_floor_changed || from.empty() || from.size() > engine::max_floor_read)
+        if (to.size() > benchmarks::max_floor_changed || from.empty() || from.size() > benchmarks::max_floor_read)
           throw py::value_error("expected at most 5 arrays to change and 1 to 3 to read");
         if (!is_plain_array(from[0].ptr())) throw py::type_error("expected a NumPy array");
         const std::int64_t n = View(from[0].ptr()).size();
@@ -36,7 +36,7 @@ void register_floor(py::module_& m) {
         for (const auto& array : to) pointers.push_back(floats(array, n));
         for (const auto& array : from) sources.push_back(floats(array, n));
         const Unlocked unlocked;
-        return engine::floor_pass(pointers, sources, n);
+        return benchmarks::floor_pass(pointers, sources, n);
       },
       py::arg("changed"), py::arg("read"), "Moves the bytes of one pass and does one addition per element (bench/).");
 }

@@ -5,10 +5,13 @@
 #include <vector>
 
 #include "engine/environment.hpp"
-#include "engine/norm.hpp"
+#include "engine/lanes.hpp"
 #include "threads/carry.hpp"
 
-namespace fastopt::engine {
+namespace fastopt::vectors {
+
+using engine::DefaultEnvironment;
+using engine::sum_block;
 
 // One at least: the sums of no elements are zeros.
 constexpr std::int64_t sum_blocks(std::int64_t n) { return n > sum_block ? (n + sum_block - 1) / sum_block : 1; }
@@ -45,4 +48,4 @@ class BlockSums {
   std::vector<double> sums_;
 };
 
-}  // namespace fastopt::engine
+}  // namespace fastopt::vectors

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "bindings/busy.hpp"
+#include "bindings/in_use.hpp"
 #include "bindings/unlocked.hpp"
 #include "threads/pool.hpp"
 
@@ -13,10 +13,10 @@ FASTOPT_BINDINGS_BEGIN
 inline constexpr std::int64_t release_gil_from = 1 << 15;
 
 // Neither the plan nor the pool is held while waiting for the GIL, also after an exception.
-struct Leave {
-  Busy::Lock& lock;
+struct LeavePlan {
+  InUse::Lock& lock;
   std::optional<threads::Running>& running;
-  ~Leave() {
+  ~LeavePlan() {
     lock.release();
     running.reset();
   }
@@ -24,7 +24,7 @@ struct Leave {
 
 // Does the work, without the GIL if it is long, and gives the plan back.
 template <class Work>
-void away(std::int64_t elements, Busy::Lock& lock, Work&& work) {
+void without_gil(std::int64_t elements, InUse::Lock& lock, Work&& work) {
   if (elements < release_gil_from) {
     const threads::Running running;
     work();
@@ -33,7 +33,7 @@ void away(std::int64_t elements, Busy::Lock& lock, Work&& work) {
   // The work counts as running before the GIL is gone: whoever takes it may fork, and must not copy a plan in use.
   std::optional<threads::Running> running(std::in_place);
   const Unlocked unlocked;
-  const Leave leave{lock, running};
+  const LeavePlan leave{lock, running};
   work();
 }
 

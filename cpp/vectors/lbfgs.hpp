@@ -9,9 +9,9 @@
 #pragma once
 #include <vector>
 
-#include "engine/vectors.hpp"
+#include "vectors/line.hpp"
 
-namespace fastopt::engine {
+namespace fastopt::vectors {
 
 class History {
  public:
@@ -46,4 +46,4 @@ class History {
   BlockSums sums_;
 };
 
-}  // namespace fastopt::engine
+}  // namespace fastopt::vectors

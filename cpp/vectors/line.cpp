@@ -1,9 +1,11 @@
-#include "engine/vectors.hpp"
+#include "vectors/line.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-namespace fastopt::engine {
+namespace fastopt::vectors {
+
+using engine::largest;
 
 Direction LineVectors::steepest(double scale) {
   return redirect(2, [&](double* d, std::int64_t begin, std::int64_t n) {
@@ -64,4 +66,4 @@ Direction LineVectors::conjugate(double beta) {
   });
 }
 
-}  // namespace fastopt::engine
+}  // namespace fastopt::vectors

@@ -2,14 +2,18 @@
 // time it in pairs with the step, on the same buffers, threads and chunks (DESIGN section 5).
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
-#include "engine/plan.hpp"
-#include "threads/pool.hpp"
+#include "engine/cut.hpp"
+#include "engine/prefetch.hpp"
 
-namespace fastopt::engine {
+namespace fastopt::benchmarks {
+
+using engine::chunk_elements;
+using engine::Prefetch;
 
 inline constexpr int max_floor_changed = 5, max_floor_read = 3;
 
@@ -72,4 +76,4 @@ inline float floor_pass(const std::vector<float*>& changed, const std::vector<co
   return total;
 }
 
-}  // namespace fastopt::engine
+}  // namespace fastopt::benchmarks

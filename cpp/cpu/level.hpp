@@ -1,10 +1,7 @@
-// Which psABI level does this processor have? Compiled at the baseline and asked before any other module is loaded.
-// Every bit that a level may use is tested, and that the operating system saves the registers (XGETBV); the compiler's own
-// question, __builtin_cpu_supports("x86-64-v3"), needs GCC 12 or a recent Clang. Bits: Intel SDM vol. 2A, CPUID; levels:
-// x86-64 psABI, table 3.1. A C extension without NumPy or pybind11, because it must import everywhere.
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
+// Which psABI level does this processor have? Every bit that a level may use is tested, and that the operating system saves
+// the registers (XGETBV); the compiler's own question, __builtin_cpu_supports("x86-64-v3"), needs GCC 12 or a recent Clang.
+// Bits: Intel SDM vol. 2A, CPUID; levels: x86-64 psABI, table 3.1.
+#pragma once
 #include <initializer_list>
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -15,13 +12,13 @@
 #include <cpuid.h>
 #endif
 
-namespace {
+namespace fastopt::cpu {
 
 struct Registers {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
 };
 
-Registers cpuid(unsigned leaf, unsigned sub = 0) {
+inline Registers cpuid(unsigned leaf, unsigned sub = 0) {
   Registers r;
 #if defined(_MSC_VER)
   int out[4];
@@ -34,7 +31,7 @@ Registers cpuid(unsigned leaf, unsigned sub = 0) {
   return r;
 }
 
-unsigned saved_registers() {
+inline unsigned saved_registers() {
 #if defined(_MSC_VER)
   return static_cast<unsigned>(_xgetbv(0));
 #else
@@ -50,7 +47,7 @@ constexpr unsigned bits(std::initializer_list<int> positions) {
   return mask;
 }
 
-int level() {
+inline int level() {
   const unsigned leaves = cpuid(0).eax, extended = cpuid(0x80000000).eax;
   if (leaves < 1 || extended < 0x80000001) return 1;
   const Registers one = cpuid(1), ext = cpuid(0x80000001);
@@ -68,26 +65,9 @@ int level() {
   return 4;
 }
 
-}  // namespace
+}  // namespace fastopt::cpu
 #else
-namespace {
-int level() { return 0; }  // one module, built for the architecture's baseline
-}  // namespace
+namespace fastopt::cpu {
+inline int level() { return 0; }  // one module, built for the architecture's baseline
+}  // namespace fastopt::cpu
 #endif
-
-namespace {
-
-PyObject* level_of_this_cpu(PyObject*, PyObject*) { return PyLong_FromLong(level()); }
-
-PyMethodDef methods[] = {
-    {"level", level_of_this_cpu, METH_NOARGS, "The psABI level of this x86-64 processor (1 to 4); 0 elsewhere."},
-    {nullptr, nullptr, 0, nullptr}};
-
-PyModuleDef_Slot slots[] = {{0, nullptr}};
-
-PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_cpu", "What this processor can do.", 0, methods, slots, nullptr, nullptr, nullptr};
-
-}  // namespace
-
-PyMODINIT_FUNC PyInit__cpu(void) { return PyModuleDef_Init(&module); }

@@ -8,10 +8,12 @@
 #include <utility>
 #include <vector>
 
-#include "engine/block_sums.hpp"
+#include "vectors/block_sums.hpp"
 #include "engine/lanes.hpp"
 
-namespace fastopt::engine {
+namespace fastopt::vectors {
+
+using engine::dot;
 
 // The caller's memory, n doubles each.
 struct Vectors {
@@ -75,4 +77,4 @@ class LineVectors {
   std::vector<double> largest_;  // of each block
 };
 
-}  // namespace fastopt::engine
+}  // namespace fastopt::vectors

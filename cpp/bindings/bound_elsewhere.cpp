@@ -1,0 +1,72 @@
+// Parameters that hold other values for a while: the look-ahead point, or their averages.
+#include "bindings/bound_plan.hpp"
+
+#include <algorithm>
+
+#include "bindings/without_gil.hpp"
+
+FASTOPT_BINDINGS_BEGIN
+
+namespace {
+
+std::size_t bytes(const engine::Tensor& t) { return static_cast<std::size_t>(t.size) * engine::item_size(t.dtype); }
+
+}  // namespace
+
+void BoundPlan::refuse_elsewhere(const std::string& what) const {
+  if (!is_elsewhere()) return;
+  throw std::runtime_error(what + " inside `with optimizer." +
+                           (place_ == Place::lookahead ? "lookahead()" : "ema_weights()") +
+                           "`: the parameters are not at their own place");
+}
+
+void BoundPlan::move_to(Place place, const py::object& asked, std::int64_t at) {
+  auto lock = in_use_.call();
+  return_after_fork();
+  refuse_elsewhere(place == Place::lookahead ? "lookahead()" : "ema_weights()");
+  bool begun = place == Place::lookahead;
+  for (int i = 0; i < plan_.groups(); ++i) begun |= plan_.group(i).averaged;
+  if (!begun) throw std::runtime_error("ema_weights(): there is no average before the first step");
+  Rates rates;
+  if (place == Place::lookahead) rates = read_rates(asked, at);
+  recheck_parameters();
+  std::size_t total = 0;
+  for (int i = 0; i < plan_.size(); ++i) total += bytes(plan_.tensor(i));
+  home_ = std::make_unique_for_overwrite<char[]>(total);
+  moved_by_ = this_thread();
+  place_ = place;
+  without_gil(plan_.elements(), lock, [&] {
+    char* copy = home_.get();
+    for (int i = 0; i < plan_.size(); copy += bytes(plan_.tensor(i++)))
+      std::copy_n(plan_.tensor(i).theta, bytes(plan_.tensor(i)), copy);
+    swap_rates(rates);
+    place == Place::lookahead ? plan_.look_ahead() : plan_.write_ema();
+    swap_rates(rates);  // they are the coming step's, which has not been made
+  });
+}
+
+// Needs no lock: until the place is home again, nothing else touches the parameters.
+void BoundPlan::move_home() {
+  if (!is_elsewhere()) return;
+  std::string changed;
+  const char* copy = home_.get();
+  for (int i = 0; i < plan_.size(); copy += bytes(plan_.tensor(i++))) {
+    const auto t = static_cast<std::size_t>(i);
+    if (watched_[t].parameter.matches(watched_[t].owner))
+      std::copy_n(copy, bytes(plan_.tensor(i)), plan_.tensor(i).theta);
+    else if (changed.empty())
+      changed = parameters_[t]->label;
+  }
+  home_.reset();
+  place_.store(Place::home, std::memory_order_release);
+  if (!changed.empty())
+    throw py::value_error(changed +
+                          ": was resized, reshaped or given another dtype while it held other values; its own are lost");
+}
+
+// A fork by another thread: nobody in this process will leave the block that has the parameters elsewhere.
+void BoundPlan::return_after_fork() {
+  if (is_elsewhere() && !of_this_process(moved_by_) && !same_thread(moved_by_, this_thread())) move_home();
+}
+
+FASTOPT_BINDINGS_END

@@ -1,0 +1,97 @@
+// The numbers of a plan: of its groups, its tensors, its steps.
+#include "bindings/bound_plan.hpp"
+
+#include <algorithm>
+
+#include "bindings/plan_values.hpp"
+
+FASTOPT_BINDINGS_BEGIN
+
+std::size_t BoundPlan::tensor_index(int tensor) const {
+  if (tensor < 0 || tensor >= plan_.size())
+    throw py::index_error("tensor: expected 0 to " + std::to_string(plan_.size() - 1) + ", got " + std::to_string(tensor));
+  return static_cast<std::size_t>(tensor);
+}
+
+std::size_t BoundPlan::group_index(int group) const {
+  if (group < 0 || group >= plan_.groups())
+    throw py::index_error("group: expected 0 to " + std::to_string(plan_.groups() - 1) + ", got " + std::to_string(group));
+  return static_cast<std::size_t>(group);
+}
+
+BoundPlan::SavedGroup BoundPlan::read_group(int index, const py::dict& hypers, bool maximize, bool scheduled) {
+  group_index(index);
+  SavedGroup saved{plan_.group(index), scheduled};
+  assign(saved.group, hypers);
+  saved.group.maximize = maximize;
+  return saved;
+}
+
+void BoundPlan::set_group(int index, const py::dict& hypers, bool maximize, bool scheduled, const py::list& given) {
+  Mirrors mirrors(given);
+  const auto lock = in_use_.within();
+  const SavedGroup saved = read_group(index, hypers, maximize, scheduled);
+  mirrors.write();
+  plan_.group(index) = saved.group;
+  scheduled_[group_index(index)] = scheduled;
+}
+
+void BoundPlan::set_hypers(int index, const py::dict& hypers) {
+  const auto lock = in_use_.within();
+  const SavedGroup saved = read_group(index, hypers, plan_.group(static_cast<int>(group_index(index))).maximize, false);
+  plan_.group(index) = saved.group;
+}
+
+double BoundPlan::lr(int group) {
+  const auto lock = in_use_.within();
+  group_index(group);
+  const engine::Group& g = plan_.group(group);
+  return g.hypers[g.lr];
+}
+
+std::int64_t BoundPlan::count(int tensor) {
+  const auto lock = in_use_.within();
+  tensor_index(tensor);
+  return plan_.count(tensor);
+}
+
+void BoundPlan::set_count(int tensor, std::int64_t count) {
+  const auto lock = in_use_.within();
+  tensor_index(tensor);
+  plan_.count(tensor) = read_count("count", count);
+}
+
+std::vector<double> BoundPlan::scalars(int tensor) {
+  const auto lock = in_use_.within();
+  tensor_index(tensor);
+  const double* values = plan_.scalars(tensor);
+  return {values, values + plan_.group(plan_.group_of(tensor)).kernel->scalars.size()};
+}
+
+void BoundPlan::set_scalars(int tensor, const std::vector<double>& values) {
+  const auto lock = in_use_.within();
+  tensor_index(tensor);
+  check_length("scalars", values.size(), plan_.group(plan_.group_of(tensor)).kernel->scalars.size());
+  std::copy(values.begin(), values.end(), plan_.scalars(tensor));
+}
+
+std::vector<bool> BoundPlan::averaged() {
+  const auto lock = in_use_.within();
+  std::vector<bool> begun;
+  for (int i = 0; i < plan_.groups(); ++i) begun.push_back(plan_.group(i).averaged);
+  return begun;
+}
+
+void BoundPlan::set_steps(std::int64_t n) {
+  const auto lock = in_use_.within();
+  plan_.steps = read_count("steps", n);
+  publish();
+}
+
+void BoundPlan::set_skipped(std::int64_t n) {
+  const auto lock = in_use_.within();
+  plan_.skipped = read_count("skipped", n);
+  publish();
+}
+
+FASTOPT_BINDINGS_END

@@ -1,0 +1,54 @@
+// Passes over a tensor without a rule: its average, its look-ahead point.
+#pragma once
+#include <algorithm>
+
+#include "engine/block.hpp"
+#include "engine/constants.hpp"
+#include "engine/tensor.hpp"
+
+namespace fastopt::engine {
+
+// Elements of one block: 4 KiB of each array, so that the blocks of all arrays stay in L1.
+template <class T>
+inline constexpr std::int64_t block_size = 4096 / sizeof(T);
+
+template <class T>
+inline void update_average(const Tensor& tensor, const Constants<T>& constants, const T* theta, std::int64_t at,
+                           std::int64_t n) {
+  T* mean = reinterpret_cast<T*>(tensor.ema) + at;
+  if (constants.ema_copy)
+    std::copy_n(theta, n, mean);
+  else
+    block::average(mean, theta, n, constants.ema_keep, constants.ema_take);
+}
+
+// theta += by * (first state)
+template <class T>
+inline void add_first_state(const Tensor& tensor, double by, std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t size = block_size<T>;
+  alignas(64) T theta[size], state[size];
+  for (std::int64_t at = begin; at < end; at += size) {
+    const std::int64_t n = std::min(size, end - at);
+    dispatch(tensor.state_dtype, [&](auto tag) { load(reinterpret_cast<decltype(tag)*>(tensor.states[0]) + at, state, n); });
+    dispatch(tensor.dtype, [&](auto tag) {
+      auto* stored = reinterpret_cast<decltype(tag)*>(tensor.theta) + at;
+      load(stored, theta, n);
+      block::add_scaled(theta, state, n, static_cast<T>(by));
+      store(theta, stored, n);
+    });
+  }
+}
+
+// A tensor without a gradient: only its average moves.
+template <class T>
+inline void walk_average(const Tensor& tensor, const Constants<T>& constants, std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t size = block_size<T>;
+  alignas(64) T theta[size];
+  for (std::int64_t at = begin; at < end; at += size) {
+    const std::int64_t n = std::min(size, end - at);
+    dispatch(tensor.dtype, [&](auto tag) { load(reinterpret_cast<decltype(tag)*>(tensor.theta) + at, theta, n); });
+    update_average(tensor, constants, theta, at, n);
+  }
+}
+
+}  // namespace fastopt::engine

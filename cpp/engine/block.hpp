@@ -1,0 +1,58 @@
+// What may happen to a block besides its rule: branch-free loops over elements that stay in L1.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "rules/rule.hpp"
+
+namespace fastopt::engine {
+
+namespace block {
+
+template <class T>
+void clip(T* x, std::int64_t n, T limit) {  // NaN stays NaN
+  for (std::int64_t i = 0; i < n; ++i) x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+}
+template <class T>
+void negate(T* x, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = -x[i];
+}
+template <class T>
+void add_scaled(T* __restrict x, const T* __restrict y, std::int64_t n, T by) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] += by * y[i];
+}
+template <class T>
+void add_sign(T* __restrict x, const T* __restrict y, std::int64_t n, T by) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] += by * rules::sign(y[i]);
+}
+template <class T>
+void soft_threshold(T* x, std::int64_t n, T by) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const T size = std::abs(x[i]) - by;
+    x[i] = size > T(0) ? std::copysign(size, x[i]) : size <= T(0) ? T(0) : x[i];
+  }
+}
+// keep + take = 1: from the end that is nearer, as rules::ema, so that weights at rest are their own average to the last
+// bit. Products before differences: their terms are halves at most, so nothing overflows.
+template <class T>
+void average(T* __restrict mean, const T* __restrict x, std::int64_t n, T keep, T take) {
+  if (take < keep)
+    for (std::int64_t i = 0; i < n; ++i) mean[i] += take * x[i] - take * mean[i];
+  else
+    for (std::int64_t i = 0; i < n; ++i) mean[i] = x[i] - (keep * x[i] - keep * mean[i]);
+}
+// A term with the coefficient 0 is left out: the gradient, or its square alone, may be infinite.
+template <class T>
+void start(T* __restrict state, const T* __restrict g, std::int64_t n, const rules::Start& s) {
+  const T c = static_cast<T>(s.constant), a = static_cast<T>(s.gradient), b = static_cast<T>(s.gradient_squared);
+  std::fill_n(state, n, c);
+  if (a != T(0))
+    for (std::int64_t i = 0; i < n; ++i) state[i] += a * g[i];
+  if (b != T(0))
+    for (std::int64_t i = 0; i < n; ++i) state[i] += b * (g[i] * g[i]);
+}
+
+}  // namespace block
+
+}  // namespace fastopt::engine

@@ -1,0 +1,32 @@
+// The numbers and switches of a step, in the type of computation.
+#pragma once
+#include <algorithm>
+#include <limits>
+
+#include "engine/factor.hpp"
+#include "engine/kernels.hpp"
+
+namespace fastopt::engine {
+
+// What a step does to the tensors of one group with one step count, in the type of computation.
+template <class T>
+struct Constants {
+  const Kernel* kernel = nullptr;
+  T coefs[max_coefs] = {};
+  bool clip_value = false, negate = false, coupled = false, l1 = false, decay = false, shrink = false, first = false,
+       ema_copy = false;
+  T limit = 0, coupled_by = 0, l1_by = 0, decay_by = 0, shrink_by = 0, ema_keep = 0, ema_take = 0;
+  Factor<T> unscale, clip_norm;
+  rules::Start start[max_states] = {};
+
+  bool only_decay() const { return !changes_gradient() && !shrink && !first; }
+  bool changes_gradient() const { return unscale || clip_value || clip_norm || negate || coupled || l1; }
+};
+
+// Beyond the type's largest number nothing finite is clipped, and infinity to that number.
+template <class T>
+inline T value_limit(double limit) {
+  return static_cast<T>(std::min(limit, static_cast<double>(std::numeric_limits<T>::max())));
+}
+
+}  // namespace fastopt::engine

@@ -1,0 +1,36 @@
+#include "engine/cut.hpp"
+
+#include <algorithm>
+
+namespace fastopt::engine {
+
+void Cut::make(std::span<const Item> items, std::span<const Tensor> all) {
+  const auto same = [](int tensor, const Item& item) { return tensor == item.tensor; };
+  if (whole && std::equal(tensors.begin(), tensors.end(), items.begin(), items.end(), same)) return;
+  whole = false;
+  tensors.clear();
+  pieces.clear();
+  chunks.assign(1, 0);
+  elements = 0;
+  for (const Item& item : items) {
+    tensors.push_back(item.tensor);
+    elements += at(all, item.tensor).size;
+  }
+  const std::int64_t chunk = chunk_of(elements), most = std::min(length, chunk);
+  std::int64_t filled = 0;
+  for (int i = 0; i < static_cast<int>(items.size()); ++i) {
+    const std::int64_t n = at(all, at(items, i).tensor).size;
+    for (std::int64_t begin = 0; begin < n; begin += most) {
+      pieces.push_back({i, begin, std::min(begin + most, n)});
+      filled += pieces.back().end - begin;
+      if (filled >= chunk) {
+        chunks.push_back(static_cast<int>(pieces.size()));
+        filled = 0;
+      }
+    }
+  }
+  if (filled > 0) chunks.push_back(static_cast<int>(pieces.size()));
+  whole = true;
+}
+
+}  // namespace fastopt::engine

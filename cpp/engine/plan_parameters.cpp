@@ -1,0 +1,39 @@
+// Passes over all parameters, between steps.
+#include "engine/plan.hpp"
+
+namespace fastopt::engine {
+
+// Calls f(tensor's number, piece) for all tensors, from several threads where that pays.
+template <class F>
+void Plan::for_each_of_all(F&& f) {
+  std::vector<Item> all;
+  for (int i = 0; i < size(); ++i) all.push_back({i, -1});
+  all_parts_.make(all, tensors_);
+  for_each_piece(all_parts_, average_rate_,
+                 [&](std::size_t, const Piece& piece) { f(at(all_parts_.tensors, piece.item), piece); });
+}
+
+void Plan::look_ahead() {
+  for_each_of_all([&](int i, const Piece& piece) {
+    const Tensor& tensor = at(tensors_, i);
+    const Group& group = at(groups_, at(group_of_, i));
+    if (group.kernel->look_ahead == nullptr || at(counts_, i) == 0 || tensor.states[0] == nullptr) return;
+    const double distance = group.kernel->look_ahead(group.hypers);
+    computed_in(tensor.dtype, [&](auto tag) { add_first_state<decltype(tag)>(tensor, -distance, piece.begin, piece.end); });
+  });
+}
+
+void Plan::write_ema() {
+  for_each_of_all([&](int i, const Piece& piece) {
+    const Tensor& tensor = at(tensors_, i);
+    if (!at(groups_, group_of(i)).averaged) return;
+    computed_in(tensor.dtype, [&](auto tag) {
+      const auto* mean = reinterpret_cast<const decltype(tag)*>(tensor.ema) + piece.begin;
+      dispatch(tensor.dtype, [&](auto stored) {
+        store(mean, reinterpret_cast<decltype(stored)*>(tensor.theta) + piece.begin, piece.end - piece.begin);
+      });
+    });
+  });
+}
+
+}  // namespace fastopt::engine
