@@ -53,7 +53,7 @@ def names() -> list[str]:
     >>> {"cg", "l-bfgs", "adam"} <= set(names())
     True
     """
-    return [*_METHODS, *(name.lower() for name in fastopt.optim.__all__)]
+    return [*_METHODS, *(name.lower() for name in dir(fastopt.optim))]
 
 
 def find(name: Any) -> Method:

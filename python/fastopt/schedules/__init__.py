@@ -42,3 +42,7 @@ __all__ = [
     "warmup_cosine",
     "warmup_then",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

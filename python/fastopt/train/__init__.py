@@ -30,3 +30,7 @@ __all__ = [
     "digits",
     "load",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
