@@ -489,6 +489,22 @@ def test_importing_fastopt_imports_neither_the_model_nor_the_command_line() -> N
     assert done.stdout.strip() == "[]"
 
 
+def screen(text: str) -> list[str]:
+    """The lines that a terminal shows after this text, by the sequences that a line renewing itself needs."""
+    lines, row = [""], 0
+    for part in re.findall(r"\x1b\[\??\d*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif part.endswith("A") and part[0] == "\x1b":
+            row -= int(part[2:-1] or 1)
+        elif part in ("\x1b[2K", "\x1b[K", "\x1b[0K"):
+            lines[row] = ""
+        elif part[0] not in "\x1b\r":
+            lines[row] += part
+    return [line for line in lines if line.strip()]
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="pseudo-terminals are a POSIX thing")
 def test_a_terminal_gets_one_line_that_renews_itself(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
@@ -508,4 +524,5 @@ def test_a_terminal_gets_one_line_that_renews_itself(tmp_path: Path) -> None:
     live = [line for line in re.split(r"[\r\n]+", text) if "left" in line]
     assert live
     assert all(word in live[-1] for word in ("adamw", "epoch", "loss"))
-    assert text.count("\n") == 3  # the data, the model, the result: the live line leaves nothing behind
+    assert [line.split()[0] for line in screen(text)] == ["data", "model", "adamw:"]  # nothing is left behind
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") <= 1  # the cursor is back

@@ -21,7 +21,7 @@ from ._finite import cosine, one_cycle, polynomial
 from ._schedule import Schedule, from_description
 from ._warmup import join, linear_warmup, warmup_cosine, warmup_then
 
-from ._by_name import NAMES, by_name, parse  # isort: skip  (reads the registry that the modules above fill)
+from ._by_name import NAMES, by_name, parse, read_spec  # isort: skip  (reads the registry that the modules above fill)
 
 __all__ = [
     "NAMES",
@@ -38,6 +38,7 @@ __all__ = [
     "one_cycle",
     "parse",
     "polynomial",
+    "read_spec",
     "step",
     "warmup_cosine",
     "warmup_then",

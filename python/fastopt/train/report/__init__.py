@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fastopt.train.analysis.analyse import Report, analyse
+from fastopt.train.analysis import Report, analyse
 from fastopt.train.diagnosis import diagnose
 from fastopt.train.report.document import document
 from fastopt.train.report.page import page

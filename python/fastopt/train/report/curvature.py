@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from fastopt.train.analysis.findings import Analysis
+from fastopt.train.analysis import Analysis
 from fastopt.train.report import curvature_figures as figures
 from fastopt.train.report.groups import groups
 from fastopt.train.report.markup import element, panel

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from fastopt.train.analysis.findings import Layer
+from fastopt.train.analysis import Layer
 from fastopt.train.report.markup import drawing, element, line, text
 from fastopt.train.report.scales import Scale, span
 from fastopt.train.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, colour

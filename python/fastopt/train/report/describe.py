@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fastopt.train.optimizers import build_model
 from fastopt.train.session import Session
-from fastopt.train.trainer import build_model
 
 
 def data(session: Session) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import fastopt
-from fastopt.train.analysis.findings import Analysis
+from fastopt.train.analysis import Analysis
 from fastopt.train.diagnosis import Diagnosis
 from fastopt.train.report import describe
 from fastopt.train.report.groups import Group, groups, ranking

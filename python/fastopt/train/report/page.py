@@ -7,7 +7,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from fastopt.train.analysis.findings import Analysis
+from fastopt.train.analysis import Analysis
 from fastopt.train.diagnosis import Diagnosis
 from fastopt.train.report import curvature, describe, findings, sections
 from fastopt.train.report.groups import Group, ranking
