@@ -489,6 +489,19 @@ def test_importing_fastopt_imports_neither_the_model_nor_the_command_line() -> N
     assert done.stdout.strip() == "[]"
 
 
+def test_progress_table_and_metrics_tell_one_speed(tmp_path: Path) -> None:
+    done = train("--hidden", "24", "--epochs", "10", "--out", "o", cwd=tmp_path)
+    measured = json.loads((tmp_path / "o" / "metrics.json").read_text())["optimizers"]["adamw"]
+    shown = re.findall(r"(\d+) training steps/s", done.stderr)
+    assert len(shown) == 10
+    assert float(shown[-1]) == pytest.approx(measured["steps_per_second"], abs=0.51)  # rounded
+    assert "training steps/s" in done.stdout.splitlines()[0]
+    assert f"{measured['steps_per_second']:,.0f}" in done.stdout.splitlines()[2].split()
+    seconds = measured["seconds"]
+    training = seconds["batches"] + seconds["gradients"] + seconds["optimizer"]
+    assert measured["steps_per_second"] == pytest.approx(measured["steps"] / training)
+
+
 def screen(text: str) -> list[str]:
     """The lines that a terminal shows after this text, by the sequences that a line renewing itself needs."""
     lines, row = [""], 0

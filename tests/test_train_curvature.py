@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import fastopt
 from fastopt.cli import main
 from fastopt.curvature import spectral_density
 from fastopt.train import Dataset, Objective, Problem, Session, Settings, digits, spectrum
-from fastopt.train.analysis import TrainingLoss, analyse, reading
+from fastopt.train.analysis import TrainingLoss, analyse, expected_seconds, reading
 from fastopt.train.optimizers import build_model, build_optimizer, l2_in_loss, trained_model
 from fastopt.train.spectrum import bells
+from fastopt.train.table import heading
 from stopping import StopAfter
 
 SMALL: dict[str, Any] = {"hidden": (8,), "epochs": 3, "dropout": 0.2}
@@ -240,6 +242,19 @@ def test_the_analysis_is_told_everywhere(tmp_path: Path, capfd: pytest.CaptureFi
     assert len(charts) == 6  # four of the training, the density, the ratio over the epochs
     for svg in root.iter("{http://www.w3.org/1999/xhtml}svg"):
         assert "nan" not in ET.tostring(svg, "unicode").lower()
+
+
+@pytest.mark.parametrize("hidden", [(8,), (64, 32)])
+def test_an_analysis_is_announced_with_about_the_time_it_takes(hidden: tuple[int, ...]) -> None:
+    session = trained(hidden=hidden, epochs=1, curvature=True)
+    assert re.search(r"note   --curvature .* roughly [0-9.:]+", heading(session))
+    announced = expected_seconds(session)
+    steps: list[tuple[str, int, int]] = []
+    (found,) = analyse(session, lambda label, *step: steps.append(step))
+    # A machine that others use as well is no clock: an order of magnitude is what is promised here.
+    assert announced / 10 < found.seconds < 10 * announced + 1
+    assert any(total and done for _, done, total in steps)
+    assert all(done <= total for _, done, total in steps if total)
 
 
 def test_a_finished_run_is_analysed_without_training_it_again(
