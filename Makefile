@@ -58,7 +58,7 @@ $(VENV)/.python:
 
 # A normal installation of a built wheel, again whenever a source has changed.
 $(VENV)/.installed: $(VENV)/.python $(SOURCES)
-	$(BIN)/python -m pip install --quiet .
+	$(BIN)/python -m pip install --quiet ".[report]"
 	@touch $@
 
 $(VENV)/.testable: $(VENV)/.installed

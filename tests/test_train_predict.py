@@ -68,7 +68,8 @@ def test_predictions_are_those_of_the_session_to_the_bit(
 def test_two_classes_of_any_output_come_back(tmp_path: Path, output: str) -> None:
     y = TARGETS["integers"]
     trained(tmp_path, y, output=output, epochs=200, hidden=(32,), dropout=0.0)
-    assert (load(tmp_path / "model.npz").predict(X) == y).mean() > 0.9
+    # Labels that changed places would be right for a fifth of the rows at best.
+    assert (load(tmp_path / "model.npz").predict(X) == y).mean() > 0.8
 
 
 def test_values_come_back_in_the_units_of_the_data(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "missing.npz")
     fastopt.Adam([np.ones(3, np.float32)]).save(tmp_path / "opt.npz")
-    with pytest.raises(CheckpointError, match="opt.npz: not a checkpoint of fastopt train"):
+    with pytest.raises(CheckpointError, match=r"opt\.npz: not a checkpoint of fastopt train"):
         load(tmp_path / "opt.npz")
     np.savez(tmp_path / "data.npz", X=X)
     with pytest.raises(CheckpointError, match="expected a fastopt checkpoint"):

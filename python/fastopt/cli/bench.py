@@ -1,4 +1,4 @@
-"""`fastopt bench`: how fast the fused kernels are here, beside the memory's own speed and, for Adam, NumPy."""
+"""`fastopt bench`: how fast the fused kernels are here, beside the memory's speed and, for Adam, NumPy."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def measure(name: str, size: int, turns: int = 5) -> dict[str, Any]:
 
     rng = np.random.default_rng(0)
     theta, g = (rng.standard_normal(size).astype(np.float32) for _ in range(2))
-    opt = fastopt.optimizers()[name]([theta], lr=1e-3)
+    make: Any = fastopt.optimizers()[name]  # each takes these two, which the base class does not say
+    opt = make([theta], lr=1e-3)
     opt.bind_grads([g])
     opt.step()
     states = [

@@ -116,7 +116,7 @@ def saddles_are_recognised() -> None:
     import fastopt
 
     for signs, kind in (([1.0, -2.0, 3.0], "saddle"), ([1.0, 2.0, 3.0], "minimum")):
-        found = fastopt.critical_point(lambda x, d=np.array(signs): d * x, np.zeros(3)).kind
+        found = fastopt.critical_point(lambda x, d=signs: np.array(d) * x, np.zeros(3)).kind
         assert found == kind, f"a {kind} is called {found}"
 
 

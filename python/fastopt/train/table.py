@@ -10,7 +10,6 @@ from fastopt.train.analysis import expected_seconds
 from fastopt.train.progress import duration
 from fastopt.train.report import describe
 from fastopt.train.report.groups import Group, ranking
-from fastopt.train.runs import steps_per_second
 from fastopt.train.session import Session
 
 
@@ -64,7 +63,7 @@ def _row(group: Group, name: str) -> list[str]:
         *scores,
         f"{metrics['test']['loss']:.4f}" if metrics else "-",
         duration(sum(group.seconds.values())),
-        f"{steps_per_second(group.steps, group.seconds):,.0f}",
+        f"{group.steps_per_second:,.0f}",
         f"{100 * describe.optimizer_share(group.seconds):.1f} %",
     ]
 

@@ -100,7 +100,8 @@ def _report(
             print(f"\n{diagnosis(document['diagnosis'])}")
         for label, found in document.get("curvature", {}).items():
             print(f"\ncurvature of {label}\n{found['text']}")
-        print(f"\nmetrics  {out / report.METRICS}\nreport   {out / report.PAGE}\nmodel    {checkpoint}")
+        page = report.missing() or out / report.PAGE
+        print(f"\nmetrics  {out / report.METRICS}\nreport   {page}\nmodel    {checkpoint}")
     return FAILED if any(result["status"] == "diverged" for result in session.results) else DONE
 
 

@@ -55,12 +55,6 @@ def optimizer_share(seconds: dict[str, float]) -> float:
     return float(seconds["optimizer"] / training) if training else 0.0
 
 
-def steps_per_second(steps: int, seconds: dict[str, float]) -> float:
-    """Training steps per second, evaluation left out."""
-    training = sum(seconds.values()) - seconds["evaluation"]
-    return float(steps / training) if training else 0.0
-
-
 def score(name: str, value: float, deviation: float | None = None) -> str:
     """A metric with the digits that matter: accuracy in per cent.
 

@@ -14,8 +14,7 @@ function show(svg, chart, event) {
   const clamped = Math.max(chart.left, Math.min(chart.right, at));
   const x = chart.low + ((clamped - chart.left) / (chart.right - chart.left)) * (chart.high - chart.low);
   const cursor = svg.querySelector(".cursor");
-  cursor.setAttribute("x1", clamped);
-  cursor.setAttribute("x2", clamped);
+  cursor.setAttribute("transform", "translate(" + (clamped - chart.left) + " 0)");
   cursor.style.visibility = "visible";
   readout.replaceChildren();
   const head = document.createElement("b");
