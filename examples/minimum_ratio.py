@@ -25,9 +25,8 @@ import numpy as np
 from common import COLOURS, parser, plt, save
 
 import fastopt
-from fastopt.train import MLP, Objective
+from fastopt.train import MLP, Objective, digits
 from fastopt.train.blas import limited
-from fastopt.train.datasets import digits
 
 ROWS, L2 = 200, 3e-3
 #: Hidden units, starting points, steps of the search at most; 16 inputs and 10 classes.

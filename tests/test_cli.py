@@ -13,7 +13,7 @@ import pytest
 
 import fastopt
 from fastopt import _dispatch
-from fastopt.cli import main, selftest
+from fastopt.cli import bench, main, selftest
 
 ROOT = Path(__file__).parent.parent
 
@@ -75,12 +75,31 @@ def test_selftest_fails_when_a_check_does(
 
 
 def test_bench_measures_what_it_is_asked() -> None:
-    done = fastopt_command("bench", "--sizes", "1000,5000", "--threads", "1", "--json")
+    done = fastopt_command(
+        "bench", "--sizes", "1000,5000", "--rules-size", "3000", "--threads", "1", "--json"
+    )
     result = json.loads(done.stdout)
     assert done.returncode == 0
     assert [row["elements"] for row in result["rows"]] == [1000, 5000]
     assert result["threads"] == 1
     assert all(row["microseconds"] > 0 and row["times_numpy"] > 0 for row in result["rows"])
+    assert [row["optimizer"] for row in result["rules"]] == list(fastopt.optimizers())
+    assert all(row["elements"] == 3000 and row["share_of_floor"] > 0 for row in result["rules"])
+
+
+def test_bench_counts_the_bytes_that_a_rule_must_move() -> None:
+    """theta and each state read and written, the gradient read: float32, four bytes each."""
+    for name, arrays in (("sgd", 1), ("rmsprop", 2), ("adamw", 3), ("adan", 5)):
+        row = bench.measure(name, 1000, turns=1)
+        moved = row["gigabytes_per_second"] * row["microseconds"] * 1e3
+        assert moved == pytest.approx(4 * (2 * arrays + 1) * 1000), name
+
+
+def test_selftest_touches_every_part_of_the_library() -> None:
+    checks = " ".join(check.__name__ for check in selftest.CHECKS)
+    assert all(
+        word in checks for word in ("optimizer", "levels", "resumes", "eigenvalues", "saddles", "minima")
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,6 +107,7 @@ def test_bench_measures_what_it_is_asked() -> None:
     [
         (("bench", "--sizes", "many"), "--sizes: expected integers"),
         (("bench", "--sizes", "0"), "--sizes: expected positive integers"),
+        (("bench", "--rules-size", "0"), "--rules-size: expected a positive integer"),
         (("bench", "--threads", "0"), "--threads: expected a positive integer"),
         (("fly",), "fly"),
         ((), "required"),

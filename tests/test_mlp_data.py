@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastopt.train import DataError, Problem, Settings, digits, load
+from fastopt.train import DataError, Problem, Settings, digits, read_data
+from fastopt.train.encoding import Standardiser
 from fastopt.train.splits import fold, split, subset
-from fastopt.train.standardise import Standardiser
 
 RNG = np.random.default_rng(2)
 
@@ -31,24 +31,24 @@ def save(path: Path, **arrays: np.ndarray) -> Path:
 
 
 def test_npz_with_integer_labels_is_classification(tmp_path: Path) -> None:
-    data = load(save(tmp_path / "a.npz", X=RNG.standard_normal((9, 3)), y=np.array([5, 7, 5] * 3)))
+    data = read_data(save(tmp_path / "a.npz", X=RNG.standard_normal((9, 3)), y=np.array([5, 7, 5] * 3)))
     assert (data.task, data.classes, data.outputs) == ("classes", ("5", "7"), 2)
     assert data.y.tolist() == [0, 1, 0] * 3
 
 
 def test_npz_with_float_targets_is_regression(tmp_path: Path) -> None:
     path = save(tmp_path / "a.npz", X=np.ones((9, 2, 3), np.uint8), y=np.linspace(0, 1, 18).reshape(9, 2))
-    data = load(path)
+    data = read_data(path)
     assert (data.task, data.outputs, data.x.shape, data.image_shape) == ("regression", 2, (9, 6), (2, 3))
 
 
 def test_task_overrides_the_inference(tmp_path: Path) -> None:
     path = save(tmp_path / "a.npz", X=np.arange(12.0).reshape(6, 2), y=np.array([1, 2, 3, 1, 2, 3]))
-    assert load(path, task="regression").y.tolist() == [[1.0], [2.0], [3.0]] * 2
+    assert read_data(path, task="regression").y.tolist() == [[1.0], [2.0], [3.0]] * 2
     path = save(
         tmp_path / "b.npz", X=np.arange(12.0).reshape(6, 2), y=np.array([1.0, 2.0, 2.0, 1.0, 2.0, 1.0])
     )
-    assert load(path, task="classes").classes == ("1", "2")
+    assert read_data(path, task="classes").classes == ("1", "2")
 
 
 CSV = "width,kind,height\n1.5,oak,10\n2.5,elm,20\n3.5,oak,30\n4.5,elm,40\n5.5,oak,50\n"
@@ -57,11 +57,13 @@ CSV = "width,kind,height\n1.5,oak,10\n2.5,elm,20\n3.5,oak,30\n4.5,elm,40\n5.5,oa
 def test_csv_with_header_takes_the_last_column_or_the_named_one(tmp_path: Path) -> None:
     path = tmp_path / "trees.csv"
     path.write_text(CSV.replace("oak", "1").replace("elm", "2"))
-    assert load(path, task="regression").y[:, 0].tolist() == [10, 20, 30, 40, 50]
-    data = load(path, target="kind")
+    assert read_data(path, task="regression").y[:, 0].tolist() == [10, 20, 30, 40, 50]
+    data = read_data(path, target="kind")
     assert data.y.tolist() == [0, 1, 0, 1, 0]
     assert data.x.tolist() == [[1.5, 10], [2.5, 20], [3.5, 30], [4.5, 40], [5.5, 50]]
-    assert load(path, target="-2").y.tolist() == load(path, target="1").y.tolist() == data.y.tolist()
+    assert (
+        read_data(path, target="-2").y.tolist() == read_data(path, target="1").y.tolist() == data.y.tolist()
+    )
 
 
 def test_csv_takes_text_labels_semicolons_tabs_quotes_and_no_header(tmp_path: Path) -> None:
@@ -69,11 +71,11 @@ def test_csv_takes_text_labels_semicolons_tabs_quotes_and_no_header(tmp_path: Pa
     for delimiter in ";\t,":
         lines = [f"{i}.5{delimiter}{i * i}{delimiter}{'yes' if i % 2 else 'no'}" for i in range(6)]
         path.write_text("\n".join(lines) + "\n")
-        data = load(path)
+        data = read_data(path)
         assert data.classes == ("no", "yes")
         assert data.x.tolist() == [[i + 0.5, i * i] for i in range(6)]
     path.write_text('"a, b",c\n' + '"1","x"\n' * 3 + "2,y\n" * 3, encoding="utf-8-sig")
-    assert load(path).x[:, 0].tolist() == [1, 1, 1, 2, 2, 2]
+    assert read_data(path).x[:, 0].tolist() == [1, 1, 1, 2, 2, 2]
 
 
 BAD_CSV = [
@@ -97,7 +99,7 @@ def test_unusable_csv_is_an_error_that_names_the_place(tmp_path: Path, text: str
     path = tmp_path / "a.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=r"a\.csv:.*" + message if message[0] != ":" else r"a\.csv" + message):
-        load(path)
+        read_data(path)
 
 
 GOOD_X, GOOD_Y = np.ones((6, 2)), np.array([0, 1] * 3)
@@ -123,25 +125,25 @@ BAD_NPZ = [
 @pytest.mark.parametrize(("arrays", "message"), BAD_NPZ)
 def test_unusable_npz_is_an_error(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        load(save(tmp_path / "a.npz", **arrays))
+        read_data(save(tmp_path / "a.npz", **arrays))
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
-        load(tmp_path / "missing.npz")
+        read_data(tmp_path / "missing.npz")
     for name, message in (("a.npz", "not a readable"), ("a.txt", "ending in .npz or .csv")):
         (tmp_path / name).write_bytes(b"PK\x03\x04 truncated")
         with pytest.raises(DataError, match=message):
-            load(tmp_path / name)
+            read_data(tmp_path / name)
     np.save(tmp_path / "b.npy", GOOD_X)
     (tmp_path / "b.npy").rename(tmp_path / "b.npz")
     with pytest.raises(DataError, match="it is no ZIP archive"):
-        load(tmp_path / "b.npz")
+        read_data(tmp_path / "b.npz")
     (tmp_path / "c.csv").write_bytes(b"a,b\n\xff\xfe,1\n")
     with pytest.raises(DataError, match="expected UTF-8"):
-        load(tmp_path / "c.csv")
+        read_data(tmp_path / "c.csv")
     with pytest.raises(DataError, match=r"for \.csv files"):
-        load(save(tmp_path / "d.npz", X=GOOD_X, y=GOOD_Y), target="y")
+        read_data(save(tmp_path / "d.npz", X=GOOD_X, y=GOOD_Y), target="y")
 
 
 def test_split_is_a_partition_with_every_class_in_proportion() -> None:
@@ -238,7 +240,7 @@ def test_columns_get_unit_variance_and_constant_ones_are_left_at_zero() -> None:
 
 
 def test_two_classes_need_one_sigmoid_output_but_two_of_softmax(tmp_path: Path) -> None:
-    data = load(save(tmp_path / "a.npz", X=RNG.standard_normal((20, 2)), y=np.array([0, 1] * 10)))
+    data = read_data(save(tmp_path / "a.npz", X=RNG.standard_normal((20, 2)), y=np.array([0, 1] * 10)))
     for output, columns in (("sigmoid", 1), ("sigmoid-mse", 1), ("softmax", 2), ("linear", 2)):
         problem = Problem(data, Settings(output=output))
         assert problem.t["train"].shape == (12, columns)
@@ -248,12 +250,12 @@ def test_two_classes_need_one_sigmoid_output_but_two_of_softmax(tmp_path: Path) 
 
 
 def test_three_classes_need_three_outputs_of_any_kind(tmp_path: Path) -> None:
-    data = load(save(tmp_path / "a.npz", X=RNG.standard_normal((30, 2)), y=np.array([0, 1, 2] * 10)))
+    data = read_data(save(tmp_path / "a.npz", X=RNG.standard_normal((30, 2)), y=np.array([0, 1, 2] * 10)))
     for output in ("sigmoid", "sigmoid-mse", "softmax", "linear"):
         assert Problem(data, Settings(output=output)).t["train"].shape == (18, 3)
 
 
 def test_regression_takes_only_the_linear_output(tmp_path: Path) -> None:
-    data = load(save(tmp_path / "a.npz", X=RNG.standard_normal((20, 2)), y=RNG.standard_normal(20)))
+    data = read_data(save(tmp_path / "a.npz", X=RNG.standard_normal((20, 2)), y=RNG.standard_normal(20)))
     with pytest.raises(ValueError, match="output: 'softmax' is for classes, not regression"):
         Problem(data, Settings(output="softmax"))

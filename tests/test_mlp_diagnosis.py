@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastopt.train import Session, Settings, plan
+from fastopt.train import Session, Settings, runs
 from fastopt.train.diagnosis import constant_loss, diagnose, judge
 from fastopt.train.outputs import OUTPUTS
 
@@ -80,9 +80,9 @@ def test_nobody_asked() -> None:
 
 
 def test_the_larger_model_can_do_all_that_the_smaller_one_can() -> None:
-    assert plan.larger(Settings(hidden=(3, 5))).hidden == (6, 10)
-    assert plan.larger(Settings(hidden=())).hidden == (64,)
-    assert plan.larger(Settings(hidden=(64, 64), residual=True)).hidden == (64, 64, 64, 64)
+    assert runs.larger(Settings(hidden=(3, 5))).hidden == (6, 10)
+    assert runs.larger(Settings(hidden=())).hidden == (64,)
+    assert runs.larger(Settings(hidden=(64, 64), residual=True)).hidden == (64, 64, 64, 64)
 
 
 def test_the_optimizer_of_least_validation_loss_is_diagnosed() -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastopt.train import Problem, Settings, SpecError, Trainer, blas, digits, metrics, specs, tree
-from fastopt.train.building import DEFAULT_LR, base_lr
-from fastopt.train.history import STEP_POINTS, History
-from fastopt.train.plan import Run
+import fastopt
+from fastopt.train import Problem, Session, Settings, SpecError, Trainer, blas, digits, metrics, specs, tree
+from fastopt.train.optimizers import base_lr
 from fastopt.train.report import plot
+from fastopt.train.runs import STEP_POINTS, History, Run
 
 
 def test_a_tree_survives_json() -> None:
@@ -83,7 +84,7 @@ def test_history_keeps_a_bounded_number_of_steps() -> None:
     history = History(50 * STEP_POINTS + 1)
     for step in range(50 * STEP_POINTS + 1):
         if history.wants(step):
-            history.add_step(step=step)
+            history.add(history.steps, step=step)
     assert STEP_POINTS / 2 < len(history.steps["step"]) <= STEP_POINTS
     assert History(10).stride == 1
 
@@ -129,17 +130,31 @@ def test_charts_survive_missing_and_equal_values(values: list[float], log: bool)
     assert values != [5.0, 5.0] or low < 5 < high
 
 
+def blas_threads() -> int:
+    return max(library["num_threads"] for library in blas.controller().info())
+
+
 def test_blas_threads_are_limited_within_the_block_and_restored() -> None:
-    control = blas.control()
-    if control is None:  # a BLAS without known functions is left alone, and an order to limit it refused
+    pytest.importorskip("threadpoolctl")
+    with blas.limited(2):
+        assert blas_threads() == 2
+        with blas.limited(1):
+            assert blas_threads() == 1
+        assert blas_threads() == 2
+
+
+def test_without_threadpoolctl_blas_is_left_alone_and_an_order_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    blas.controller.cache_clear()
+    try:
         assert blas.suitable(1) is None
-        with pytest.raises(ValueError, match="blas_threads"), blas.limited(1):
-            pass
-        return
-    before = control.get()
-    with blas.limited(1):
-        assert control.get() == 1
-    assert control.get() == before
+        with pytest.raises(ValueError, match=r"blas_threads: expected threadpoolctl.*fastopt\[report\]"):
+            Session(Settings(hidden=(4,), blas_threads=1))
+        assert Session(Settings(hidden=(4,), epochs=1)).run()
+    finally:
+        blas.controller.cache_clear()
 
 
 def test_blas_is_left_alone_for_large_products() -> None:
@@ -154,15 +169,15 @@ def test_the_learning_rate_is_the_spec_s_then_the_option_s_then_the_general_then
     assert lr_of("sgd:lr=3", lr=1.0, options=("lr=2",)) == 3
     assert lr_of("sgd", lr=1.0, options=("lr=2",)) == 2
     assert lr_of("sgd", lr=1.0) == 1
-    assert lr_of("sgd") == DEFAULT_LR["sgd"]
-    assert lr_of("adadelta") == 1.0  # not in the table: the class's own
+    assert lr_of("sgd") == fastopt.SGD.rule.comparison_lr
+    assert lr_of("adadelta") == fastopt.Adadelta.rule.comparison_lr == 1.0
     with pytest.raises(SpecError, match="lr: expected a number, got 'fast'"):
         lr_of("sgd:lr=fast")
 
 
 def test_the_default_learning_rate_allows_for_the_sum_that_momentum_makes() -> None:
-    assert lr_of("sgd:momentum=0.9") == pytest.approx(0.1 * DEFAULT_LR["sgd"])
-    assert lr_of("sgd:momentum=0.9,momentum_form=average") == DEFAULT_LR["sgd"]
+    assert lr_of("sgd:momentum=0.9") == pytest.approx(0.1 * fastopt.SGD.rule.comparison_lr)
+    assert lr_of("sgd:momentum=0.9,momentum_form=average") == fastopt.SGD.rule.comparison_lr
     assert lr_of("sgd:momentum=0.9,lr=0.3") == 0.3
 
 

@@ -489,6 +489,35 @@ def test_importing_fastopt_imports_neither_the_model_nor_the_command_line() -> N
     assert done.stdout.strip() == "[]"
 
 
+def test_progress_table_and_metrics_tell_one_speed(tmp_path: Path) -> None:
+    done = train("--hidden", "24", "--epochs", "10", "--out", "o", cwd=tmp_path)
+    measured = json.loads((tmp_path / "o" / "metrics.json").read_text())["optimizers"]["adamw"]
+    shown = re.findall(r"(\d+) training steps/s", done.stderr)
+    assert len(shown) == 10
+    assert float(shown[-1]) == pytest.approx(measured["steps_per_second"], abs=0.51)  # rounded
+    assert "training steps/s" in done.stdout.splitlines()[0]
+    assert f"{measured['steps_per_second']:,.0f}" in done.stdout.splitlines()[2].split()
+    seconds = measured["seconds"]
+    training = seconds["batches"] + seconds["gradients"] + seconds["optimizer"]
+    assert measured["steps_per_second"] == pytest.approx(measured["steps"] / training)
+
+
+def screen(text: str) -> list[str]:
+    """The lines that a terminal shows after this text, by the sequences that a line renewing itself needs."""
+    lines, row = [""], 0
+    for part in re.findall(r"\x1b\[\??\d*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif part.endswith("A") and part[0] == "\x1b":
+            row -= int(part[2:-1] or 1)
+        elif part in ("\x1b[2K", "\x1b[K", "\x1b[0K"):
+            lines[row] = ""
+        elif part[0] not in "\x1b\r":
+            lines[row] += part
+    return [line for line in lines if line.strip()]
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="pseudo-terminals are a POSIX thing")
 def test_a_terminal_gets_one_line_that_renews_itself(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
@@ -508,4 +537,5 @@ def test_a_terminal_gets_one_line_that_renews_itself(tmp_path: Path) -> None:
     live = [line for line in re.split(r"[\r\n]+", text) if "left" in line]
     assert live
     assert all(word in live[-1] for word in ("adamw", "epoch", "loss"))
-    assert text.count("\n") == 3  # the data, the model, the result: the live line leaves nothing behind
+    assert [line.split()[0] for line in screen(text)] == ["data", "model", "adamw:"]  # nothing is left behind
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") <= 1  # the cursor is back

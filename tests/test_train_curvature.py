@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,11 @@ import pytest
 import fastopt
 from fastopt.cli import main
 from fastopt.curvature import spectral_density
-from fastopt.train import Dataset, Objective, Problem, Session, Settings, digits
-from fastopt.train.analysis import lanczos
-from fastopt.train.analysis.analyse import analyse
-from fastopt.train.analysis.dense import bells
-from fastopt.train.analysis.place import Place
-from fastopt.train.analysis.record import reading
-from fastopt.train.building import build_optimizer, l2_in_loss
-from fastopt.train.results import model_of
-from fastopt.train.trainer import build_model
+from fastopt.train import Dataset, Objective, Problem, Session, Settings, digits, spectrum
+from fastopt.train.analysis import TrainingLoss, analyse, expected_seconds, reading
+from fastopt.train.optimizers import build_model, build_optimizer, l2_in_loss, trained_model
+from fastopt.train.spectrum import bells
+from fastopt.train.table import heading
 from stopping import StopAfter
 
 SMALL: dict[str, Any] = {"hidden": (8,), "epochs": 3, "dropout": 0.2}
@@ -39,7 +36,7 @@ def trained(problem: Problem | None = None, **settings: Any) -> Session:
 
 def objective_of(session: Session, **options: Any) -> Objective:
     problem = session.problem
-    model = model_of(session.runs()[0], problem, session.results[0])
+    model = trained_model(session.runs()[0], problem, session.results[0])
     return Objective(model, problem.x["train"], problem.t["train"], **options)
 
 
@@ -122,11 +119,11 @@ def test_the_share_of_positive_eigenvalues_is_within_its_intervals() -> None:
     rng = np.random.default_rng(0)
     crowd, spread = 1e-3 * rng.uniform(-1, 1, 4500), np.concatenate([-0.3 * rng.random(100), rng.random(400)])
     values = np.concatenate([crowd, spread])
-    density = spectral_density(lambda v: values * v, 5000, probes=lanczos.PROBES, steps=60)
-    low, high = lanczos.positive(density)
+    density = spectral_density(lambda v: values * v, 5000, probes=spectrum.PROBES, steps=60)
+    low, high = spectrum.positive(density)
     assert low <= (values > 0).mean() <= high
-    low, high = lanczos.decided(density)
-    beyond = values[np.abs(values) > lanczos.BEYOND * np.abs(values).max()]
+    low, high = spectrum.decided(density)
+    beyond = values[np.abs(values) > spectrum.BEYOND * np.abs(values).max()]
     assert low <= (beyond > 0).mean() <= high
     assert high - low < 0.2
 
@@ -135,13 +132,13 @@ def test_a_large_model_s_readings_are_of_the_eigenvalues_away_from_zero() -> Non
     session = trained(hidden=(32,), epochs=2, curvature_every=2)
     columns = session.results[0]["history"]["curvature"]
     assert columns["rows"] == [512] * 2
-    assert columns["beyond"] == [lanczos.BEYOND] * 2
+    assert columns["beyond"] == [spectrum.BEYOND] * 2
     problem = session.problem
-    model = model_of(session.runs()[0], problem, session.results[0])
+    model = trained_model(session.runs()[0], problem, session.results[0])
     loss = Objective(model, problem.x["train"][:512], problem.t["train"][:512])
     assert columns["loss"][-1] == pytest.approx(loss.value(loss.theta), rel=1e-6)
     values = np.linalg.eigvalsh(loss.hessian(loss.theta))
-    beyond = values[np.abs(values) > lanczos.BEYOND * np.abs(values).max()]
+    beyond = values[np.abs(values) > spectrum.BEYOND * np.abs(values).max()]
     share = (beyond > 0).mean()
     width = columns["high"][-1] - columns["low"][-1]
     assert 0.6 < share < 1
@@ -158,7 +155,7 @@ def test_the_penalty_is_in_the_loss_where_the_optimizer_has_it_there() -> None:
         )
         group = optimizer.param_groups[0]
         coupled = cls.rule.decay(group) == "coupled"
-        assert l2_in_loss(name, optimizer) == (0.25 if coupled else 0.0), name
+        assert l2_in_loss(optimizer) == (0.25 if coupled else 0.0), name
 
 
 def test_the_density_s_bells_have_the_area_one() -> None:
@@ -182,7 +179,7 @@ def test_readings_are_taken_before_training_and_every_so_many_epochs() -> None:
     # The last one, once more by hand.
     session = trained(epochs=4, curvature_every=2)
     problem = session.problem
-    model = model_of(session.runs()[0], problem, session.results[0])
+    model = trained_model(session.runs()[0], problem, session.results[0])
     loss = Objective(model, problem.x["train"][:1024], problem.t["train"][:1024])
     values = np.linalg.eigvalsh(loss.hessian(loss.theta))
     tau = loss.n * np.finfo(float).eps * np.abs(values).max()
@@ -216,7 +213,7 @@ def test_a_model_that_is_no_longer_finite_has_no_ratio() -> None:
     row = reading(model, settings, problem, 0.0)
     assert np.isnan(row["low"])
     assert np.isnan(row["high"])
-    assert not Place.of(model, settings, problem, 0.0, 100).finite()
+    assert not TrainingLoss.of(model, settings, problem, 0.0, 100).finite()
 
 
 def page_of(out: Path) -> tuple[str, ET.Element]:
@@ -245,6 +242,19 @@ def test_the_analysis_is_told_everywhere(tmp_path: Path, capfd: pytest.CaptureFi
     assert len(charts) == 6  # four of the training, the density, the ratio over the epochs
     for svg in root.iter("{http://www.w3.org/1999/xhtml}svg"):
         assert "nan" not in ET.tostring(svg, "unicode").lower()
+
+
+@pytest.mark.parametrize("hidden", [(8,), (64, 32)])
+def test_an_analysis_is_announced_with_about_the_time_it_takes(hidden: tuple[int, ...]) -> None:
+    session = trained(hidden=hidden, epochs=1, curvature=True)
+    assert re.search(r"note   --curvature .* roughly [0-9.:]+", heading(session))
+    announced = expected_seconds(session)
+    steps: list[tuple[str, int, int]] = []
+    (found,) = analyse(session, lambda label, *step: steps.append(step))
+    # A machine that others use as well is no clock: an order of magnitude is what is promised here.
+    assert announced / 10 < found.seconds < 10 * announced + 1
+    assert any(total and done for _, done, total in steps)
+    assert all(done <= total for _, done, total in steps if total)
 
 
 def test_a_finished_run_is_analysed_without_training_it_again(

@@ -109,7 +109,7 @@ def test_without_the_extra_all_but_the_page_is_there(
 
 def test_nothing_of_the_extra_is_imported_before_a_page_is_written() -> None:
     program = (
-        "import sys, fastopt.cli.train, fastopt.train.report\n"
+        "import sys, fastopt.train.train_command, fastopt.train.report\n"
         "print(sorted({'jinja2', 'markupsafe', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

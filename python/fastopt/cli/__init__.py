@@ -1,6 +1,6 @@
-"""The command line: `fastopt train | bench | info | selftest`, also as `python -m fastopt`.
+"""The command line: `fastopt train | predict | bench | info | selftest`, also as `python -m fastopt`.
 
-Each sub-command is a module of this package with `add_arguments(parser)` and `run(args) -> int`, imported
+Each sub-command is a module with `add_arguments(parser)` and `run(args) -> int`, imported
 only when it is the one that was asked for. Exit codes: 0 done, 1 the work failed, 2 wrong arguments or
 unusable input (one line on standard error), 130 interrupted.
 """
@@ -14,11 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+#: name -> (module, what it does)
 COMMANDS = {
-    "train": "train a neural network on the handwritten digits, or on your own data",
-    "bench": "time the fused kernels on this machine",
-    "info": "versions, CPU level, threads, and all that belongs in a bug report",
-    "selftest": "check this installation",
+    "train": (
+        "fastopt.train.train_command",
+        "train a neural network on the handwritten digits, or on your own data",
+    ),
+    "predict": ("fastopt.train.predict_command", "what a trained network says about new data"),
+    "bench": ("fastopt.cli.bench", "time the fused kernels on this machine"),
+    "info": ("fastopt.cli.info", "versions, CPU level, threads, and all that belongs in a bug report"),
+    "selftest": ("fastopt.cli.selftest", "check this installation"),
 }
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -53,7 +58,7 @@ def make_parser(argv: Sequence[str]) -> Parser:
     parser.add_argument("--version", action="version", version=f"fastopt {fastopt.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((a for a in argv if not a.startswith("-")), None)
-    for name, summary in COMMANDS.items():
+    for name, (module_name, summary) in COMMANDS.items():
         sub = commands.add_parser(
             name,
             help=summary,
@@ -62,7 +67,7 @@ def make_parser(argv: Sequence[str]) -> Parser:
             allow_abbrev=False,
         )
         if name == chosen:
-            module = importlib.import_module(f"fastopt.cli.{name}")
+            module = importlib.import_module(module_name)
             module.add_arguments(sub)
             sub.set_defaults(run=module.run, parser=sub)
     return parser

@@ -1,6 +1,4 @@
-"""`fastopt bench`: how fast the fused kernels are here, beside the same rule in NumPy and beside the memory's
-own speed.
-"""
+"""`fastopt bench`: how fast the fused kernels are here, beside the memory's speed and, for Adam, NumPy."""
 
 from __future__ import annotations
 
@@ -21,6 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sizes",
         default="1024,65536,1048576,16777216",
         help="elements of the tensor, comma-separated (default %(default)s)",
+    )
+    parser.add_argument(
+        "--rules-size",
+        type=int,
+        default=1048576,
+        metavar="N",
+        help="elements of the tensor that every rule is timed on (default %(default)s)",
     )
     parser.add_argument(
         "--threads", type=int, help="threads of a step; by default as many as `fastopt info` says"
@@ -52,31 +57,43 @@ def _numpy_adam(theta: Any, g: Any) -> Callable[[], None]:
     return step
 
 
-def measure(size: int) -> dict[str, Any]:
-    """One line: Adam in float32 on one tensor; ratios are medians of turns in which all three ran."""
+def measure(name: str, size: int, turns: int = 5) -> dict[str, Any]:
+    """One line: a rule in float32 on one tensor; ratios are medians of turns in which all of them ran.
+
+    The floor is a pass that moves as many bytes as the rule must: theta and its states changed, the
+    gradient read. Adam alone is beside NumPy as well.
+    """
     import fastopt
     from fastopt._dispatch import core
 
     rng = np.random.default_rng(0)
     theta, g = (rng.standard_normal(size).astype(np.float32) for _ in range(2))
-    opt = fastopt.Adam([theta], lr=1e-3)
+    make: Any = fastopt.optimizers()[name]  # each takes these two, which the base class does not say
+    opt = make([theta], lr=1e-3)
     opt.bind_grads([g])
     opt.step()
-    changed = [theta, *opt._states[0].values()]
-    plain = _numpy_adam(theta.copy(), g)
-    floor = getattr(core, "floor_pass", None)
-    turns = [
-        (_seconds(opt.step), _seconds(lambda: floor(changed, [g])) if floor else None, _seconds(plain))
-        for _ in range(5)
+    states = [
+        a for a in opt.state_dict()["state"].get(0, {}).values() if getattr(a, "shape", None) == theta.shape
     ]
-    ours = statistics.median(t[0] for t in turns)
-    return {
+    changed = [theta, *(np.ones(size, np.float32) for _ in states)]
+    plain = _numpy_adam(theta.copy(), g) if name == "adam" else None
+    times = [
+        (
+            _seconds(opt.step),
+            _seconds(lambda: core.floor_pass(changed, [g])),
+            _seconds(plain) if plain is not None else 0.0,
+        )
+        for _ in range(turns)
+    ]
+    ours = statistics.median(t[0] for t in times)
+    row = {
+        "optimizer": name,
         "elements": size,
         "microseconds": ours * 1e6,
-        "gigabytes_per_second": 28 * size / ours / 1e9,
-        "share_of_floor": statistics.median(t[1] / t[0] for t in turns if t[1]) if floor else None,
-        "times_numpy": statistics.median(t[2] / t[0] for t in turns),
+        "gigabytes_per_second": 4 * (2 * len(changed) + 1) * size / ours / 1e9,
+        "share_of_floor": statistics.median(t[1] / t[0] for t in times),
     }
+    return row | ({"times_numpy": statistics.median(t[2] / t[0] for t in times)} if plain is not None else {})
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,36 +108,37 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--sizes: expected integers separated by commas, got {args.sizes!r}") from None
     if min(sizes) < 1:
         raise UsageError(f"--sizes: expected positive integers, got {args.sizes!r}")
+    if args.rules_size < 1:
+        raise UsageError(f"--rules-size: expected a positive integer, got {args.rules_size}")
     if args.threads is not None:
         if args.threads < 1:
             raise UsageError(f"--threads: expected a positive integer, got {args.threads}")
         fastopt.set_num_threads(args.threads)
     threads = fastopt.get_num_threads()
-    has_floor = hasattr(core, "floor_pass")
-    if not args.json:
-        print(f"Adam, float32, one tensor; level {core.level}, {threads} thread{'s' * (threads > 1)}")
-        print(f"{'elements':>10}  {'us/step':>10}  {'GB/s':>6}  {'of floor':>8}  {'x NumPy':>8}")
-        if not has_floor:
-            print(
-                "('of floor' is measured by an installation for benchmarks: "
-                "pip install . -C cmake.define.FASTOPT_BENCHMARKS=ON)"
-            )
-    rows = []
-    for size in sizes:
-        row = measure(size)
-        rows.append(row)
-        if not args.json:
-            share = f"{row['share_of_floor']:.0%}" if has_floor else "-"
-            print(
-                f"{size:>10}  {row['microseconds']:>10.1f}  {row['gigabytes_per_second']:>6.1f}  "
-                f"{share:>8}  {row['times_numpy']:>8.1f}",
-                flush=True,
-            )
+    head = f"float32, one tensor; level {core.level}, {threads} thread{'s' * (threads > 1)}"
+    rows = _table(f"Adam, {head}", [("adam", size) for size in sizes], 5, args.json)
+    names = list(fastopt.optimizers())
+    rules = _table(f"every rule, {head}", [(name, args.rules_size) for name in names], 1, args.json)
     if args.json:
-        print(
-            json.dumps(
-                {"level": core.level, "threads": threads, "rule": "adam", "dtype": "float32", "rows": rows},
-                indent=2,
-            )
-        )
+        found = {"level": core.level, "threads": threads, "rule": "adam", "dtype": "float32", "rows": rows}
+        print(json.dumps(found | {"rules": rules}, indent=2))
     return 0
+
+
+def _table(title: str, cases: list[tuple[str, int]], turns: int, silent: bool) -> list[dict[str, Any]]:
+    """Measure the cases, and print each as soon as it is there."""
+    say = (lambda *_, **__: None) if silent else print
+    say(title)
+    say(f"{'rule':<10}{'elements':>10}  {'us/step':>10}  {'GB/s':>6}  {'of floor':>8}  {'x NumPy':>8}")
+    rows = []
+    for name, size in cases:
+        row = measure(name, size, turns)
+        rows.append(row)
+        times = f"{row['times_numpy']:>8.1f}" if "times_numpy" in row else f"{'-':>8}"
+        say(
+            f"{name:<10}{size:>10}  {row['microseconds']:>10.1f}  {row['gigabytes_per_second']:>6.1f}  "
+            f"{row['share_of_floor']:>8.0%}  {times}",
+            flush=True,
+        )
+    say()
+    return rows

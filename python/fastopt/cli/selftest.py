@@ -95,11 +95,55 @@ def resumes_exactly() -> None:
     assert np.array_equal(theta, other), "the resumed optimizer went another way"
 
 
+def eigenvalues_match_numpy() -> None:
+    """The eigensolver and the signs of a factorisation against NumPy's."""
+    import fastopt
+
+    a = np.random.default_rng(3).standard_normal((60, 60))
+    a = a + a.T
+    expected, (values, vectors) = np.linalg.eigvalsh(a), fastopt.eigh(a)
+    scale = float(np.abs(expected).max())
+    error = float(np.abs(values - expected).max()) / scale
+    assert error < 1e-13, f"eigenvalues differ from NumPy by {error:.1e} of the largest"
+    residual = float(np.abs(a @ vectors - vectors * values).max()) / scale
+    assert residual < 1e-13, f"the residual of the eigenvectors is {residual:.1e}"
+    found, wanted = fastopt.inertia(a).negative, int((expected < 0).sum())
+    assert found == wanted, f"inertia counts {found} negative eigenvalues, NumPy {wanted}"
+
+
+def saddles_are_recognised() -> None:
+    """The verdict on a saddle and on a minimum whose Hessians are known."""
+    import fastopt
+
+    for signs, kind in (([1.0, -2.0, 3.0], "saddle"), ([1.0, 2.0, 3.0], "minimum")):
+        found = fastopt.critical_point(lambda x, d=signs: np.array(d) * x, np.zeros(3)).kind
+        assert found == kind, f"a {kind} is called {found}"
+
+
+def minima_are_found() -> None:
+    """Full-batch methods of each family at the bottom of Rosenbrock's valley."""
+    import fastopt
+
+    def f(x: Any) -> float:
+        return float((1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2)
+
+    def grad(x: Any) -> Any:
+        slope = x[1] - x[0] ** 2
+        return np.array([-2 * (1 - x[0]) - 400 * x[0] * slope, 200 * slope])
+
+    for method in ("cg", "lbfgs", "trust-region"):
+        error = float(np.abs(fastopt.minimize(f, grad, np.array([-1.2, 1.0]), method).x - 1).max())
+        assert error < 1e-4, f"{method} ended {error:.1e} from the minimum"
+
+
 CHECKS: tuple[Callable[[], None], ...] = (
     adam_matches_numpy,
     every_optimizer_descends,
     levels_agree,
     resumes_exactly,
+    eigenvalues_match_numpy,
+    saddles_are_recognised,
+    minima_are_found,
 )
 
 

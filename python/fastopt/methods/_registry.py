@@ -67,7 +67,7 @@ def names() -> list[str]:
     >>> {"cg", "l-bfgs", "adam"} <= set(names())
     True
     """
-    return [*METHODS, *(name.lower() for name in fastopt.optim.__all__)]
+    return [*METHODS, *(name.lower() for name in dir(fastopt.optim))]
 
 
 def find(name: Any) -> Method:

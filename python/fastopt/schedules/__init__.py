@@ -23,7 +23,7 @@ from ._restarts import cosine_restarts
 from ._schedule import Schedule, from_description
 from ._warmup import join, linear_warmup, warmup_cosine, warmup_then
 
-from ._by_name import NAMES, by_name, parse  # isort: skip  (reads the registry that the modules above fill)
+from ._by_name import NAMES, by_name, parse, read_spec  # isort: skip  (reads the registry that the modules above fill)
 
 __all__ = [
     "NAMES",
@@ -41,8 +41,13 @@ __all__ = [
     "one_cycle",
     "parse",
     "polynomial",
+    "read_spec",
     "reduce_on_plateau",
     "step",
     "warmup_cosine",
     "warmup_then",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -11,7 +11,7 @@ from .. import _checks
 from ._schedule import REGISTRY, Schedule
 from ._warmup import warmup_then
 
-__all__ = ["NAMES", "by_name", "parse"]
+__all__ = ["NAMES", "by_name", "parse", "read_spec"]
 
 #: The names that `by_name` knows, sorted: every schedule that a rate and a length suffice to make.
 NAMES: tuple[str, ...] = tuple(sorted(name for name, cls in REGISTRY.items() if cls._for_run(1) is not None))
@@ -95,8 +95,62 @@ def _make(name: str, lr: float, total_steps: int, options: dict[str, Any]) -> Sc
     return cls(lr, **(implied | options))  # type: ignore[call-arg]
 
 
-#: One `key=value`; a value is a list in brackets or anything without a comma.
-_OPTION = re.compile(r"\s*(\w+)\s*=\s*(\[[^\]]*\]|[^,\[\]]*)\s*(?:,|$)")
+def read_spec(text: str) -> tuple[str, dict[str, Any]]:
+    """Read ``"name:option=value,option=value"``, as command lines give schedules and optimizers.
+
+    Parameters
+    ----------
+    text : str
+        A name, alone or with options. A value is a number, a truth (``true``, ``false``), ``none``, a list in
+        brackets (read as a tuple), or else text. A hyphen in an option's name is an underscore.
+
+    Returns
+    -------
+    name : str
+    options : dict
+
+    Raises
+    ------
+    ValueError
+        If the text has another form, or an option comes twice.
+
+    Examples
+    --------
+    >>> import fastopt
+    >>> fastopt.schedules.read_spec("adamw:betas=[0.9,0.99],maximize=true")
+    ('adamw', {'betas': (0.9, 0.99), 'maximize': True})
+    """
+    name, colon, rest = text.partition(":")
+    if not name.strip() or bool(colon) != bool(rest.strip()):
+        raise ValueError(f"expected NAME or NAME:key=value,..., got {text!r}")
+    options: dict[str, Any] = {}
+    for item in _SEPARATOR.split(rest) if colon else []:
+        key, equals, value = item.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"expected an option as key=value, got {item.strip()!r}")
+        if key in options:
+            raise ValueError(f"the option {key} is given twice")
+        options[key] = _value(value.strip())
+    return name.strip(), options
+
+
+#: The commas that are not in [brackets].
+_SEPARATOR = re.compile(r",(?![^\[]*\])")
+_CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
+
+
+def _value(text: str) -> Any:
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
+    try:
+        value = json.loads(text)
+    except ValueError:
+        try:
+            return float(text)  # the forms that Python reads and JSON does not: .5, 1., +1
+        except ValueError:
+            return text  # a word, such as the anneal of one_cycle; whoever takes it judges it
+    return tuple(value) if isinstance(value, list) else value
 
 
 def parse(text: str, lr: float, total_steps: int) -> Schedule:
@@ -125,24 +179,9 @@ def parse(text: str, lr: float, total_steps: int) -> Schedule:
     >>> fastopt.schedules.parse("step:every=100,gamma=0.5", 0.1, 500)
     fastopt.schedules.step(0.1, every=100, gamma=0.5)
     """
-    name, colon, rest = text.partition(":")
-    options: dict[str, Any] = {}
-    position = 0
-    while position < len(rest):
-        match = _OPTION.match(rest, position)
-        if match is None or match[1] in options:
-            raise ValueError(
-                f"text: expected name:option=value,option=value with each option once, got {text!r}"
-            )
-        options[match[1]] = _value(match[2].strip())
-        position = match.end()
-    if colon and not options:
-        raise ValueError(f"text: expected name:option=value,option=value, got {text!r}")
-    return _make(name.strip(), lr, total_steps, options)
-
-
-def _value(text: str) -> Any:
     try:
-        return json.loads(text.lower() if text in ("True", "False") else text)
-    except ValueError:
-        return text  # a word, such as the anneal of one_cycle; the schedule's own check judges it
+        name, options = read_spec(text)
+    except ValueError as error:
+        form = "name:option=value,option=value with each option once"
+        raise ValueError(f"text: expected {form}, got {text!r} ({error})") from None
+    return _make(name, lr, total_steps, options)

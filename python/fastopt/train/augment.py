@@ -37,7 +37,7 @@ def parse(text: str) -> Amounts:
     >>> parse("shift=1,noise=0.1")
     Amounts(shift=1.0, rotate=0.0, noise=0.1)
     """
-    given = specs.options(text.split(","), "augment")
+    given = specs.parse(f"images:{text}", "augment").options
     for key, value in given.items():
         if key not in Amounts.__dataclass_fields__:
             names = ", ".join(Amounts.__dataclass_fields__)

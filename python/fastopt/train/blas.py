@@ -1,58 +1,31 @@
-"""The number of threads of the BLAS library behind NumPy's matrix products.
+"""The number of threads of the BLAS library behind NumPy's matrix products, by threadpoolctl.
 
 OpenBLAS splits products of a few hundred thousand multiplications among all cores and spins while it waits.
 Products that small gain nothing from it, and lose much when a core is busy with something else: on two cores
-that others used as well, 20 epochs on the digits took 12 s with two BLAS threads, 0.6 s with one.
+that others used as well, 20 epochs on the digits took 12 s with two BLAS threads, 0.6 s with one. Without
+threadpoolctl (in the extra `report`) the library keeps its own number; `OPENBLAS_NUM_THREADS=1` does as much.
 """
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import NamedTuple
+from typing import Any
 
 # Multiplications per product from which all threads are worth it: one or two milliseconds of one core.
 LARGE_PRODUCT = 1 << 26
 
-# The extension module of NumPy that calls the BLAS, in NumPy 2 and 1.
-EXTENSIONS = ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath")
-
-# (get, set) in the builds of OpenBLAS that NumPy comes with or is built against, and in MKL.
-FUNCTIONS = (
-    ("scipy_openblas_get_num_threads64_", "scipy_openblas_set_num_threads64_"),
-    ("scipy_openblas_get_num_threads", "scipy_openblas_set_num_threads"),
-    ("openblas_get_num_threads64_", "openblas_set_num_threads64_"),
-    ("openblas_get_num_threads", "openblas_set_num_threads"),
-    ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
-)
-
-
-class Control(NamedTuple):
-    """Functions that read and set the number of threads."""
-
-    get: Callable[[], int]
-    set: Callable[[int], None]
-
 
 @cache
-def control() -> Control | None:
-    """The functions of NumPy's BLAS, or None where it has none that we know (Accelerate, for example)."""
-    paths = [getattr(sys.modules.get(name), "__file__", None) for name in EXTENSIONS]
-    path = next((p for p in paths if p is not None and not p.endswith(".py")), None)
-    if path is None:
+def controller() -> Any:
+    """threadpoolctl's controller of the BLAS libraries in this process; None where it finds none."""
+    try:
+        import threadpoolctl
+    except ImportError:
         return None
-    # Symbols of a library are also looked for in the libraries that it needs, the BLAS among them.
-    library = ctypes.CDLL(path)
-    for get_name, set_name in FUNCTIONS:
-        if hasattr(library, get_name) and hasattr(library, set_name):
-            get, set_ = getattr(library, get_name), getattr(library, set_name)
-            get.argtypes, get.restype = [], ctypes.c_int
-            set_.argtypes, set_.restype = [ctypes.c_int], None
-            return Control(get, set_)
-    return None
+    found = threadpoolctl.ThreadpoolController().select(user_api="blas")
+    return found if found.lib_controllers else None
 
 
 @contextmanager
@@ -61,17 +34,15 @@ def limited(threads: int | None) -> Iterator[None]:
     if threads is None:
         yield
         return
-    functions = control()
-    if functions is None:
-        raise ValueError("blas_threads: the number cannot be set for the BLAS of this NumPy; leave it out")
-    before = functions.get()
-    functions.set(threads)
-    try:
+    if controller() is None:
+        raise ValueError(
+            "blas_threads: expected threadpoolctl to be installed, and to know NumPy's BLAS, to set it to "
+            f"{threads}: pip install 'fastopt[report]', or leave it out"
+        )
+    with controller().limit(limits=threads):
         yield
-    finally:
-        functions.set(before)
 
 
 def suitable(largest_product: int) -> int | None:
     """One thread for small products where that can be said, else None: the library's own choice."""
-    return 1 if largest_product < LARGE_PRODUCT and control() is not None else None
+    return 1 if largest_product < LARGE_PRODUCT and controller() is not None else None

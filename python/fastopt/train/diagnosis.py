@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.train import plan
+from fastopt.train import runs
+from fastopt.train.optimizers import trained_model
 from fastopt.train.outputs import Output
 from fastopt.train.problem import PARTS
-from fastopt.train.results import model_of
 from fastopt.train.session import Session
 
 Array = NDArray[Any]
@@ -68,7 +68,7 @@ def diagnose(session: Session) -> Diagnosis | None:
         return None
     mains = [result for result in session.results if not result["larger"]]
     base = constant_loss(session.problem.output, session.problem.t["train"])
-    best = plan.best_of(mains)
+    best = runs.best_of(mains)
     if best is None:
         reason = "every run diverged: the steps are too long for this loss."
         name = mains[0]["label"]
@@ -77,7 +77,7 @@ def diagnose(session: Session) -> Diagnosis | None:
     losses, errors = _losses(best), _standard_errors(session, best)
     larger = _losses(beside) if beside["metrics"] else None
     kind, reason = judge(losses, errors, None if larger is None else larger["train"], HIGH * base)
-    widths = list(plan.larger(session.settings).hidden)
+    widths = list(runs.larger(session.settings).hidden)
     shown = {"hidden": widths, "losses": larger}
     return Diagnosis(kind, reason, CURES[kind], best["label"], HIGH * base, losses, errors, shown)
 
@@ -145,7 +145,7 @@ def _standard_errors(session: Session, result: dict[str, Any]) -> Losses:
     """Standard error of each part's mean loss: the deviation over its rows, by the root of their number."""
     problem = session.problem
     run = session.runs()[next(i for i, r in enumerate(session.results) if r is result)]
-    model = model_of(run, problem, result)
+    model = trained_model(run, problem, result)
     errors = {}
     for part in PARTS:
         losses = problem.output.losses(model.values(problem.x[part]), problem.t[part])[0]

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from fastopt.train import initialise
 from fastopt.train.activations import ACTIVATIONS
 from fastopt.train.batchnorm import BatchNorm
-from fastopt.train.blocks import Block
-from fastopt.train.layers import Activate, Dropout, Layer, Linear
+from fastopt.train.layers import Activate, Block, Dropout, Layer, Linear
 from fastopt.train.outputs import OUTPUTS
 
 Array = NDArray[Any]
@@ -120,6 +119,21 @@ class MLP:
             for layer in block.layers:
                 self.statistics.update({f"layer{i}.{name}": a for name, a in layer.statistics.items()})
 
+    def snapshot(self) -> dict[str, dict[str, Array]]:
+        """Copies of the parameters and statistics by name, for `restore`."""
+        parameters = zip(self.names, self.parameters, strict=True)
+        return {
+            "parameters": {name: p.copy() for name, p in parameters},
+            "statistics": {name: a.copy() for name, a in self.statistics.items()},
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take the parameters and statistics of a `snapshot`, in place."""
+        for name, p in zip(self.names, self.parameters, strict=True):
+            p[...] = saved["parameters"][name]
+        for name, a in self.statistics.items():
+            a[...] = saved["statistics"][name]
+
     def without_dropout(self, dtype: Any = np.float64) -> MLP:
         """A copy of its own in another dtype, and without dropout: the function that is tested."""
         copy = MLP(
@@ -131,10 +145,7 @@ class MLP:
             residual=self.residual,
             dtype=dtype,
         )
-        for mine, its in zip(self.parameters, copy.parameters, strict=True):
-            its[...] = mine
-        for name, a in self.statistics.items():
-            copy.statistics[name][...] = a
+        copy.restore(self.snapshot())
         return copy
 
     def forward(self, x: Array, *, training: bool = False, rng: np.random.Generator | None = None) -> Array:

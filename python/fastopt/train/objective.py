@@ -143,13 +143,15 @@ class Objective:
         rows = v.reshape(-1, self.n)
         self.products += len(rows)
         product = np.empty_like(rows)
-        step = self._block()
+        step = self.block
         for start in range(0, len(rows), step):
             product[start : start + step] = self._r_pass(rows[start : start + step])
         product += self.penalty * rows
         return product.reshape(v.shape)
 
-    def _block(self) -> int:
+    @property
+    def block(self) -> int:
+        """How many directions one pass takes at a time."""
         return max(1, BLOCK_NUMBERS // (len(self.x) * max(self.model.sizes)))
 
     def _r_pass(self, v: Array) -> Array:
@@ -182,7 +184,7 @@ class Objective:
         `progress(done, n)` is called after each block of columns.
         """
         h = np.empty((self.n, self.n), self.dtype)
-        step = self._block()
+        step = self.block
         for start in range(0, self.n, step):
             stop = min(start + step, self.n)
             unit = np.zeros((stop - start, self.n), self.dtype)

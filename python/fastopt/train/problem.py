@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.train import augment, datasets, metrics
+from fastopt.train import augment, data, metrics
 from fastopt.train.augment import Augmenter
-from fastopt.train.datasets import Dataset
-from fastopt.train.joined import joined
+from fastopt.train.data import Dataset
+from fastopt.train.encoding import Encoding
 from fastopt.train.model import MLP
 from fastopt.train.outputs import OUTPUTS
 from fastopt.train.settings import Settings
 from fastopt.train.splits import Split, fold, split, split_with_test, subset
-from fastopt.train.standardise import Standardiser
 
 Array = NDArray[Any]
 PARTS = ("train", "validation", "test")
@@ -36,15 +35,14 @@ class Problem:
                 f"output: {self.output.name!r} is for {' and '.join(self.output.tasks)}, not {self.task}"
             )
         self.rows = self._split(settings, number)
-        train = self.rows.train
-        self.x_scale = Standardiser.fit(dataset.x[train], common_scale=dataset.image_shape is not None)
-        self.y_scale = Standardiser.fit(dataset.y[train]) if self.task == "regression" else None
-        # One column is enough for two classes where each output is a probability of its own.
-        self.single_column = self.task == "classes" and dataset.outputs == 2 and self.output.single_column
-        self.columns = 1 if self.single_column else dataset.outputs
-        self.x = {part: self.x_scale.apply(dataset.x[rows]) for part, rows in self.rows._asdict().items()}
-        self.y = {part: dataset.y[rows] for part, rows in self.rows._asdict().items()}
-        self.t = {part: self._targets(y) for part, y in self.y.items()}
+        self.encoding = Encoding.fit(dataset, self.output, self.rows.train)
+        self.x_scale, self.y_scale = self.encoding.x_scale, self.encoding.y_scale
+        self.columns, self.single_column = self.encoding.columns, self.encoding.single_column
+        self.predictions = self.encoding.predictions
+        parts = self.rows._asdict().items()
+        self.x = {part: self.x_scale.apply(dataset.x[rows]) for part, rows in parts}
+        self.y = {part: dataset.y[rows] for part, rows in parts}
+        self.t = {part: self.encoding.targets(y) for part, y in self.y.items()}
         self.augmenter = self._augmenter(settings)
 
     def _split(self, settings: Settings, number: int | None) -> Split:
@@ -81,32 +79,19 @@ class Problem:
     def of(cls, settings: Settings) -> Problem:
         """Load the data that the settings name and prepare it; with folds, the first one."""
         if settings.data is None:
-            dataset = datasets.digits()
+            dataset = data.digits()
         else:
-            dataset = datasets.load(settings.data, task=settings.task, target=settings.target)
+            dataset = data.read_data(settings.data, task=settings.task, target=settings.target)
         if settings.test_data is not None:
             target = settings.target if settings.test_data.lower().endswith(".csv") else None
-            dataset = joined(dataset, datasets.load(settings.test_data, task=dataset.task, target=target))
+            test = data.read_data(settings.test_data, task=dataset.task, target=target)
+            dataset = data.with_test_rows(dataset, test)
         return cls(dataset, settings, 0 if settings.folds else None)
 
     @property
     def sizes(self) -> tuple[int, int]:
         """Widths of the model's input and output."""
         return self.dataset.x.shape[1], self.columns
-
-    def _targets(self, y: Array) -> NDArray[np.float32]:
-        if self.y_scale is not None:
-            return self.y_scale.apply(y)
-        if self.single_column:
-            return y.reshape(-1, 1).astype(np.float32)
-        return np.eye(self.columns, dtype=np.float32)[y]
-
-    def predictions(self, z: Array) -> Array:
-        """Class numbers (rows,), or values in the data's units (rows, targets), from the model's values."""
-        if self.y_scale is not None:
-            return self.y_scale.undo(z)
-        # Every output is monotonic, so the largest value is the most probable class.
-        return (z[:, 0] > 0).astype(np.int64) if self.single_column else z.argmax(axis=1)
 
     def measure(self, model: MLP, part: str, limit: int | None = None) -> dict[str, float]:
         """Loss and metrics of the model on a part of the data (its first `limit` rows)."""

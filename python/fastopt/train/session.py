@@ -6,22 +6,18 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 import fastopt
 from fastopt import CheckpointError
 from fastopt import checkpoint as checkpoint_file
-from fastopt.train import blas, plan, tree
-from fastopt.train.plan import Run
+from fastopt.train import blas, runs, tree
 from fastopt.train.problem import Problem
-from fastopt.train.results import result_of
+from fastopt.train.runs import Result, Run
 from fastopt.train.settings import Settings
 from fastopt.train.trainer import Trainer
-
-FORMAT = "fastopt.train"
-VERSION = 2
 
 # Seconds between checkpoints while training runs; each is written after the epoch during which it fell due.
 CHECKPOINT_EVERY = 10.0
@@ -32,7 +28,7 @@ class Watcher(Protocol):
 
     def on_step(self, trainer: Trainer) -> None: ...
 
-    def on_result(self, result: dict[str, Any]) -> None: ...
+    def on_result(self, result: Result) -> None: ...
 
     def stop_requested(self) -> bool: ...
 
@@ -50,7 +46,7 @@ class Session:
     ----------
     results : list of dict
         One per finished run: label, options, status, metrics on each part, history, seconds, test predictions
-        and the trained model's arrays (`fastopt.train.results`).
+        and the trained model's arrays (`fastopt.train.trainer.Trainer.result`).
 
     Examples
     --------
@@ -66,7 +62,7 @@ class Session:
         self.settings = settings
         self.problem = Problem.of(settings) if problem is None else problem
         self.fingerprint = self.problem.dataset.fingerprint()
-        self.results: list[dict[str, Any]] = []
+        self.results: list[Result] = []
         self.trainer: Trainer | None = None
         self._latest: tuple[int, Problem] | None = None
         if settings.threads is not None:
@@ -79,11 +75,12 @@ class Session:
             if not run.fold:
                 Trainer(run, self.problem)
 
-    def run(self, watcher: Watcher | None = None, checkpoint: Path | None = None) -> bool:
+    def run(self, watcher: Watcher | None = None, checkpoint: str | Path | None = None) -> bool:
         """Train until all runs are done (True) or the watcher asks to stop (False).
 
         With `checkpoint` the state is saved there every few seconds, when stopped and at the end.
         """
+        checkpoint = None if checkpoint is None else Path(checkpoint)
         # Overflow is what diverging looks like; it is found in the losses and reported as such.
         with blas.limited(self.blas_threads), np.errstate(over="ignore", invalid="ignore"):
             self._run(watcher, checkpoint)
@@ -129,58 +126,51 @@ class Session:
     def _largest_product(self) -> int:
         """Multiplications in the largest matrix product of a step."""
         inputs, outputs = self.problem.sizes
-        settings = plan.larger(self.settings) if self.settings.diagnose else self.settings
+        settings = runs.larger(self.settings) if self.settings.diagnose else self.settings
         widths = (inputs, *settings.hidden, outputs)
         return self.settings.batch_size * max(a * b for a, b in pairwise(widths))
 
     def runs(self) -> list[Run]:
         """All runs, as far as the results so far decide them."""
-        return plan.runs(self.settings, self.results)
+        return runs.runs(self.settings, self.results)
 
     @property
     def finished(self) -> bool:
         return len(self.results) == len(self.runs())
 
     def _finish(self, trainer: Trainer, watcher: Watcher | None) -> None:
-        self.results.append(result_of(trainer))
+        self.results.append(trainer.result())
         self.trainer = None
         if watcher is not None:
             watcher.on_result(self.results[-1])
 
     def save(self, path: Path) -> None:
         """Write the whole state to `path`, whole or not at all."""
-        arrays, skeleton = tree.take_apart(
+        data, encoding = self.problem.dataset, self.problem.encoding
+        trainer = None if self.trainer is None else self.trainer.state_dict()
+        tree.save(
+            path,
             {
                 "settings": self.settings.as_dict(),
                 "data": {
-                    "name": self.problem.dataset.name,
+                    "name": data.name,
                     "fingerprint": self.fingerprint,
+                    "features": data.features,
+                    "target": data.target,
+                    "image_shape": data.image_shape,
                 },
-                "standardisation": {
-                    name: {"mean": scale.mean, "scale": scale.scale}
-                    for name, scale in (("x", self.problem.x_scale), ("y", self.problem.y_scale))
-                    if scale is not None
-                },
-                "classes": list(self.problem.dataset.classes),
+                **encoding.as_dict(),
                 "results": self.results,
-                "trainer": None if self.trainer is None else self.trainer.state_dict(),
-            }
+                "trainer": trainer,
+            },
         )
-        checkpoint_file.write(path, arrays, {"format": FORMAT, "version": VERSION, "tree": skeleton})
 
     @classmethod
     def resume(
         cls, path: Path, change: Callable[[Settings], Settings] = lambda settings: settings
     ) -> Session:
         """The session saved at `path`; `change` may replace settings that do not touch the outcome."""
-        arrays, meta = checkpoint_file.read(path)
-        if meta.get("format") != FORMAT:
-            raise CheckpointError(f"{path}: not a checkpoint of fastopt train")
-        if meta.get("version") != VERSION:
-            raise CheckpointError(
-                f"{path}: version {meta.get('version')!r} of the format; this fastopt reads {VERSION}"
-            )
-        state = tree.put_together(arrays, meta["tree"])
+        state = tree.load(path)
         session = cls(change(Settings.from_dict(state["settings"])))
         dataset = session.problem.dataset
         if session.fingerprint != state["data"]["fingerprint"]:

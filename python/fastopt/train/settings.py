@@ -8,11 +8,27 @@ from typing import Any
 
 from fastopt.train import augment, specs
 from fastopt.train.activations import ACTIVATIONS
-from fastopt.train.datasets import TASKS
+from fastopt.train.data import TASKS
 from fastopt.train.outputs import OUTPUTS
 from fastopt.train.splits import check_fractions
 
-BN_TESTS = ("running", "exact")
+#: The least value of an integer setting, and the values of one that is a name.
+LOWEST = {
+    "epochs": 1,
+    "batch_size": 1,
+    "seed": 0,
+    "early_stopping": 1,
+    "threads": 1,
+    "blas_threads": 1,
+    "folds": 2,
+    "curvature_every": 1,
+}
+CHOICES = {
+    "activation": tuple(ACTIVATIONS),
+    "output": tuple(OUTPUTS),
+    "bn_test": ("running", "exact"),
+    "task": TASKS,
+}
 
 
 @dataclass(frozen=True)
@@ -70,29 +86,18 @@ class Settings:
     """Of NumPy's matrix products; None takes one thread while the products are small."""
 
     def __post_init__(self) -> None:
-        lowest = {
-            "epochs": 1,
-            "batch_size": 1,
-            "seed": 0,
-            "early_stopping": 1,
-            "threads": 1,
-            "blas_threads": 1,
-            "folds": 2,
-            "curvature_every": 1,
-        }
-        for name, low in lowest.items():
+        for name, low in LOWEST.items():
             value = getattr(self, name)
             if value is not None and value < low:
                 raise ValueError(f"{name}: expected an integer of at least {low}, got {value}")
-        for name, table in (
-            ("activation", ACTIVATIONS),
-            ("output", OUTPUTS),
-            ("bn_test", BN_TESTS),
-            ("task", TASKS),
-        ):
+        for name, choices in CHOICES.items():
             value = getattr(self, name)
-            if value is not None and value not in table:
-                raise ValueError(f"{name}: expected one of {', '.join(table)}, got {value!r}")
+            if value is not None and value not in choices:
+                raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+        self._check_values()
+        self._check_together()
+
+    def _check_values(self) -> None:
         if any(size < 1 for size in self.hidden):
             raise ValueError(f"hidden: expected layer sizes of at least 1, got {list(self.hidden)}")
         if self.lr is not None and not 0 <= self.lr < float("inf"):
@@ -101,6 +106,13 @@ class Settings:
             raise ValueError(f"subset: expected a share above 0 and up to 1, got {self.subset}")
         if self.augment is not None:
             augment.parse(self.augment)
+        check_fractions(self.split)
+        if not self.optimizers:
+            raise ValueError("optimizers: expected at least one, got none")
+        self.optimizer_specs()
+
+    def _check_together(self) -> None:
+        """What only some combinations allow."""
         if self.diagnose and self.folds:
             raise ValueError("diagnose: expected without folds: it compares two models on one split")
         for name in ("curvature", "curvature_every"):
@@ -118,10 +130,6 @@ class Settings:
         for name in ("task", "target"):
             if self.data is None and getattr(self, name) is not None:
                 raise ValueError(f"{name}: expected only together with data: the digits are classes")
-        check_fractions(self.split)
-        if not self.optimizers:
-            raise ValueError("optimizers: expected at least one, got none")
-        self.optimizer_specs()
 
     def optimizer_specs(self) -> list[specs.Spec]:
         return specs.parse_list(",".join(self.optimizers), "optimizer")

@@ -4,46 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 import fastopt
-from fastopt.train.building import base_lr, build_optimizer, gradient_norm, l2_in_loss, optimizer_options
-from fastopt.train.history import History
-from fastopt.train.model import MLP
-from fastopt.train.plan import Run
+from fastopt.train.optimizers import (
+    base_lr,
+    build_model,
+    build_optimizer,
+    gradient_norm,
+    l2_in_loss,
+    optimizer_options,
+)
 from fastopt.train.problem import PARTS, Problem
-from fastopt.train.settings import Settings
-from fastopt.train.specs import parse
+from fastopt.train.runs import History, Result, Run, steps_per_second
 
 # Training rows that the curves are measured on after each epoch; all are measured at the end.
 CURVE_ROWS = 2048
-
-
-def build_model(settings: Settings, problem: Problem) -> MLP:
-    """The untrained model; equal for every optimizer of one seed."""
-    inputs, outputs = problem.sizes
-    widths = [inputs, *settings.hidden]
-    if settings.residual and not any(a == b for a, b in pairwise(widths)):
-        raise ValueError(
-            "residual: expected a hidden layer as wide as what comes before it, got widths "
-            + "-".join(map(str, widths))
-        )
-    init = parse(settings.init, "init") if settings.init else None
-    return MLP(
-        [*widths, outputs],
-        rng=np.random.default_rng([settings.seed, 1]),
-        activation=settings.activation,
-        output=problem.output.name,
-        batch_norm=settings.batch_norm,
-        dropout=settings.dropout,
-        residual=settings.residual,
-        init=None if init is None else init.name,
-        init_options=None if init is None else init.options,
-    )
 
 
 class Trainer:
@@ -69,7 +48,7 @@ class Trainer:
         self.model = build_model(settings, problem)
         self.optimizer = build_optimizer(spec, settings, self.model, self.total_steps)
         self.options = optimizer_options(spec, settings)
-        self.l2 = l2_in_loss(spec.name, self.optimizer)
+        self.l2 = l2_in_loss(self.optimizer)
         self.lr = base_lr(spec, settings)
         self.dropout_rng = np.random.default_rng([settings.seed, 2])
         self.history = History(self.total_steps)
@@ -102,7 +81,7 @@ class Trainer:
         if self.status == "running":
             self.status = "finished"
         if self.best is not None and self.status != "diverged":
-            self._restore(self.best["model"])
+            self.model.restore(self.best["model"])
         yield
 
     def _clock(self, what: str, since: float) -> float:
@@ -132,7 +111,7 @@ class Trainer:
         self.sums["loss"] += loss
         self.sums["grad_norm"] += self.last["grad_norm"]
         if self.history.wants(self.step):
-            self.history.add_step(step=self.step, **self.last)
+            self.history.add(self.history.steps, step=self.step, **self.last)
         self.step += 1
 
     @contextmanager
@@ -159,7 +138,8 @@ class Trainer:
         self._report(row["validation_loss"])
         if not np.isfinite(row["train_loss"]):
             self.status = "diverged"
-        self.history.add_epoch(epoch=self.epoch, step=self.step, lr=self.last["lr"], **row)
+        columns = self.history.epochs
+        self.history.add(columns, epoch=self.epoch, step=self.step, lr=self.last["lr"], **row)
         self._clock("evaluation", before)
 
     def _report(self, loss: float) -> None:
@@ -174,10 +154,10 @@ class Trainer:
         every = self.settings.curvature_every
         if every is None or self.epoch % every or self.planned.larger:
             return
-        from fastopt.train.analysis.record import reading
+        from fastopt.train.analysis import reading
 
         row = reading(self.model, self.settings, self.problem, self.l2)
-        self.history.add_curvature(epoch=self.epoch, step=self.step, **row)
+        self.history.add(self.history.curvature, epoch=self.epoch, step=self.step, **row)
 
     def _keep_best(self, loss: float) -> None:
         """Remember the model: the last one, or with early stopping the one of least validation loss."""
@@ -187,34 +167,47 @@ class Trainer:
         else:
             better = self.best is None or loss < self.best["loss"]
         if better:
-            self.best = {"loss": loss, "epoch": self.epoch, "model": self._snapshot()}
+            self.best = {"loss": loss, "epoch": self.epoch, "model": self.model.snapshot()}
         elif patience is not None and self.best is not None and self.epoch - self.best["epoch"] >= patience:
             self.status = "stopped early"
 
-    def _snapshot(self) -> dict[str, Any]:
+    @property
+    def steps_per_second(self) -> float:
+        """As `fastopt.train.runs.steps_per_second` has it, so far."""
+        return steps_per_second(self.step, self.seconds)
+
+    def result(self) -> Result:
+        """Everything of a run that is over that the report and later analyses need."""
+        diverged, best, run, model = self.status == "diverged", self.best, self.planned, self.model
+        measured = {part: self.problem.measure(model, part) for part in PARTS} if not diverged else None
         return {
-            "parameters": [p.copy() for p in self.model.parameters],
-            "statistics": {name: a.copy() for name, a in self.model.statistics.items()},
+            "label": run.label,
+            "spec": run.spec.text,
+            "fold": run.fold,
+            "larger": run.larger,
+            "optimizer": run.spec.name,
+            "options": {key: value for key, value in self.options.items() if key != "lr"},
+            "lr": self.lr,
+            "status": self.status,
+            "steps": self.step,
+            "epochs": self.epoch,
+            "tested_epoch": best["epoch"] if best and not diverged else None,
+            "metrics": measured,
+            "history": self.history.columns(),
+            "l2": self.l2,
+            "seconds": dict(self.seconds),
+            "test_values": model.values(self.problem.x["test"]),
+            **model.snapshot(),
         }
-
-    def _restore(self, snapshot: dict[str, Any]) -> None:
-        for p, saved in zip(self.model.parameters, snapshot["parameters"], strict=True):
-            p[...] = saved
-        for name, a in self.model.statistics.items():
-            a[...] = snapshot["statistics"][name]
-
-    def measure(self) -> dict[str, dict[str, float]]:
-        """Loss and metrics of the finished model on each part of the data."""
-        return {part: self.problem.measure(self.model, part) for part in PARTS}
 
     def state_dict(self) -> dict[str, Any]:
         """All that decides the rest of the run."""
         return {
-            "model": self._snapshot(),
+            "model": self.model.snapshot(),
             "optimizer": self.optimizer.state_dict(),
             "batches": self.batches.state_dict(),
             "dropout_rng": self.dropout_rng.bit_generator.state,
-            "history": self.history.state_dict(),
+            "history": self.history.columns(),
             "position": {key: getattr(self, key) for key in ("step", "epoch", "status")},
             "last": self.last,
             "sums": self.sums,
@@ -224,11 +217,11 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from where `state_dict` was taken, by a trainer of the same settings."""
-        self._restore(state["model"])
+        self.model.restore(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.load_state_dict(state["batches"])
         self.dropout_rng.bit_generator.state = state["dropout_rng"]
-        self.history.load_state_dict(state["history"])
+        self.history.load_columns(state["history"])
         for key, value in state["position"].items():
             setattr(self, key, value)
         self.last, self.sums = state["last"], state["sums"]

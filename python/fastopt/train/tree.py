@@ -1,4 +1,4 @@
-"""Nested dicts and lists of arrays and plain values, taken apart into named arrays and JSON, and back.
+"""The state of a session, a tree of dicts and lists of arrays and plain values, as a checkpoint file.
 
 A checkpoint file stores named arrays and JSON; the state of a run is a tree. JSON alone would turn integer
 keys into text, tuples into lists and refuse NaN, so the skeleton marks those: {"$array": name}, {"$dict":
@@ -8,12 +8,37 @@ keys into text, tuples into lists and refuse NaN, so the skeleton marks those: {
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt import checkpoint
+from fastopt.checkpoint import CheckpointError
+
 Arrays = dict[str, NDArray[Any]]
+
+FORMAT = "fastopt.train"
+VERSION = 3
+
+
+def save(path: Path, tree: Any) -> None:
+    """Write the tree to `path`, whole or not at all."""
+    arrays, skeleton = take_apart(tree)
+    checkpoint.write(path, arrays, {"format": FORMAT, "version": VERSION, "tree": skeleton})
+
+
+def load(path: Path) -> Any:
+    """The tree that `save` wrote; CheckpointError for any other file."""
+    arrays, meta = checkpoint.read(path)
+    if meta.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not a checkpoint of fastopt train")
+    if meta.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path}: version {meta.get('version')!r} of the format; this fastopt reads {VERSION}"
+        )
+    return put_together(arrays, meta["tree"])
 
 
 def take_apart(tree: Any, name: str = "") -> tuple[Arrays, Any]:

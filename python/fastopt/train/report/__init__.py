@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fastopt.train.analysis.analyse import Report, analyse
+from fastopt.train.analysis import Report, analyse
 from fastopt.train.diagnosis import diagnose
 from fastopt.train.report.document import document
 from fastopt.train.session import Session

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 import fastopt
-from fastopt.train.analysis.findings import Analysis
+from fastopt.train.analysis import Analysis
 from fastopt.train.report import plot
 from fastopt.train.report.groups import Result
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fastopt.train.optimizers import build_model
 from fastopt.train.session import Session
-from fastopt.train.trainer import build_model
 
 
 def data(session: Session) -> str:
@@ -53,12 +53,6 @@ def optimizer_share(seconds: dict[str, float]) -> float:
     """Share of the training time (evaluation left out) that was spent in the optimizer's step."""
     training = seconds["batches"] + seconds["gradients"] + seconds["optimizer"]
     return float(seconds["optimizer"] / training) if training else 0.0
-
-
-def steps_per_second(steps: int, seconds: dict[str, float]) -> float:
-    """Training steps per second, evaluation left out."""
-    training = sum(seconds.values()) - seconds["evaluation"]
-    return float(steps / training) if training else 0.0
 
 
 def score(name: str, value: float, deviation: float | None = None) -> str:

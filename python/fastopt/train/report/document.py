@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 import fastopt
-from fastopt.train.analysis.findings import Analysis
+from fastopt.train.analysis import Analysis
 from fastopt.train.diagnosis import Diagnosis
 from fastopt.train.report import describe
 from fastopt.train.report.groups import Group, groups, ranking
+from fastopt.train.runs import steps_per_second
 from fastopt.train.session import Session
 
 FORMAT = "fastopt.train.metrics"
@@ -26,7 +27,8 @@ def document(
     """Everything measured, JSON-able; numbers that are not finite are null.
 
     Times are under "seconds", "optimizer_share" and "steps_per_second"; all else is the same for every run of
-    the same settings on the same machine and thread count.
+    the same settings on the same machine and thread count. Steps per second are those of training alone,
+    batches, gradients and optimizer: evaluation is left out, as in the progress line and the table.
     """
     problem, dataset = session.problem, session.problem.dataset
     best = ranking(session)[0]
@@ -89,7 +91,7 @@ def _result(result: dict[str, Any]) -> dict[str, Any]:
         },
         "seconds": result["seconds"],
         "optimizer_share": describe.optimizer_share(result["seconds"]),
-        "steps_per_second": describe.steps_per_second(result["steps"], result["seconds"]),
+        "steps_per_second": steps_per_second(result["steps"], result["seconds"]),
         "history": result["history"]["epochs"],
         **({"curvature_history": result["history"]["curvature"]} if result["history"]["curvature"] else {}),
     }

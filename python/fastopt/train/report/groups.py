@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastopt.train.runs import steps_per_second
 from fastopt.train.session import Session
 
 Result = dict[str, Any]
@@ -54,6 +55,11 @@ class Group:
     @property
     def steps(self) -> int:
         return sum(int(r["steps"]) for r in self.results)
+
+    @property
+    def steps_per_second(self) -> float:
+        """Of training alone: evaluation is left out."""
+        return steps_per_second(self.steps, self.seconds)
 
 
 def groups(session: Session) -> list[Group]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from fastopt.train.analysis.findings import Analysis
+from fastopt.train.analysis import Analysis
 from fastopt.train.diagnosis import Diagnosis
 from fastopt.train.problem import PARTS
 from fastopt.train.report import answers, charts, describe, plot

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.train.datasets import Dataset
+from fastopt.train.data import Dataset
 from fastopt.train.problem import Problem
 from fastopt.train.report.groups import Group, Result
 from fastopt.train.session import Session

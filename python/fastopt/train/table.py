@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from fastopt.cli.progress import duration
-from fastopt.train import Session
-from fastopt.train.building import FULL_BATCH
+import fastopt
+from fastopt.train.analysis import expected_seconds
+from fastopt.train.progress import duration
 from fastopt.train.report import describe
 from fastopt.train.report.groups import Group, ranking
+from fastopt.train.session import Session
 
 
 def heading(session: Session) -> str:
@@ -17,8 +18,13 @@ def heading(session: Session) -> str:
     lines = [f"data   {describe.data(session)}", f"model  {describe.model(session)}"]
     rows = len(session.problem.rows.train)
     for spec in session.settings.optimizer_specs():
-        if spec.name in FULL_BATCH and session.settings.batch_size < rows:
+        if fastopt.optimizers()[spec.name].rule.full_batch and session.settings.batch_size < rows:
             lines.append(f"note   {spec.name} is made for whole batches: consider --batch-size {rows}")
+    if session.settings.curvature:
+        left = [run for run in session.runs() if not run.larger]
+        each = "" if len(left) == 1 else f" for each of {len(left)} runs"
+        about = duration(expected_seconds(session))
+        lines.append(f"note   --curvature analyses the loss when training is over: roughly {about}{each}")
     return "\n".join(lines)
 
 
@@ -34,6 +40,7 @@ def table(session: Session) -> str:
         "train",
         "test loss",
         "time",
+        "training steps/s",
         "in optimizer",
     ]
     rows = [_row(group, name) for group in ranking(session)]
@@ -56,6 +63,7 @@ def _row(group: Group, name: str) -> list[str]:
         *scores,
         f"{metrics['test']['loss']:.4f}" if metrics else "-",
         duration(sum(group.seconds.values())),
+        f"{group.steps_per_second:,.0f}",
         f"{100 * describe.optimizer_share(group.seconds):.1f} %",
     ]
 

@@ -1,9 +1,9 @@
-"""From settings to fastopt objects: the optimizer with its parameter groups, learning rate and schedule."""
+"""From settings to the model and its optimizer, with parameter groups, learning rate and schedule."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,45 +12,20 @@ from numpy.typing import NDArray
 import fastopt
 from fastopt.train import specs
 from fastopt.train.model import MLP
+from fastopt.train.problem import Problem
+from fastopt.train.runs import Result, Run
 from fastopt.train.settings import Settings
 from fastopt.train.specs import Spec, SpecError
 
 Array = NDArray[Any]
 
-# Learning rates for this model, its inputs being standardised and its gradients means over a batch; each the
-# best or nearly so of a coarse search on the digits. Any other optimizer starts from its own default.
-DEFAULT_LR = {
-    "adabelief": 5e-3,
-    "adagrad": 0.1,
-    "adam": 5e-3,
-    "adamax": 1e-2,
-    "adamw": 5e-3,
-    "adan": 1e-2,
-    "asgd": 0.3,
-    "lamb": 1e-2,
-    "lars": 5.0,
-    "lion": 1e-3,
-    "nadam": 5e-3,
-    "radam": 5e-3,
-    "rmsprop": 3e-3,
-    "rprop": 1e-3,
-    "sgd": 0.3,
-    "signsgd": 1e-3,
-}
-
-# Optimizers that compare the signs of successive gradients: those of mini-batches differ by chance.
-FULL_BATCH = ("rprop",)
-
-# Optimizers whose weight_decay shrinks the weights beside the gradient, and is no term of the loss.
-DECAY_BESIDE = ("adamw", "adan", "lamb", "lars", "lion")
-
 # Keywords that act on the weights only: biases, scales and shifts are left alone, as is usual.
 PENALTIES = ("weight_decay", "l1", "l1_proximal")
 
 
-def optimizer_class(name: str) -> type:
+def optimizer_class(name: str) -> Any:
     """The fastopt class called `name`, in lower case."""
-    known: dict[str, type] = fastopt.optimizers()
+    known = fastopt.optimizers()
     if name not in known:
         raise SpecError(f"optimizer: expected one of {', '.join(sorted(known))}, got {name!r}")
     return known[name]
@@ -65,7 +40,8 @@ def optimizer_options(spec: Spec, settings: Settings) -> dict[str, Any]:
         "l1": settings.l1,
     }
     given = {key: value for key, value in general.items() if value is not None}
-    return given | specs.options(list(settings.options), "opt") | spec.options
+    extra = specs.parse(f"all:{','.join(settings.options)}", "opt").options if settings.options else {}
+    return given | extra | spec.options
 
 
 def base_lr(spec: Spec, settings: Settings) -> float:
@@ -80,14 +56,44 @@ def base_lr(spec: Spec, settings: Settings) -> float:
 
 
 def _default_lr(name: str, options: dict[str, Any]) -> float:
-    parameters = inspect.signature(optimizer_class(name)).parameters
-    lr = float(DEFAULT_LR.get(name, parameters["lr"].default))
-    momentum = options.get("momentum")
-    sums = "momentum" in parameters and options.get("momentum_form") != "average"
+    """What is good to compare with, for inputs that are standardised and gradients that are means."""
+    cls = optimizer_class(name)
+    lr, momentum = cls.rule.comparison_lr, options.get("momentum")
+    sums = cls.rule.momentum == "sum" and options.get("momentum_form") != "average"
     if sums and isinstance(momentum, float) and 0 <= momentum < 1:
         # Gradients that are summed up make steps longer by 1 / (1 - momentum).
-        lr *= (1 - momentum) / (1 - parameters["momentum"].default)
+        lr *= (1 - momentum) / (1 - inspect.signature(cls).parameters["momentum"].default)
     return float(f"{lr:.3g}")
+
+
+def build_model(settings: Settings, problem: Problem) -> MLP:
+    """The untrained model; equal for every optimizer of one seed."""
+    inputs, outputs = problem.sizes
+    widths = [inputs, *settings.hidden]
+    if settings.residual and not any(a == b for a, b in pairwise(widths)):
+        raise ValueError(
+            "residual: expected a hidden layer as wide as what comes before it, got widths "
+            + "-".join(map(str, widths))
+        )
+    init = specs.parse(settings.init, "init") if settings.init else None
+    return MLP(
+        [*widths, outputs],
+        rng=np.random.default_rng([settings.seed, 1]),
+        activation=settings.activation,
+        output=problem.output.name,
+        batch_norm=settings.batch_norm,
+        dropout=settings.dropout,
+        residual=settings.residual,
+        init=None if init is None else init.name,
+        init_options=None if init is None else init.options,
+    )
+
+
+def trained_model(run: Run, problem: Problem, result: Result) -> MLP:
+    """The model that a run left, as it was tested."""
+    model = build_model(run.settings, problem)
+    model.restore(result)
+    return model
 
 
 def order(model: MLP) -> tuple[list[int], list[int]]:
@@ -109,24 +115,19 @@ def build_optimizer(spec: Spec, settings: Settings, model: MLP, total_steps: int
         unpenalised = (
             {} if penalised else {key: 0.0 for key in PENALTIES if key in options or key == "weight_decay"}
         )
-        groups.append({"params": pick(model.parameters, indices)} | unpenalised)
+        groups.append({"params": [model.parameters[i] for i in indices]} | unpenalised)
     try:
         optimizer = optimizer_class(spec.name)(groups, lr=schedule, **options)
     except (TypeError, ValueError) as error:
         raise SpecError(f"optimizer {spec.text}: {error}") from None
-    optimizer.bind_grads([g for indices in order(model) for g in pick(model.gradients, indices)])
+    optimizer.bind_grads([model.gradients[i] for indices in order(model) for i in indices])
     return optimizer
 
 
-def l2_in_loss(name: str, optimizer: Any) -> float:
+def l2_in_loss(optimizer: fastopt.Optimizer) -> float:
     """The factor of the weights' L2 penalty, |W|^2 / 2 each, in the loss that this optimizer minimises."""
     group = optimizer.param_groups[0]
-    beside = name in DECAY_BESIDE or group.get("decoupled_weight_decay", False)
-    return 0.0 if beside else float(group["weight_decay"])
-
-
-def pick(arrays: Sequence[Array], indices: Sequence[int]) -> list[Array]:
-    return [arrays[i] for i in indices]
+    return float(group["weight_decay"]) if optimizer.rule.decay(group) == "coupled" else 0.0
 
 
 def gradient_norm(optimizer: Any, model: MLP) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
@@ -25,6 +26,8 @@ class Dataset:
     `x` is (rows, features); `y` is (rows,) of class numbers, or (rows, targets) of float64 for a regression;
     `classes` are the classes' names in the order of their numbers (empty for a regression); `image_shape` is
     (height, width) where a row is an image. The last `test_rows` rows, if any, are for testing alone.
+    `labels` are the classes as the file has them, numbers or text; `features` and `target` are the names of
+    the columns, where a header line gave any.
     """
 
     name: str
@@ -33,6 +36,13 @@ class Dataset:
     classes: tuple[str, ...]
     image_shape: tuple[int, int] | None = None
     test_rows: int = 0
+    labels: tuple[Any, ...] = ()
+    features: tuple[str, ...] = ()
+    target: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            object.__setattr__(self, "labels", self.classes)
 
     @property
     def task(self) -> str:
@@ -59,10 +69,10 @@ def digits() -> Dataset:
     ((1797, 64), 10, (8, 8))
     """
     with resources.as_file(resources.files("fastopt") / "data" / "digits.npz") as path:
-        return _dataset("digits", *readers.read_npz(path), task="classes")
+        return _dataset("digits", readers.read_npz(path), "classes")
 
 
-def load(path: str | Path, *, task: str | None = None, target: str | None = None) -> Dataset:
+def read_data(path: str | Path, *, task: str | None = None, target: str | None = None) -> Dataset:
     """Read the user's data from FILE.npz or FILE.csv.
 
     Parameters
@@ -85,24 +95,65 @@ def load(path: str | Path, *, task: str | None = None, target: str | None = None
     path = Path(path)
     if task is not None and task not in TASKS:
         raise ValueError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        x, y = readers.read_csv(path, target)
-    elif suffix == ".npz":
-        if target is not None:
-            raise DataError(
-                f"{path}: a target column can be chosen for .csv files only; in .npz it is the array y"
-            )
-        x, y = readers.read_npz(path)
-    else:
-        raise DataError(f"{path}: expected a file ending in .npz or .csv")
-    return _dataset(str(path), x, y, task)
+    if readers.kind_of(path) == ".csv":
+        return _dataset(str(path), readers.read_csv(path, target), task)
+    if target is not None:
+        raise DataError(
+            f"{path}: a target column can be chosen for .csv files only; in .npz it is the array y"
+        )
+    return _dataset(str(path), readers.read_npz(path), task)
 
 
-def _dataset(name: str, x: Array, y: Array, task: str | None) -> Dataset:
+def with_test_rows(data: Dataset, test: Dataset) -> Dataset:
+    """Both as one data set that knows which rows are for testing alone, since they were gathered elsewhere.
+
+    Raises
+    ------
+    DataError
+        If the test rows have another number of features, another shape of images, another task, other
+        targets, or a class that is not in `data`.
+    """
+    for what, mine, its in (
+        ("task", data.task, test.task),
+        ("number of features", data.x.shape[1], test.x.shape[1]),
+        ("shape of images", data.image_shape, test.image_shape),
+    ):
+        if mine != its:
+            raise DataError(f"{test.name}: {what}: expected {mine} as in {data.name}, got {its}")
+    if data.task == "regression" and data.outputs != test.outputs:
+        raise DataError(f"{test.name}: expected {data.outputs} targets as in {data.name}, got {test.outputs}")
+    y = test.y
+    if data.classes:
+        unknown = [name for name in test.classes if name not in data.classes]
+        if unknown:
+            raise DataError(f"{test.name}: class {unknown[0]!r} does not occur in {data.name}")
+        y = np.array([data.classes.index(name) for name in test.classes], dtype=np.int64)[test.y]
+    name = f"{data.name}, tested on {test.name}"
+    x, y = np.concatenate([data.x, test.x]), np.concatenate([data.y, y])
+    return dataclasses.replace(data, name=name, x=x, y=y, test_rows=len(test.x))
+
+
+def _dataset(name: str, table: readers.Table, task: str | None) -> Dataset:
     """Check the arrays and decide what the targets are."""
+    (x, image_shape), y = as_rows(name, table.x), table.y
+    if len(x) != len(y):
+        raise DataError(f"{name}: X and y: expected the same number of rows, got {len(x)} and {len(y)}")
+    if len(x) < 5:
+        raise DataError(f"{name}: expected at least 5 rows to split in three, got {len(x)}")
+    if task is None:
+        task = "regression" if y.dtype.kind == "f" else "classes"
+        _check_plausible(name, y, task)
+    labels: tuple[Any, ...] = ()
+    if task == "regression":
+        y = _values(name, y)
+    else:
+        y, labels = _classes(name, y)
+    classes, columns = tuple(map(str, labels)), (table.features, table.target)
+    return Dataset(name, x, y, classes, image_shape, 0, labels, *columns)
+
+
+def as_rows(name: str, x: Array) -> tuple[Array, tuple[int, int] | None]:
+    """Finite features of shape (rows, features), and the shape of the images if `x` holds such."""
     image_shape = None
     if x.ndim == 3:
         image_shape = (int(x.shape[1]), int(x.shape[2]))
@@ -112,19 +163,9 @@ def _dataset(name: str, x: Array, y: Array, task: str | None) -> Dataset:
             f"{name}: X: expected numbers of shape (rows, features) or (rows, height, width), "
             f"got {x.dtype} of shape {x.shape}"
         )
-    if len(x) != len(y):
-        raise DataError(f"{name}: X and y: expected the same number of rows, got {len(x)} and {len(y)}")
-    if len(x) < 5:
-        raise DataError(f"{name}: expected at least 5 rows to split in three, got {len(x)}")
     if x.dtype.kind == "f":
         _check_finite(name, "X", x)
-    if task is None:
-        task = "regression" if y.dtype.kind == "f" else "classes"
-        _check_plausible(name, y, task)
-    if task == "regression":
-        return Dataset(name, x, _values(name, y), (), image_shape)
-    numbers, classes = _classes(name, y)
-    return Dataset(name, x, numbers, classes, image_shape)
+    return x, image_shape
 
 
 def _check_finite(name: str, what: str, a: Array) -> None:
@@ -154,7 +195,8 @@ def _values(name: str, y: Array) -> Array:
     return y.reshape(len(y), -1).astype(np.float64)
 
 
-def _classes(name: str, y: Array) -> tuple[Array, tuple[str, ...]]:
+def _classes(name: str, y: Array) -> tuple[Array, tuple[Any, ...]]:
+    """(class numbers, labels as the file has them: integers, truths or text)."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
@@ -170,7 +212,7 @@ def _classes(name: str, y: Array) -> tuple[Array, tuple[str, ...]]:
         raise DataError(f"{name}: y: expected integers, floats or text, got {y.dtype}")
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8")
-    names, numbers = np.unique(y, return_inverse=True)
-    if len(names) < 2:
-        raise DataError(f"{name}: y: expected at least two classes, got only {names[0]!s}")
-    return numbers.astype(np.int64), tuple(str(label) for label in names)
+    labels, numbers = np.unique(y, return_inverse=True)
+    if len(labels) < 2:
+        raise DataError(f"{name}: y: expected at least two classes, got only {labels[0]!s}")
+    return numbers.astype(np.int64), tuple(labels.tolist())

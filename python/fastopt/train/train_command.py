@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 from fastopt.cli import DONE, FAILED, INTERRUPTED, UsageError, program
-from fastopt.cli.progress import Progress
-from fastopt.cli.signals import StopRequest
-from fastopt.cli.train_arguments import DEFAULT_OUT, add_arguments
-from fastopt.cli.train_table import diagnosis, heading, table
-from fastopt.train import Session, Settings, report
+from fastopt.train import report
+from fastopt.train.arguments import DEFAULT_OUT, add_arguments
+from fastopt.train.progress import Progress, StopRequest
+from fastopt.train.session import Session
+from fastopt.train.settings import Settings
+from fastopt.train.table import diagnosis, heading, table
 
 __all__ = ["add_arguments", "run"]
 
@@ -51,8 +52,11 @@ def run(args: argparse.Namespace) -> int:
         print(_how_to_resume(session, out, checkpoint), file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
+        progress.clear()
         print(f"{program()} train: {error.filename}: {error.strerror}", file=sys.stderr)
         return FAILED
+    finally:
+        progress.clear()  # whatever ends the run: a terminal must not be left without its cursor
 
 
 def _places(args: argparse.Namespace) -> tuple[Path, Path]:

@@ -1,0 +1,27 @@
+# What `fastopt.curvature` exports, for type checkers and for `_lazy`: one import on a line.
+from fastopt.curvature._bridge import Bridge as Bridge
+from fastopt.curvature._check_grad import check_grad as check_grad
+from fastopt.curvature._critical_point import critical_point as critical_point
+from fastopt.curvature._density import SpectralDensity as SpectralDensity
+from fastopt.curvature._escape import EscapeResult as EscapeResult
+from fastopt.curvature._escape import escape as escape
+from fastopt.curvature._from_jax import from_jax as from_jax
+from fastopt.curvature._from_torch import TorchBridge as TorchBridge
+from fastopt.curvature._from_torch import from_torch as from_torch
+from fastopt.curvature._hessian import Hessian as Hessian
+from fastopt.curvature._hessian import hessian as hessian
+from fastopt.curvature._hvp import HessianVectorProduct as HessianVectorProduct
+from fastopt.curvature._hvp import hvp as hvp
+from fastopt.curvature._gradient_report import Finding as Finding
+from fastopt.curvature._operators import block as block
+from fastopt.curvature._operators import blocks as blocks
+from fastopt.curvature._operators import gauss_newton as gauss_newton
+from fastopt.curvature._point import CriticalPoint as CriticalPoint
+from fastopt.curvature._gradient_report import GradientReport as GradientReport
+from fastopt.curvature._spectral_density import spectral_density as spectral_density
+from fastopt.curvature._why_stalled import StallReport as StallReport
+from fastopt.curvature._trace import DiagonalEstimate as DiagonalEstimate
+from fastopt.curvature._trace import TraceEstimate as TraceEstimate
+from fastopt.curvature._trace import diagonal as diagonal
+from fastopt.curvature._trace import trace as trace
+from fastopt.curvature._why_stalled import why_stalled as why_stalled

@@ -1,1 +1,0 @@
-"""What kind of point has training reached? A trained model's loss, seen by `fastopt.curvature`."""
