@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from fastopt.curvature._counted import Counted
-    from fastopt.curvature._dense import Dense
-    from fastopt.curvature._extremes import Extremes
-    from fastopt.curvature._place import Place
-    from fastopt.curvature._stationary import Newton
+from fastopt.curvature._counted import Counted
+from fastopt.curvature._dense import Dense
+from fastopt.curvature._extremes import Extremes
+from fastopt.curvature._place import Place
+from fastopt.curvature._stationary import Newton
 
 Array = NDArray[Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ __all__ = ["DiagonalEstimate", "TraceEstimate", "diagonal", "trace"]
 
 Array = NDArray[Any]
 
-METHODS = ("xtrace", "hutch++")
+Method = Literal["xtrace", "hutch++"]
+METHODS = get_args(Method)
 
 
 class TraceEstimate(NamedTuple):
@@ -53,7 +54,7 @@ def trace(
     n: int | None = None,
     *,
     products: int = 60,
-    method: str = "xtrace",
+    method: Method = "xtrace",
     seed: Any = 0,
     progress: bool | Report | None = None,
 ) -> TraceEstimate:

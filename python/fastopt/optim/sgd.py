@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from fastopt._hypers import boolean, choice, unit
-from fastopt.optimizer import Optimizer, Params
+from fastopt._signature import Common, Lr, Params, Unpack
+from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from fastopt.optim._common import Common, Lr
 
 
 class SGD(Optimizer):
@@ -82,18 +78,19 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
-        momentum_form: str = "gradient",
+        momentum_form: Literal["gradient", "step", "average"] = "gradient",
         **common: Unpack[Common],
     ) -> None:
-        options = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "momentum_form": momentum_form,
-        }
-        super().__init__(params, options, common)
+        super().__init__(
+            params,
+            lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            momentum_form=momentum_form,
+            **common,
+        )
 
     def _check_group(self, values: Mapping[str, Any]) -> None:
         super()._check_group(values)
