@@ -33,6 +33,7 @@ fastopt.SGD([w], 0.1, 0.9)  # error
 # choices
 fastopt.SGD([w], momentum=0.9, momentum_form="step")
 fastopt.SGD([w], momentum=0.9, momentum_form="steps")  # error
+fastopt.SGD([w], weight_decay=0.1, decoupled_weight_decay=True)
 fastopt.Adam([w], nonfinite="skip")
 fastopt.Adam([w], nonfinite="skipp")  # error
 fastopt.Adagrad([w], initial_accumulator_value="gradient")
