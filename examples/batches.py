@@ -31,7 +31,7 @@ def data() -> tuple[Array, Array, Array, Array]:
     x, t = standardised()
     rng = np.random.default_rng(0)
     order = rng.permutation(len(x))
-    x, t = (x + rng.normal(0, 1.0, x.shape).astype(np.float32))[order], t[order]
+    x, t = (x + np.asarray(rng.normal(0, 1.0, x.shape), np.float32))[order], t[order]
     return x[:1024], t[:1024], x[1024:], t[1024:]
 
 

@@ -160,7 +160,7 @@ RANGES: dict[str, list[float]] = {
 def settings(out: Any) -> None:
     """AdamW on 1,000 noisy digits for 20 epochs, one setting varied at a time."""
     x, t = standardised()
-    x = x + np.random.default_rng(1).normal(0, 0.7, x.shape).astype(np.float32)
+    x = x + np.asarray(np.random.default_rng(1).normal(0, 0.7, x.shape), np.float32)
 
     def run(seed: int, **changed: float) -> tuple[float, float]:
         s = BASE | changed

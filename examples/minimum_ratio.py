@@ -137,7 +137,7 @@ def draw(groups: list[tuple[int, list[Found]]], searches: int) -> Any:
     figure = plt.figure(figsize=(11.5, 5.6))
     grid = figure.add_gridspec(2, 2, width_ratios=[1.6, 1])
     everything = sorted((x for _, found in groups for x in found), key=lambda x: x.loss)
-    shade = {"cmap": "viridis", "vmin": 0, "vmax": max(x.error for x in everything) or 1}
+    shade: dict[str, Any] = {"cmap": "viridis", "vmin": 0, "vmax": max(x.error for x in everything) or 1}
     ax = figure.add_subplot(grid[:, 0])
     for (n, found), marker in zip(groups, "osD", strict=False):
         low, high = np.array([x.point.min_ratio for x in found]).T

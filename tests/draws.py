@@ -41,6 +41,8 @@ VARIANTS: dict[str, list[Draw]] = {
         {**_SGD, "dampening": _uniform(0.1, 0.9)},
         {**_SGD, "nesterov": True},
         {"lr": _uniform(0.01, 0.1)},
+        {**_SGD, "nesterov": True, "decoupled_weight_decay": True},
+        {"lr": _uniform(0.01, 0.1), "decoupled_weight_decay": True},
     ],
     "Adagrad": [
         {**_ADAGRAD, "initial_accumulator_value": 0.7, "average": True, "eps_inside_root": True},

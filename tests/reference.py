@@ -219,7 +219,15 @@ _ADAM = {**_MOMENTS, **_ROOT, "amsgrad": False}
 
 ORACLES: dict[str, Spec] = {
     "SGD": Spec(
-        sgd, {"lr": 1e-3, "momentum": 0.0, "dampening": 0.0, "nesterov": False, "momentum_form": "gradient"}
+        sgd,
+        {
+            "lr": 1e-3,
+            "momentum": 0.0,
+            "dampening": 0.0,
+            "nesterov": False,
+            "momentum_form": "gradient",
+            **_DECOUPLE,
+        },
     ),
     "Adagrad": Spec(
         adagrad, {"lr": 1e-2, "lr_decay": 0.0, "eps": 1e-10, "average": False, **_START, **_ROOT}

@@ -13,7 +13,7 @@ import pytest
 
 from battery import problem
 from draws import GROUP, VARIANTS, WHOLE, draw
-from fastopt.optim._common import Common
+from fastopt._signature import Common
 from pairs import CLASSES, KNOWN, pair, results
 from reference import COMMON, ORACLES
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+import fastopt
 from battery import STEPS, Meter, problem
 from draws import GROUP, VARIANTS, draw
 from oracle import Oracle
@@ -54,3 +57,26 @@ def test_the_oracles_defaults_are_torchs(name: str) -> None:
     assert {key: ours[key] for key in theirs.keys() - hidden} == {
         key: theirs[key] for key in theirs.keys() - hidden
     }
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True}], ids=str)
+def test_decoupled_sgd_is_torchs_on_weights_that_shrink_as_in_its_adamw(options: dict[str, Any]) -> None:
+    """torch.optim.SGD has no such keyword: ``p.mul_(1 - lr * weight_decay)`` before it steps, as AdamW."""
+    given = problem(np.float64, seed=0, holes=False)
+    groups = given.groups({"lr": 0.05, **options}, {"lr": 0.02, **options})
+    ours = fastopt.SGD(
+        given.groups({"lr": 0.05, **options}, {"lr": 0.02, **options}),
+        weight_decay=0.3,
+        decoupled_weight_decay=True,
+    )
+    meter = Meter([p for group in groups for p in group["params"]])
+    with default_dtype(np.float64):
+        torch = Witness("SGD", groups, np.float64)
+        for grads in given.grads:
+            for group in torch.param_groups:
+                for p in group["params"]:
+                    p.mul_(1 - group["lr"] * 0.3)
+            torch.step(grads)
+            ours.step(grads)
+            meter.seen(torch.params)
+    assert meter.error(list(ours.params.values())) < 1e-13

@@ -5,12 +5,16 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fastopt
+from fastopt._signature import Common
 from test_threads import python
 
 ROOT = Path(fastopt.__file__).parent
@@ -84,3 +88,60 @@ def test_importing_a_package_imports_none_of_its_modules() -> None:
         }
         loaded = set(ast.literal_eval(python(code).stdout))
         assert {m for m in loaded if not m.startswith("fastopt._core")} <= allowed
+
+
+def callables() -> Iterator[tuple[str, Any]]:
+    """Every public function and class of every public package, with the classes' methods, each once."""
+    seen: set[int] = set()
+    for package in (*PACKAGES, ".checkpoint"):
+        for name, value in public(package):
+            for where, one in _with_methods(name, value):
+                if id(one) not in seen:
+                    seen.add(id(one))
+                    yield f"{package}.{where}", one
+
+
+def _with_methods(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if inspect.isfunction(value):
+        yield name, value
+    if not inspect.isclass(value) or not value.__module__.startswith("fastopt"):
+        return
+    yield name, value
+    for key, member in vars(value).items():
+        plain = inspect.unwrap(getattr(member, "fget", None) or getattr(member, "__func__", member))
+        if inspect.isfunction(plain) and (not key.startswith("_") or key in ("__init__", "__call__")):
+            yield f"{name}.{key}", plain
+
+
+CALLABLES = dict(callables())
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_annotations_exist_at_run_time(name: str) -> None:
+    typing.get_type_hints(CALLABLES[name])
+    made_elsewhere = inspect.isclass(CALLABLES[name]) and "__init__" not in vars(CALLABLES[name])
+    if made_elsewhere and issubclass(CALLABLES[name], (dict, Exception)):
+        return  # Python knows no signature of those
+    inspect.signature(CALLABLES[name], eval_str=True)
+
+
+def test_there_are_callables_to_look_at() -> None:
+    assert len(CALLABLES) > 200
+    assert {".Adam.__init__", ".Optimizer.step", ".Batches.__init__"} <= CALLABLES.keys()
+
+
+def test_an_unpacked_keyword_is_seen() -> None:
+    hints = typing.get_type_hints(fastopt.Adam.__init__)
+    assert hints["amsgrad"] is bool
+    common = typing.get_type_hints(Common)
+    assert set(typing.get_args(common["nonfinite"])) == {"propagate", "skip", "raise"}
+
+
+def test_the_base_class_is_not_an_optimizer() -> None:
+    with pytest.raises(TypeError, match="Optimizer: the base class; use one of its subclasses"):
+        fastopt.Optimizer([np.ones(2)])
+
+
+def test_a_class_from_the_registry_takes_its_keywords() -> None:
+    opt = fastopt.optimizers()["adamw"]([np.ones(2)], lr=0.1, betas=(0.8, 0.9), l1=0.1)
+    assert opt.param_groups[0]["betas"] == (0.8, 0.9)

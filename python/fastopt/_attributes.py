@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastopt._hypers import COMMON
+from fastopt._signature import Common
 
 if TYPE_CHECKING:
     from fastopt.optimizer import Optimizer
 
-#: Keywords of the whole optimizer.
-OPTIONS = ("clip_value", "clip_norm", "nonfinite", "state_dtype", "ema_decay", "dtype")
+#: Keywords of the whole optimizer, not of its groups.
+OPTIONS = tuple(key for key in Common.__annotations__ if key not in COMMON)
 
 
 def why_not(opt: Optimizer, name: str) -> str | None:

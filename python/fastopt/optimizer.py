@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from os import PathLike
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastopt import _adding, _dispatch, _restore, _state
-from fastopt._attributes import why_not
+from fastopt._attributes import OPTIONS, why_not
 from fastopt._checks import real, shown
 from fastopt._hypers import COMMON, Hyper, check_single
 from fastopt._memory import storage_dtype
 from fastopt._params import read_group, read_params
+from fastopt._signature import Array, Gradients, Lr, Params
+from fastopt._views import State, parameters
 from fastopt.param_group import ParamGroups, same_arrays
 from fastopt.rule import Rule
 
-if TYPE_CHECKING:
-    from os import PathLike
-
 __all__ = ["Optimizer"]
-
-Array = NDArray[Any]
-Params = Any  # an array, an iterable or dict of arrays, or a sequence of group dicts
 
 #: Keywords of other libraries that choose an implementation; here there is one.
 _ALWAYS_FUSED = ("fused", "foreach", "capturable", "differentiable")
@@ -75,8 +71,8 @@ class Optimizer:
     rule: ClassVar[Rule]
     _hypers: ClassVar[Mapping[str, Hyper]] = {}  # of the class, besides the common ones
 
-    def __init__(self, params: Params, options: Mapping[str, Any], common: Mapping[str, Any]) -> None:
-        common = self._accept(common)
+    def __init__(self, params: Params, lr: Lr = 1e-3, **options: Any) -> None:
+        common, hypers = self._accept(options)
         self._uint16 = common.pop("dtype", None)
         if self._uint16 is not None and str(self._uint16) != "bfloat16":
             raise ValueError(f'dtype: expected "bfloat16" or None, got {self._uint16!r}')
@@ -91,7 +87,7 @@ class Optimizer:
         )
         state_dtype = common.pop("state_dtype", None)
         self._state_dtype = None if state_dtype is None else storage_dtype(state_dtype)
-        self._defaults = {key: self._check(key, value) for key, value in (*options.items(), *common.items())}
+        self._defaults = {key: self._check(key, value) for key, value in {"lr": lr, **hypers}.items()}
 
         groups, self._names, self._single = read_params(params)
         self._plan = _dispatch.core.Plan(
@@ -113,17 +109,21 @@ class Optimizer:
 
     # --- construction ---
 
-    def _accept(self, common: Mapping[str, Any]) -> dict[str, Any]:
-        known = {"l1": 0.0, "l1_proximal": 0.0, "maximize": False}
-        whole = ("clip_value", "clip_norm", "nonfinite", "state_dtype", "ema_decay", "dtype")
-        for key in common:
+    def _accept(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The options of the whole optimizer, and the hyper-parameters of its groups with their defaults."""
+        if type(self) is Optimizer:
+            raise TypeError("Optimizer: the base class; use one of its subclasses, such as fastopt.AdamW")
+        for key in given:
             if key in _ALWAYS_FUSED:
                 raise TypeError(f"{key}: not an option here, fastopt is always fused")
             if key in ("rounding", "master"):
                 raise TypeError(f"{key}: reserved for low-precision training, not available yet")
-            if key not in known and key not in whole:
+            if key not in (*OPTIONS, *COMMON, *self._hypers):
                 raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {key!r}")
-        return {**known, **common}
+        last = {"l1": 0.0, "l1_proximal": 0.0, "maximize": False}
+        own = {key: value for key, value in given.items() if key not in (*OPTIONS, *last)}
+        last |= {key: value for key, value in given.items() if key in last}
+        return {key: value for key, value in given.items() if key in OPTIONS}, {**own, **last}
 
     def _check(self, key: str, value: Any) -> Any:
         hyper = self._hypers.get(key) or COMMON.get(key)
@@ -243,7 +243,9 @@ class Optimizer:
 
     # --- the step ---
 
-    def step(self, grads: Any = None, *, grad_scale: float = 1.0, zero_grads: bool = False) -> None:
+    def step(
+        self, grads: Gradients | None = None, *, grad_scale: float = 1.0, zero_grads: bool = False
+    ) -> None:
         """Update every parameter in place.
 
         Parameters
@@ -284,7 +286,7 @@ class Optimizer:
             return [by_name[name] for name in self._names]
         return [grads] if isinstance(grads, np.ndarray) else grads
 
-    def bind_grads(self, grads: Any) -> None:
+    def bind_grads(self, grads: Gradients) -> None:
         """Remember these gradient arrays, so that ``step()`` needs no argument: it reads them anew each time.
 
         They are checked now, and again at every step. Takes what `step` takes.
@@ -363,6 +365,48 @@ class Optimizer:
         return context
 
     # --- state ---
+
+    @property
+    def params(self) -> Mapping[Any, Array]:
+        """The parameter arrays, in the order of `step`'s gradients, as a read-only mapping.
+
+        The keys are the names if the parameters were given as a dict, as strings, else 0, 1, ...:
+        ``list(opt.params)`` lists them.
+
+        Examples
+        --------
+        >>> import numpy as np, fastopt
+        >>> list(fastopt.SGD({"w": np.ones(2), "b": np.zeros(1)}).params)
+        ['w', 'b']
+        """
+        return parameters(self)
+
+    @property
+    def state(self) -> Mapping[Any, Mapping[str, Any]]:
+        """What the rule keeps of each parameter: ``opt.state[key]``, with a key of `params` or the array.
+
+        Each is a read-only mapping with ``"step"``, the number of updates so far, and the states by the names
+        of `state_dict`; before the first update there is ``"step"`` alone. Arrays are read-only views of the
+        engine's own: later steps are seen through them, and while another thread is in `step`, a step half
+        done. `state_dict` makes copies of one moment.
+
+        Raises
+        ------
+        KeyError
+            If this is no parameter here.
+        RuntimeError
+            On look-up, if a call on this optimizer has not returned yet.
+
+        Examples
+        --------
+        >>> import numpy as np, fastopt
+        >>> w = np.array([1.0, -2.0])
+        >>> opt = fastopt.SGD([w], lr=0.1, momentum=0.9)
+        >>> opt.step([2 * w])
+        >>> opt.state[w]["step"], opt.state[0]["momentum_buffer"]
+        (1, array([ 2., -4.]))
+        """
+        return State(self)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that influences the next step, in the shape and with the names of PyTorch's

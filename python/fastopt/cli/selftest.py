@@ -44,7 +44,7 @@ def every_optimizer_descends() -> None:
 
     for name, cls in fastopt.optimizers().items():
         theta = np.linspace(1.0, 2.0, 257, dtype=np.float32)
-        opt = cls([theta])  # type: ignore[call-arg]
+        opt = cls([theta])
         before = float(theta @ theta)
         for _ in range(20):
             opt.step([2 * theta])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from fastopt.linalg._operator import Operator, as_operator
 
 Array = NDArray[Any]
 
-METHODS = ("xtrace", "hutch++")
+Method = Literal["xtrace", "hutch++"]
+METHODS = get_args(Method)
 
 
 class TraceEstimate(NamedTuple):
@@ -50,7 +51,7 @@ def trace(
     n: int | None = None,
     *,
     products: int = 60,
-    method: str = "xtrace",
+    method: Method = "xtrace",
     seed: Any = 0,
     progress: bool | Report | None = None,
 ) -> TraceEstimate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,9 +29,9 @@ def _is_jacobi(method: str) -> bool:
 
 def eigh(
     a: ArrayLike,
-    UPLO: str = "L",
+    UPLO: Literal["L", "U", "l", "u"] = "L",
     *,
-    method: str = "auto",
+    method: Literal["auto", "jacobi"] = "auto",
     overwrite_a: bool = False,
     out: tuple[Array, Array] | None = None,
 ) -> EighResult:
@@ -135,7 +135,13 @@ def eigh(
     return EighResult(w, memory.swapaxes(-1, -2)) if out is None else EighResult(*out)
 
 
-def eigvalsh(a: ArrayLike, UPLO: str = "L", *, method: str = "auto", out: Array | None = None) -> Array:
+def eigvalsh(
+    a: ArrayLike,
+    UPLO: Literal["L", "U", "l", "u"] = "L",
+    *,
+    method: Literal["auto", "jacobi"] = "auto",
+    out: Array | None = None,
+) -> Array:
     r"""Eigenvalues of real symmetric matrices, ascending.
 
     Householder tridiagonalisation, then Sturm counts and bracketed interpolation on the characteristic

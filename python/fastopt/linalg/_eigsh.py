@@ -12,7 +12,7 @@ from fastopt.linalg._eigh import eigh
 from fastopt.linalg._lanczos import ASYMMETRY
 from fastopt.linalg._operator import Operator, as_operator
 from fastopt.linalg._search import Found, Search
-from fastopt.linalg._wanted import WHICH, wanted
+from fastopt.linalg._wanted import WHICH, Which, wanted
 
 Array = NDArray[Any]
 
@@ -55,7 +55,7 @@ def eigsh(
     k: int = 6,
     *,
     n: int | None = None,
-    which: str = "SA",
+    which: Which = "SA",
     tol: float = 0,
     max_steps: int | None = None,
     seed: Any = 0,

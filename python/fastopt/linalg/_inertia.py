@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,7 @@ class Inertia(NamedTuple):
     bound: Any
 
 
-def inertia(a: ArrayLike, tol: float | None = None, UPLO: str = "L") -> Inertia:
+def inertia(a: ArrayLike, tol: float | None = None, UPLO: Literal["L", "U", "l", "u"] = "L") -> Inertia:
     r"""Counts of negative, zero and positive eigenvalues of real symmetric matrices.
 
     By Sylvester's law of inertia: in :math:`P A P^T = L D L^T`, with rook pivoting, the block diagonal

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-WHICH = ("SA", "LA", "LM", "BE")
+Which = Literal["SA", "LA", "LM", "BE"]
+WHICH = get_args(Which)
 
 #: The chance that a wanted eigenvalue is missed although `nothing_missed` says none is.
 FAILURE = 1e-3

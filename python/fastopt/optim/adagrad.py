@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from fastopt._hypers import boolean, epsilon, in_double, non_negative, start, switch
-from fastopt.optimizer import Optimizer, Params
+from fastopt._signature import Common, Lr, Params, Unpack
+from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from fastopt.optim._common import Common, Lr
 
 
 class Adagrad(Optimizer):
@@ -76,22 +72,23 @@ class Adagrad(Optimizer):
         *,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,
-        initial_accumulator_value: float | str = 0.0,
+        initial_accumulator_value: float | Literal["gradient"] = 0.0,
         eps: float = 1e-10,
         average: bool = False,
         eps_inside_root: bool = False,
         **common: Unpack[Common],
     ) -> None:
-        options = {
-            "lr": lr,
-            "lr_decay": lr_decay,
-            "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value,
-            "eps": eps,
-            "average": average,
-            "eps_inside_root": eps_inside_root,
-        }
-        super().__init__(params, options, common)
+        super().__init__(
+            params,
+            lr,
+            lr_decay=lr_decay,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            eps=eps,
+            average=average,
+            eps_inside_root=eps_inside_root,
+            **common,
+        )
 
     def _starts(self, values: Mapping[str, Any]) -> Mapping[str, float | None]:
         start = values["initial_accumulator_value"]

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastopt._hypers import boolean, epsilon, pair
-from fastopt.optimizer import Optimizer, Params
+from fastopt._signature import Common, Lr, Params, Unpack
+from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from fastopt.optim._common import Common, Lr
 
 
 class Adam(Optimizer):
@@ -78,13 +72,14 @@ class Adam(Optimizer):
         eps_inside_root: bool = False,
         **common: Unpack[Common],
     ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "eps_inside_root": eps_inside_root,
-        }
-        super().__init__(params, options, common)
+        super().__init__(
+            params,
+            lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            decoupled_weight_decay=decoupled_weight_decay,
+            eps_inside_root=eps_inside_root,
+            **common,
+        )

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastopt._hypers import epsilon, pair
-from fastopt.optimizer import Optimizer, Params
+from fastopt._signature import Common, Lr, Params, Unpack
+from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from fastopt.optim._common import Common, Lr
 
 
 class LAMB(Optimizer):
@@ -68,10 +62,4 @@ class LAMB(Optimizer):
         weight_decay: float = 1e-2,
         **common: Unpack[Common],
     ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-        }
-        super().__init__(params, options, common)
+        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay, **common)

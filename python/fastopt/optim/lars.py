@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastopt._hypers import in_double, non_negative, positive, unit
-from fastopt.optimizer import Optimizer, Params
+from fastopt._signature import Common, Lr, Params, Unpack
+from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from fastopt.optim._common import Common, Lr
 
 
 class LARS(Optimizer):
@@ -71,11 +65,12 @@ class LARS(Optimizer):
         eps: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
-        options = {
-            "lr": lr,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
-            "trust_coefficient": trust_coefficient,
-            "eps": eps,
-        }
-        super().__init__(params, options, common)
+        super().__init__(
+            params,
+            lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            trust_coefficient=trust_coefficient,
+            eps=eps,
+            **common,
+        )

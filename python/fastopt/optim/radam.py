@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastopt._hypers import at_least, boolean, epsilon, in_double, pair
-from fastopt.optimizer import Optimizer, Params
+from fastopt._signature import Common, Lr, Params, Unpack
+from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from fastopt.optim._common import Common, Lr
 
 
 class RAdam(Optimizer):
@@ -85,13 +79,14 @@ class RAdam(Optimizer):
         eps_inside_root: bool = False,
         **common: Unpack[Common],
     ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "rectify_threshold": rectify_threshold,
-            "eps_inside_root": eps_inside_root,
-        }
-        super().__init__(params, options, common)
+        super().__init__(
+            params,
+            lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
+            rectify_threshold=rectify_threshold,
+            eps_inside_root=eps_inside_root,
+            **common,
+        )

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from fastopt._hypers import boolean, epsilon, start, unit
-from fastopt.optimizer import Optimizer, Params
+from fastopt._signature import Common, Lr, Params, Unpack
+from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from fastopt.optim._common import Common, Lr
 
 
 class RMSprop(Optimizer):
@@ -82,21 +78,22 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
-        initial_accumulator_value: float | str = 0.0,
+        initial_accumulator_value: float | Literal["gradient"] = 0.0,
         eps_inside_root: bool = False,
         **common: Unpack[Common],
     ) -> None:
-        options = {
-            "lr": lr,
-            "alpha": alpha,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "momentum": momentum,
-            "centered": centered,
-            "initial_accumulator_value": initial_accumulator_value,
-            "eps_inside_root": eps_inside_root,
-        }
-        super().__init__(params, options, common)
+        super().__init__(
+            params,
+            lr,
+            alpha=alpha,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            centered=centered,
+            initial_accumulator_value=initial_accumulator_value,
+            eps_inside_root=eps_inside_root,
+            **common,
+        )
 
     def _flags(self, values: Mapping[str, Any]) -> set[str]:
         return super()._flags(values) | ({"momentum"} if values["momentum"] > 0 else set())

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastopt._checks import real
 from fastopt._hypers import pair
-from fastopt.optimizer import Optimizer, Params
+from fastopt._signature import Common, Lr, Params, Unpack
+from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from fastopt.optim._common import Common, Lr
 
 
 def _etas(name: str, values: tuple[Any, ...]) -> tuple[float, float]:
@@ -85,10 +81,4 @@ class Rprop(Optimizer):
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
-        options = {
-            "lr": lr,
-            "etas": etas,
-            "step_sizes": step_sizes,
-            "weight_decay": weight_decay,
-        }
-        super().__init__(params, options, common)
+        super().__init__(params, lr, etas=etas, step_sizes=step_sizes, weight_decay=weight_decay, **common)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from fastopt._hypers import boolean, choice, unit
-from fastopt.optimizer import Optimizer, Params
+from fastopt._signature import Common, Lr, Params, Unpack
+from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from fastopt.optim._common import Common, Lr
 
 
 class SGD(Optimizer):
@@ -45,6 +41,9 @@ class SGD(Optimizer):
         Needs momentum and no dampening. For the gradient at the true look-ahead point see `lookahead`.
     momentum_form : {"gradient", "step", "average"}
         "gradient" is PyTorch's, "step" Keras's and scikit-learn's; they differ as soon as lr changes.
+    decoupled_weight_decay : bool, default False
+        Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead, past the momentum:
+        SGDW.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -52,7 +51,8 @@ class SGD(Optimizer):
     Notes
     -----
     State: ``momentum_buffer``. Sources: Polyak 1964; Sutskever, Martens, Dahl & Hinton 2013;
-    `torch.optim.SGD`.
+    `torch.optim.SGD`; of SGDW Loshchilov & Hutter 2019 (arXiv:1711.05101), Algorithm 1, with the schedule
+    multiplier in lr as in `AdamW`.
 
     Examples
     --------
@@ -71,6 +71,7 @@ class SGD(Optimizer):
         "dampening": unit(closed=True),
         "nesterov": boolean(),
         "momentum_form": choice("gradient", "step", "average"),
+        "decoupled_weight_decay": boolean(),
     }
 
     def __init__(
@@ -82,18 +83,21 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
-        momentum_form: str = "gradient",
+        momentum_form: Literal["gradient", "step", "average"] = "gradient",
+        decoupled_weight_decay: bool = False,
         **common: Unpack[Common],
     ) -> None:
-        options = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "momentum_form": momentum_form,
-        }
-        super().__init__(params, options, common)
+        super().__init__(
+            params,
+            lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            momentum_form=momentum_form,
+            decoupled_weight_decay=decoupled_weight_decay,
+            **common,
+        )
 
     def _check_group(self, values: Mapping[str, Any]) -> None:
         super()._check_group(values)

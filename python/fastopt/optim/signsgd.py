@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastopt._hypers import boolean, unit
-from fastopt.optimizer import Optimizer, Params
+from fastopt._signature import Common, Lr, Params, Unpack
+from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from fastopt.optim._common import Common, Lr
 
 
 class SignSGD(Optimizer):
@@ -66,13 +62,14 @@ class SignSGD(Optimizer):
         decoupled_weight_decay: bool = False,
         **common: Unpack[Common],
     ) -> None:
-        options = {
-            "lr": lr,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
-        super().__init__(params, options, common)
+        super().__init__(
+            params,
+            lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
+            **common,
+        )
 
     def _flags(self, values: Mapping[str, Any]) -> set[str]:
         return super()._flags(values) | ({"momentum"} if values["momentum"] > 0 else set())

@@ -1,0 +1,79 @@
+"""Type checkers see what the library is: they accept the examples and right calls, and refuse wrong ones."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastopt
+
+TESTS = Path(__file__).parent
+CALLS = TESTS / "typing" / "calls.py"
+EXAMPLES = sorted((TESTS.parent / "examples").glob("*.py"))
+LIBRARY = Path(fastopt.__file__).parents[1]
+Errors = dict[tuple[str, int], str]  # by file and line
+
+
+def mypy(folder: Path) -> Errors:
+    """What mypy finds in the Python files of a folder, as in a project that is strict with itself only."""
+    pytest.importorskip("mypy")
+    settings = f"[mypy]\nignore_missing_imports = true\nmypy_path = {LIBRARY}\nfollow_imports = silent\n"
+    (folder / "mypy.ini").write_text(settings)
+    command = [sys.executable, "-m", "mypy", "--python-version", "3.10", "."]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    found = re.findall(r"^(.+?):(\d+): error: (.*)$", done.stdout, re.M)
+    # a lambda with a default is one for which it has no type
+    return {(name, int(line)): text for name, line, text in found if "type of lambda" not in text}
+
+
+def pyright(folder: Path) -> Errors:
+    """The same by pyright."""
+    pytest.importorskip("pyright")
+    settings = {
+        "extraPaths": [str(LIBRARY)],
+        "reportMissingModuleSource": False,
+        "typeCheckingMode": "standard",
+        # what it says of style and of matplotlib is not about this library
+        "reportPossiblyUnboundVariable": False,
+        "reportPrivateImportUsage": False,
+    }
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["summary"]["filesAnalyzed"] > 0
+    errors = [one for one in report["generalDiagnostics"] if one["severity"] == "error"]
+    return {
+        (Path(one["file"]).name, one["range"]["start"]["line"] + 1): one["message"]
+        for one in errors
+        if one.get("rule") != "reportMissingImports"  # optional packages
+    }
+
+
+CHECKERS = {"mypy": mypy, "pyright": pyright}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_wrong_calls_are_refused_and_right_ones_accepted(checker: str, tmp_path: Path) -> None:
+    lines = CALLS.read_text().splitlines()
+    shutil.copy(CALLS, tmp_path)
+    wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# error")}
+    found = {line: text for (_, line), text in CHECKERS[checker](tmp_path).items()}
+    assert {number: lines[number - 1] for number in wrong - found.keys()} == {}, "accepted"
+    assert {lines[number - 1]: found[number] for number in found.keys() - wrong} == {}, "refused"
+    assert len(wrong) > 30
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_the_examples_are_accepted(checker: str, tmp_path: Path) -> None:
+    for example in EXAMPLES:
+        shutil.copy(example, tmp_path)
+    assert CHECKERS[checker](tmp_path) == {}
