@@ -12,7 +12,6 @@ import numpy as np
 
 import fastopt
 from fastopt import CheckpointError
-from fastopt import checkpoint as checkpoint_file
 from fastopt.train import blas, runs, tree
 from fastopt.train.problem import Problem
 from fastopt.train.runs import Result, Run
