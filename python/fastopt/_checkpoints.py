@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from os import PathLike
+from typing import Any
 
 from fastopt import _state, checkpoint
 from fastopt._batches import Batches
@@ -15,9 +16,6 @@ from fastopt._generators import GENERATORS, state_of_generator
 from fastopt._tree import Saved, put_together, take_apart
 from fastopt.optimizer import Optimizer
 from fastopt.schedules import Schedule, from_description
-
-if TYPE_CHECKING:
-    from os import PathLike
 
 __all__ = ["load", "save"]
 
