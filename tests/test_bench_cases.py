@@ -9,11 +9,14 @@ import contextlib
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+import fastopt
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
@@ -32,6 +35,17 @@ import thread_cases  # noqa: E402
 from targets import STEP  # noqa: E402
 
 pytestmark = pytest.mark.skipif(common.QUICK, reason="the full benchmark's cases are what is compared")
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    """The benchmarks choose numbers of threads for the whole process."""
+    before, torch = fastopt.get_num_threads(), sys.modules.get("torch")
+    before_torch = torch.get_num_threads() if torch else 1  # as witnesses need it
+    yield
+    fastopt.set_num_threads(before)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(before_torch)
 
 
 def measured(calls: Any, **_: Any) -> dict[str, Any]:

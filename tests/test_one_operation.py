@@ -638,5 +638,5 @@ def test_a_fork_inside_of_the_block_itself() -> None:
 def test_the_library_still_has_these_operations() -> None:
     """A new public method must be thought of here."""
     public = {n for n in vars(fastopt.Optimizer) if not n.startswith("_")}
-    asks = {"param_groups", "defaults", "step_count", "skipped", "grad_norm", "ema"}
+    asks = {"param_groups", "params", "state", "defaults", "step_count", "skipped", "grad_norm", "ema"}
     assert public - asks == (set(OPERATIONS) - {"assign", "update"}) | {"save", "load"}
