@@ -1,8 +1,7 @@
-"""The small parts around the perceptron: state trees, option texts, metrics, history, axes."""
+"""The small parts around the perceptron: option texts, metrics, history, axes."""
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from typing import Any
@@ -11,36 +10,10 @@ import numpy as np
 import pytest
 
 import fastopt
-from fastopt.train import Problem, Session, Settings, SpecError, Trainer, blas, digits, metrics, specs, tree
+from fastopt.train import Problem, Session, Settings, SpecError, Trainer, blas, digits, metrics, specs
 from fastopt.train.optimizers import base_lr
 from fastopt.train.report import plot
 from fastopt.train.runs import STEP_POINTS, History, Run
-
-
-def test_a_tree_survives_json() -> None:
-    state: Any = {
-        "state": {0: {"step": 3, "exp_avg": np.arange(3.0)}, 7: {"step": 0}},
-        "groups": [{"lr": 0.1, "betas": (0.9, 0.999), "name": None, "flag": True}],
-        "odd": {"nan": math.nan, "inf": -math.inf, "big": 2**100, "$array": "a name like a mark"},
-        "empty": {"list": [], "dict": {}, "tuple": ()},
-        "scalar": np.float64(0.1),
-    }
-    arrays, skeleton = tree.take_apart(state)
-    assert list(arrays) == ["state.0.exp_avg"]
-    back = tree.put_together(arrays, json.loads(json.dumps(skeleton, allow_nan=False)))
-    assert math.isnan(back["odd"].pop("nan"))
-    del state["odd"]["nan"]
-    np.testing.assert_array_equal(back["state"][0].pop("exp_avg"), state["state"][0].pop("exp_avg"))
-    assert back == state
-    assert isinstance(back["groups"][0]["betas"], tuple)
-    assert type(back["scalar"]) is float
-
-
-def test_a_tree_refuses_what_it_cannot_give_back() -> None:
-    with pytest.raises(TypeError, match=r"tree: a\.b: .* got object"):
-        tree.take_apart({"a": {"b": object()}})
-    with pytest.raises(ValueError, match="two arrays have the path"):
-        tree.take_apart({"a": {"b": np.zeros(1)}, "a.b": np.zeros(1)})
 
 
 def test_option_values_are_read_as_numbers_truths_lists_or_text() -> None:

@@ -130,8 +130,11 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "missing.npz")
     fastopt.Adam([np.ones(3, np.float32)]).save(tmp_path / "opt.npz")
-    with pytest.raises(CheckpointError, match=r"opt\.npz: not a checkpoint of fastopt train"):
+    with pytest.raises(CheckpointError, match=r"opt\.npz: .*not a checkpoint of fastopt train"):
         load(tmp_path / "opt.npz")
+    fastopt.save(tmp_path / "run.npz", {"epoch": 3})
+    with pytest.raises(CheckpointError, match=r"run\.npz: not a checkpoint of fastopt train"):
+        load(tmp_path / "run.npz")
     np.savez(tmp_path / "data.npz", X=X)
     with pytest.raises(CheckpointError, match="expected a fastopt checkpoint"):
         load(tmp_path / "data.npz")

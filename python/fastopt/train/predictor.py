@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.checkpoint import CheckpointError
-from fastopt.train import blas, runs, tree
+from fastopt.train import blas, checkpoint_file, runs
 from fastopt.train.data import as_rows
 from fastopt.train.encoding import Encoding
 from fastopt.train.model import MLP
@@ -139,7 +139,7 @@ def load(path: str | os.PathLike[str], run: str | None = None) -> Predictor:
     True
     """
     path = Path(path)
-    state = tree.load(path)
+    state = checkpoint_file.load(path)
     results: list[Result] = state["results"]
     if not results:
         raise CheckpointError(

@@ -12,7 +12,7 @@ import numpy as np
 
 import fastopt
 from fastopt import CheckpointError
-from fastopt.train import blas, runs, tree
+from fastopt.train import blas, checkpoint_file, runs
 from fastopt.train.problem import Problem
 from fastopt.train.runs import Result, Run
 from fastopt.train.settings import Settings
@@ -147,7 +147,7 @@ class Session:
         """Write the whole state to `path`, whole or not at all."""
         data, encoding = self.problem.dataset, self.problem.encoding
         trainer = None if self.trainer is None else self.trainer.state_dict()
-        tree.save(
+        checkpoint_file.save(
             path,
             {
                 "settings": self.settings.as_dict(),
@@ -169,7 +169,7 @@ class Session:
         cls, path: Path, change: Callable[[Settings], Settings] = lambda settings: settings
     ) -> Session:
         """The session saved at `path`; `change` may replace settings that do not touch the outcome."""
-        state = tree.load(path)
+        state = checkpoint_file.load(path)
         session = cls(change(Settings.from_dict(state["settings"])))
         dataset = session.problem.dataset
         if session.fingerprint != state["data"]["fingerprint"]:
