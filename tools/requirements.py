@@ -12,7 +12,9 @@ from pathlib import Path
 text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
 # Python 3.10 has no TOML reader; the lists of extras hold only strings
 found = re.search(
-    rf"^{re.escape(sys.argv[1])} = \[(.*?)\]", text.split("[project.optional-dependencies]")[1], re.M | re.S
+    rf'^{re.escape(sys.argv[1])} = \[((?:\s*"[^"]*",?)*)\s*\]',  # a requirement may hold brackets of its own
+    text.split("[project.optional-dependencies]")[1],
+    re.M,
 )
 if found is None:
     sys.exit(f"no extra {sys.argv[1]!r} in pyproject.toml")
