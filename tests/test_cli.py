@@ -84,7 +84,12 @@ def test_bench_measures_what_it_is_asked() -> None:
     assert result["threads"] == 1
     assert all(row["microseconds"] > 0 and row["times_numpy"] > 0 for row in result["rows"])
     assert [row["optimizer"] for row in result["rules"]] == list(fastopt.optimizers())
-    assert all(row["elements"] == 3000 and row["share_of_floor"] > 0 for row in result["rules"])
+    assert all(row["elements"] == 3000 for row in result["rules"])
+    shares = [row["share_of_floor"] for row in result["rules"]]
+    if hasattr(_dispatch.core, "floor_pass"):  # an installation for benchmarks
+        assert min(shares) > 0
+    else:
+        assert set(shares) == {None}
 
 
 def test_bench_counts_the_bytes_that_a_rule_must_move() -> None:
