@@ -31,8 +31,11 @@ class Walk {
   }
 
   void update(std::int64_t begin, std::int64_t end) {
-    for (std::int64_t at = begin; at < end; at += block_size<T>)
-      update_block(at, std::min(block_size<T>, end - at), at + block_size<T> < end);
+    if (end - begin > block_size<T>) plan_prefetch(begin);
+    for (std::int64_t at = begin; at < end; at += block_size<T>) {
+      prefetch_.elements = at + block_size<T> < end ? block_size<T> : 0;  // not in the last block
+      update_block(at, std::min(block_size<T>, end - at));
+    }
   }
 
   // The first phase of a rule with sums, over one block of the sums' order (Lanes continue from call to call).
@@ -50,11 +53,11 @@ class Walk {
 
  private:
   // What the rule's loop asks for while it computes on a block: a little ahead in the arrays that it walks itself, the
-  // next block of those that are copied first, and the average's block, which comes right after.
-  void plan_prefetch(std::int64_t at, std::int64_t n) {
+  // next block of those that are copied first, and the average's block, which comes right after. In the course of a block
+  // each address moves on by a block.
+  void plan_prefetch(std::int64_t at) {
     constexpr auto piece = Prefetch::piece / sizeof(T);
-    prefetch_.count = 0;
-    prefetch_.elements = n;
+    static_assert(block_size<T> % piece == 0);
     const auto add = [&](const void* array, Dtype dtype, bool copied) {
       const std::size_t bytes = item_size(dtype), block = static_cast<std::size_t>(block_size<T>) * bytes;
       prefetch_.add(reinterpret_cast<std::uintptr_t>(array) + static_cast<std::size_t>(at) * bytes +
@@ -70,17 +73,12 @@ class Walk {
                     Prefetch::piece);
   }
 
-  // `more`: another block follows.
-  void update_block(std::int64_t at, std::int64_t n, bool more) {
+  void update_block(std::int64_t at, std::int64_t n) {
     T* theta = load_theta(at, n);
     const bool second_phase = kernel_.sums > 0;
     const T* g = second_phase && !kernel_.reads_gradient ? theta : adjusted_gradient(theta, at, n);
     T* states[max_states] = {};
     load_states(states, g, at, n, second_phase && kernel_.reduce_writes_states);
-    if (more)
-      plan_prefetch(at, n);
-    else
-      prefetch_.elements = 0;
     kernel_.template update<T>(constants_.decay)(theta, g, states, n, constants_.coefs, constants_.decay_by, prefetch_);
     store_states(at, n);
     if (constants_.shrink) block::soft_threshold(theta, n, constants_.shrink_by);
