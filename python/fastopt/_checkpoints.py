@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from operator import methodcaller
 from os import PathLike
 from typing import Any
 
 from fastopt import _state, checkpoint
-from fastopt._batches import Batches
 from fastopt._errors import CheckpointError
-from fastopt._ewma import EWMA
-from fastopt._fill import Filling
-from fastopt._generators import GENERATORS, state_of_generator
+from fastopt._fill import Filling, kind_of
+from fastopt._generators import state_of_generator
 from fastopt._tree import Saved, put_together, take_apart
 from fastopt.optimizer import Optimizer
-from fastopt.schedules import Schedule, from_description
+from fastopt.schedules import from_description
 
 __all__ = ["load", "save"]
 
@@ -176,18 +175,19 @@ def _leaves(tree: Any, depth: int) -> Iterator[Any]:
         yield tree
 
 
+#: How the state of an object is read, by its kind.
+_STATE_OF: dict[str, Callable[[Any], Any]] = {
+    "optimizer": _state.collect_within,
+    "schedule": methodcaller("describe"),
+    "batches": methodcaller("state_dict"),
+    "ewma": methodcaller("state_dict"),
+    "generator": state_of_generator,
+}
+
+
 def _state_of(value: Any) -> Saved | None:
-    if isinstance(value, Optimizer):
-        return Saved("optimizer", _state.collect_within(value))
-    if isinstance(value, Schedule):
-        return Saved("schedule", value.describe())
-    if isinstance(value, Batches):
-        return Saved("batches", value.state_dict())
-    if isinstance(value, EWMA):
-        return Saved("ewma", value.state_dict())
-    if isinstance(value, GENERATORS):
-        return Saved("generator", state_of_generator(value))
-    return None
+    kind = kind_of(value)
+    return None if kind is None else Saved(kind, _STATE_OF[kind](value))
 
 
 def _states(tree: Any) -> Any:

@@ -17,9 +17,14 @@ from fastopt._tree import KINDS, Saved
 from fastopt.optimizer import Optimizer
 from fastopt.schedules import Schedule, from_description
 
-__all__ = ["Filling"]
+__all__ = ["Filling", "kind_of"]
 
 _TYPES: dict[str, Any] = dict(zip(KINDS, (Optimizer, Schedule, Batches, EWMA, GENERATORS), strict=True))
+
+
+def kind_of(value: Any) -> str | None:
+    """The word of a file for an object with a state; None for everything else."""
+    return next((kind for kind, cls in _TYPES.items() if isinstance(value, cls)), None)
 
 
 class Filling:
@@ -41,7 +46,7 @@ class Filling:
         if isinstance(into, np.ndarray):
             self._array(saved, into, where)
             return into
-        kind = next((kind for kind, cls in _TYPES.items() if isinstance(into, cls)), None)
+        kind = kind_of(into)
         if kind is not None:
             self._object(kind, saved, into, where)
             return into

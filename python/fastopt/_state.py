@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,12 +68,18 @@ def collect_within(opt: Optimizer) -> dict[str, Any]:
         if opt._names is not None:  # then there is one group
             groups[-1]["param_names"] = list(opt._names)
         for i in indices:
-            count = opt._plan.count(i)
-            if count > 0:
-                arrays = {name: a.copy(order="K") for name, a in opt._states[i].items()}
-                scalars = dict(zip(scalar_names, opt._plan.scalars(i), strict=True))
-                state[i] = {"step": count, **arrays, **scalars}
+            if opt._plan.count(i) > 0:
+                state[i] = entry_of(opt, i, scalar_names, lambda a: a.copy(order="K"))
     return {"state": state, "param_groups": groups, "fastopt": _own_section(opt)}
+
+
+def entry_of(
+    opt: Optimizer, index: int, scalar_names: Iterable[str], array_of: Callable[[Array], Array]
+) -> dict[str, Any]:
+    """The state of one parameter that has been updated: its count, arrays and scalars."""
+    arrays = {name: array_of(a) for name, a in opt._states[index].items()}
+    scalars = zip(scalar_names, opt._plan.scalars(index), strict=True)
+    return {"step": opt._plan.count(index), **arrays, **dict(scalars)}
 
 
 def _group_values(opt: Optimizer, number: int) -> dict[str, Any]:

@@ -32,14 +32,10 @@ class State(Mapping[Any, Mapping[str, Any]]):
     def __getitem__(self, key: Any) -> Mapping[str, Any]:
         opt, index = self._opt, self._index(key)
         with opt._plan.exclusive():
-            count = opt._plan.count(index)
-            if count == 0:  # there is memory for a state, with nothing in it
+            if opt._plan.count(index) == 0:  # there is memory for a state, with nothing in it
                 return MappingProxyType({"step": 0})
-            arrays = {name: _read_only(a) for name, a in opt._states[index].items()}
-            scalars = zip(
-                _state.rule_of(opt, _group(opt, index))["scalars"], opt._plan.scalars(index), strict=True
-            )
-            return MappingProxyType({"step": count, **arrays, **dict(scalars)})
+            scalar_names = _state.rule_of(opt, _state.group_numbers(opt)[index])["scalars"]
+            return MappingProxyType(_state.entry_of(opt, index, scalar_names, _read_only))
 
     def __iter__(self) -> Iterator[Any]:
         return iter(_names(self._opt))
@@ -63,15 +59,6 @@ class State(Mapping[Any, Mapping[str, Any]]):
 
 def _names(opt: Optimizer) -> list[Any]:
     return list(range(len(opt._params))) if opt._names is None else list(opt._names)
-
-
-def _group(opt: Optimizer, index: int) -> int:
-    """Which group a parameter is in."""
-    for number, group in enumerate(opt.param_groups):
-        index -= len(group["params"])
-        if index < 0:
-            return number
-    raise AssertionError("a parameter outside of every group")
 
 
 def _read_only(a: Array) -> Array:
