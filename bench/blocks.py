@@ -78,9 +78,8 @@ def met() -> str:
 
 def large() -> str:
     """Medians over processes, Adam and AdamW by size and threads."""
-    path, best = RESULTS / "large.jsonl", read(RESULTS / "step.json")[-1]
-    found = {row["case"]: row for _, row in rows("large", read(path))} if path.exists() else {}
-    found |= {row["case"]: row for row in best["tables"].get("large", []) if row["ratio"] is not None}
+    best = read(RESULTS / "step.json")[-1]
+    found = {row["case"]: row for row in best["tables"].get("large", []) if row["ratio"] is not None}
     columns = [(e, t) for t in (1, 2) for e in (22, 24, 26)]
     lines = []
     for name in ("Adam", "AdamW"):

@@ -38,12 +38,6 @@ def step_row(row: Row) -> Row:
     return {**row, "ours": ours, "peer": peer, "unit": "us"}
 
 
-def large_rows(result: list[Row]) -> Found:
-    for row in result:
-        machine = {"processor": row["machine"], **{k: row[k] for k in ("commit", "date", "level")}}
-        yield machine, {**row, "of_floor": row["floor"], "unit": "us"}
-
-
 def threads_rows(result: Row) -> Found:
     by_size: dict[str, list[Row]] = {}
     for row in result["rows"]:
@@ -147,8 +141,6 @@ READERS = {
     "curvature": curvature_rows,
     "minimize": minimize_rows,
 }
-#: Files that hold rows of another part's targets.
-PART_OF = {"decay": "step", "large": "step"}
 
 
 def read(path: Path) -> Any:
@@ -158,9 +150,8 @@ def read(path: Path) -> Any:
 
 
 def rows(name: str, result: Any) -> Found:
-    """All rows of the result of this name ("step", "large", ...)."""
-    reader = large_rows if name == "large" else READERS[PART_OF.get(name, name)]
-    return reader(result)  # type: ignore[operator, no-any-return]
+    """All rows of the result of this name ("step", "eigh", ...)."""
+    return READERS[name](result)  # type: ignore[operator, no-any-return]
 
 
 class Judged(NamedTuple):
@@ -181,7 +172,7 @@ def judged(folder: Path = RESULTS) -> list[Judged]:
     """Every number in this folder's results that has a target."""
     found = []
     for path in files(folder):
-        targets = TARGETS.get(PART_OF.get(path.stem, path.stem), {})
+        targets = TARGETS.get(path.stem, {})
         for machine, row in rows(path.stem, read(path)):
             for target in targets.get(row["case"], ()):
                 value = number(row.get(target.of))
@@ -192,9 +183,7 @@ def judged(folder: Path = RESULTS) -> list[Judged]:
 
 def files(folder: Path) -> list[Path]:
     """Results, in the order in which they are shown."""
-    order = ("step", "decay", "large", *READERS)
-    paths = [p for p in folder.iterdir() if p.suffix in (".json", ".jsonl") and p.stem in order]
-    return sorted(paths, key=lambda p: order.index(p.stem))
+    return [path for name in READERS if (path := folder / f"{name}.json").exists()]
 
 
 def unmeasured(found: list[Judged]) -> list[tuple[str, str, Target]]:

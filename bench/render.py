@@ -1,6 +1,6 @@
 """Write every table and figure that stands beside the results: `python bench/render.py [--check]`.
 
-`step.md` and `decay.md` from their JSON; the marked blocks of bench/README.md and README.md; and the figure
+`step.md` from its JSON; the marked blocks of bench/README.md and README.md; and the figure
 of README.md (needs matplotlib). Nothing is measured here, and tests hold the texts equal to what this
 makes.
 """
@@ -29,11 +29,7 @@ def replaced(text: str, block: str, content: str) -> str:
 
 def texts() -> dict[Path, str]:
     """What every rendered file should hold."""
-    made = {
-        RESULTS / f"{name}.md": markdown(read(RESULTS / f"{name}.json"))
-        for name in ("step", "decay")
-        if (RESULTS / f"{name}.json").exists()
-    }
+    made = {RESULTS / "step.md": markdown(read(RESULTS / "step.json"))}
     threads = RESULTS / "threads.json"
     if threads.exists():
         import bench_threads
