@@ -20,7 +20,7 @@ import pytest
 
 import fastopt
 from engine import everything, make
-from test_threads import in_child, needs_fork, python
+from test_threads import INTERRUPTS, in_child, needs_fork, needs_timer, python
 
 LARGE = 1 << 18
 
@@ -524,25 +524,21 @@ def test_an_interrupt_at_every_line(name: str) -> None:
     assert 1 < n < 1999
 
 
+@needs_timer
 def test_ctrl_c_at_any_place_leaves_a_free_optimizer_as_it_was() -> None:
-    """Whatever was interrupted was done or not, nothing is left locked, the parameters are at their place.
-
-    In a process of its own, with Python's handler, as in test_threads.
-    """
+    """Whatever was interrupted was done or not, nothing is left locked, the parameters are at their place."""
     code = """
-import _thread, signal, threading, numpy as np, fastopt
-signal.signal(signal.SIGINT, signal.default_int_handler)
+import numpy as np, fastopt
 theta, g = np.zeros(2000), np.ones(2000)
 opt = fastopt.SGD([theta], lr=lambda k: 1.0, momentum=0.5, ema_decay=0.5)
 opt.step([g]); opt.step([g])
 early = opt.state_dict()
 early["param_groups"][0]["lr_schedule"] = None
 interrupted = added = 0
-for _ in range(40):
-    timer = threading.Timer(0.003 + 0.0005 * (_ % 7), _thread.interrupt_main)
+for n in range(40):
     try:
-        timer.start()
-        while True:
+        interrupt_after(0.003 + 0.0005 * (n % 7))
+        while arrived == n:
             opt.state_dict()
             with opt.ema_weights(): pass
             with opt.lookahead(): pass
@@ -557,7 +553,6 @@ for _ in range(40):
                 early["param_groups"][0]["lr_schedule"] = None
     except KeyboardInterrupt:
         interrupted += 1
-    timer.join()
     added = len(opt.param_groups) - 1
     assert len(opt._params) == len(opt._states) == len(opt.ema) == added + 1
     opt.param_groups[0].update(lr=lambda k: 1.0)
@@ -570,7 +565,7 @@ for _ in range(40):
     assert (theta < before).all()
 print(interrupted)
 """
-    done = python(code)
+    done = python(INTERRUPTS + code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "40\n", "")
 
 
