@@ -330,8 +330,8 @@ print("done")
         assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
-# `interrupt_after(seconds)` raises KeyboardInterrupt then, from a signal. `arrived` counts: where Python swallows
-# the exception, in a finaliser, a loop over `arrived` ends without one.
+# `interrupt_after(seconds)` raises KeyboardInterrupt then, from a signal. `arrived` counts: where Python
+# swallows the exception, in a finaliser, a loop over `arrived` ends without one.
 INTERRUPTS = """
 import signal
 arrived = 0
