@@ -17,6 +17,7 @@ namespace py = pybind11;
 // The fields of an ndarray, read without a Python call (pybind11 declares them for NumPy 1 and 2).
 struct View {
   explicit View(PyObject* array) : fields(*py::detail::array_proxy(array)) {}
+  explicit View(const py::detail::PyArray_Proxy& like) : fields(like) {}  // of memory that no ndarray describes
   const py::detail::PyArray_Proxy& fields;
 
   char* data() const { return fields.data; }

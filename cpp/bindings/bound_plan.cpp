@@ -23,15 +23,23 @@ void BoundPlan::step(const py::object& given, const py::object& scale, const py:
   Rates rates = read_rates(asked, at);
   held.take(check_gradients(given.is_none() ? bound_ : given, parameters_.size()));
   take_gradients(held, zero_gradients);  // the last line before the engine that may run Python
+  apply(lock, grad_scale, zero_gradients, rates);
+}
+
+bool BoundPlan::apply(InUse::Lock& lock, double grad_scale, bool zero_gradients, Rates& rates) {
   engine::Outcome outcome;
   without_gil(plan_.elements(), lock, [&] {
     swap_rates(rates);
     outcome = plan_.step(gradients_, grad_scale, zero_gradients);
-    if (outcome.status != engine::Outcome::applied) swap_rates(rates);
+    if (outcome.status == engine::Outcome::applied)
+      stepped();
+    else
+      swap_rates(rates);
     publish();
   });
   if (outcome.status == engine::Outcome::nonfinite) raise_nonfinite(outcome.tensor);
   if (outcome.status == engine::Outcome::overflow) raise_overflow(outcome.tensor);
+  return outcome.status == engine::Outcome::applied;
 }
 
 void BoundPlan::bind_gradients(const py::object& gradients) {

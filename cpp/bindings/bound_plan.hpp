@@ -30,6 +30,7 @@ class BoundPlan {
   enum class Place { home, lookahead, averages };
 
   BoundPlan(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay, bool uint16_is_bf16);
+  virtual ~BoundPlan() = default;
 
   // Dicts with rule, flags, hypers, decay_kind, maximize, scheduled, starts, arrays, labels, states, ema (new_groups.cpp).
   void add_groups(const py::list& groups, const py::list& mirrors);
@@ -74,7 +75,7 @@ class BoundPlan {
   InUse& in_use() { return in_use_; }
   InUse& asking() { return asking_; }  // taken while schedules are asked: they may use the optimizer, but not step
 
- private:
+ protected:  // for who looks at parameters and gradients in another way (TensorPlan)
   struct Parameter {
     py::object owner;
     py::tuple states;
@@ -107,6 +108,9 @@ class BoundPlan {
 
   void recheck_parameter(std::size_t i) const;
   void recheck_parameters() const;
+  // Takes the step with the gradients that were taken, or skips it: true if it was taken. Raises what the policy refuses.
+  bool apply(InUse::Lock& lock, double grad_scale, bool zero_gradients, Rates& rates);
+  virtual void stepped() noexcept {}  // after a step, while the plan is still in use and Python may be running
   void take_gradients(const Held& held, bool zero_gradients);
   bool take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients);
   void inspect_gradient(std::size_t i, PyObject* gradient);

@@ -19,8 +19,8 @@ void* refuse_unconstructed(std::size_t) {
                              ": expected an object that was made by calling its class; __init__() has not run");
 }
 
-template <class Bound, class... Arguments, class... Names>
-void def_init(pybind11::class_<Bound>& c, const Names&... names) {
+template <class Bound, class... Arguments, class Class, class... Names>
+void def_init(Class& c, const Names&... names) {
   using pybind11::detail::value_and_holder;
   pybind11::detail::get_type_info(reinterpret_cast<PyTypeObject*>(c.ptr()))->operator_new = refuse_unconstructed<Bound>;
   c.def(

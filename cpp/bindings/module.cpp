@@ -35,6 +35,7 @@ PYBIND11_MODULE(FASTOPT_MODULE, m) {
   m.attr("eigen") = FASTOPT_EIGEN;
   pybind11::register_local_exception_translator(&translate_out_of_memory);
   fastopt::bindings::register_plan(m);
+  fastopt::bindings::register_tensors(m);
   fastopt::bindings::register_threads(m);
   fastopt::bindings::register_linalg(m);
   fastopt::bindings::register_lanczos(m);

@@ -22,7 +22,9 @@ void Plan::collect(std::span<const Gradient> gradients) {
   for (int i = 0; i < size(); ++i) {
     const auto tensor = static_cast<std::size_t>(i);
     if (gradients[tensor].data == nullptr) continue;
-    const bool same = cohort >= 0 && at(cohorts_, cohort).fits(group_of_[tensor], counts_[tensor] + 1, scalars_[tensor]);
+    const bool same =
+        cohort >= 0 &&
+        at(cohorts_, cohort).fits(group_of_[tensor], counts_[tensor] + 1, tensors_[tensor].begun, scalars_[tensor]);
     if (!same) cohort = cohort_of(i);
     check_range(at(cohorts_, cohort), tensors_[tensor].dtype);
     items_.push_back({i, cohort});
@@ -36,12 +38,13 @@ int Plan::cohort_of(int tensor) {
   const std::int64_t t = counts_[i] + 1;
   for (std::size_t back = 1; back <= std::min<std::size_t>(n_cohorts_, 8); ++back) {
     const Cohort& p = cohorts_[n_cohorts_ - back];
-    if (p.fits(group, t, scalars_[i])) return static_cast<int>(n_cohorts_ - back);
+    if (p.fits(group, t, tensors_[i].begun, scalars_[i])) return static_cast<int>(n_cohorts_ - back);
   }
   if (n_cohorts_ == cohorts_.size()) cohorts_.emplace_back();
   Cohort& p = cohorts_[n_cohorts_];
   p.group = group;
   p.t = t;
+  p.begun = tensors_[i].begun;
   p.before = p.after = scalars_[i];
   const Group& g = at(groups_, group);
   g.kernel->prepare(g.hypers, t, p.after.values, p.coefs);
@@ -101,7 +104,7 @@ void Plan::fill_constants(Constants<T>& constants, const Cohort& cohort, const G
   constants.ema_copy = !group.averaged;
   constants.ema_keep = static_cast<T>(options_.ema_decay);
   constants.ema_take = static_cast<T>(1 - options_.ema_decay);
-  constants.first = cohort.t == 1;
+  constants.first = cohort.t == 1 && !cohort.begun;
   if (!constants.first) return;
   for (std::size_t s = 0; s < group.kernel->states.size(); ++s) {
     constants.start[s] = group.kernel->start(s, group.hypers);

@@ -17,6 +17,7 @@ struct Tensor {
   Dtype dtype = Dtype::f32, state_dtype = Dtype::f32;
   char* states[max_states] = {};  // of state_dtype, in the parameter's memory order; null where the rule has none
   char* ema = nullptr;            // float, or double for f64 parameters; null without EMA
+  bool begun = false;             // its states hold values from elsewhere: also a first step goes on from them
 };
 
 // A gradient as the parameter's elements meet it. Dense: element i is data[i]. Otherwise the axes, outermost first in the

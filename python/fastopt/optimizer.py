@@ -125,25 +125,29 @@ class Optimizer:
         last |= {key: value for key, value in given.items() if key in last}
         return {key: value for key, value in given.items() if key in OPTIONS}, {**own, **last}
 
-    def _check(self, key: str, value: Any) -> Any:
-        hyper = self._hypers.get(key) or COMMON.get(key)
+    @classmethod
+    def _check(cls, key: str, value: Any) -> Any:
+        hyper = cls._hypers.get(key) or COMMON.get(key)
         if hyper is None:
-            raise TypeError(f"{key}: no such hyper-parameter of {type(self).__name__}")
+            raise TypeError(f"{key}: no such hyper-parameter of {cls.__name__}")
         return hyper.check(key, value)
 
-    def _check_group(self, values: Mapping[str, Any]) -> None:
+    @classmethod
+    def _check_group(cls, values: Mapping[str, Any]) -> None:
         """What must hold between the hyper-parameters of a group and its ``"params"``; extended where there
         is more.
         """
-        check_single({**COMMON, **self._hypers}, values, values["params"])
+        check_single({**COMMON, **cls._hypers}, values, values["params"])
 
-    def _flags(self, values: Mapping[str, Any]) -> set[str]:
+    @classmethod
+    def _flags(cls, values: Mapping[str, Any]) -> set[str]:
         """Names of the rule's flags that these hyper-parameters set: by default the fixed ones that are
         true.
         """
-        return {key for key, hyper in self._hypers.items() if hyper.fixed and values[key] is True}
+        return {key for key, hyper in cls._hypers.items() if hyper.fixed and values[key] is True}
 
-    def _starts(self, values: Mapping[str, Any]) -> Mapping[str, float | None]:
+    @classmethod
+    def _starts(cls, values: Mapping[str, Any]) -> Mapping[str, float | None]:
         """Where accumulators start that the rule leaves to the user: a number, None for the square of the
         first gradient.
         """
@@ -164,9 +168,10 @@ class Optimizer:
             self._plan.refuse_elsewhere("add_param_group()")
             _adding.add_groups(self, [read_group(group, f"params[{len(self._param_groups)}]")])
 
-    def _native(self, values: Mapping[str, Any]) -> dict[str, float]:
+    @classmethod
+    def _native(cls, values: Mapping[str, Any]) -> dict[str, float]:
         """The engine's numbers; of a schedule none, its rate comes with every step."""
-        known = {**COMMON, **self._hypers}
+        known = {**COMMON, **cls._hypers}
         native: dict[str, float] = {}
         for key, value in values.items():
             if key not in ("params", "maximize") and not (key == "lr" and callable(value)):
@@ -220,9 +225,10 @@ class Optimizer:
                 f"{fixed[0]}: chooses the formula and is fixed once the group is made ({old[fixed[0]]!r})"
             )
 
-    def _native_group(self, values: Mapping[str, Any]) -> tuple[dict[str, float], bool, bool]:
+    @classmethod
+    def _native_group(cls, values: Mapping[str, Any]) -> tuple[dict[str, float], bool, bool]:
         """What the plan knows of a group: numbers, maximize, whether its rate comes from a schedule."""
-        return self._native(values), values["maximize"], callable(values["lr"])
+        return cls._native(values), values["maximize"], callable(values["lr"])
 
     def _mirrors(self, groups: Mapping[int, dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """What changes here when the plan takes these values: dicts, and new values of their keys."""

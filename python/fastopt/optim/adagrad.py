@@ -90,6 +90,7 @@ class Adagrad(Optimizer):
             **common,
         )
 
-    def _starts(self, values: Mapping[str, Any]) -> Mapping[str, float | None]:
+    @classmethod
+    def _starts(cls, values: Mapping[str, Any]) -> Mapping[str, float | None]:
         start = values["initial_accumulator_value"]
         return {"sum": None if start == "gradient" else start}

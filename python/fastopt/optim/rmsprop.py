@@ -95,9 +95,11 @@ class RMSprop(Optimizer):
             **common,
         )
 
-    def _flags(self, values: Mapping[str, Any]) -> set[str]:
+    @classmethod
+    def _flags(cls, values: Mapping[str, Any]) -> set[str]:
         return super()._flags(values) | ({"momentum"} if values["momentum"] > 0 else set())
 
-    def _starts(self, values: Mapping[str, Any]) -> Mapping[str, float | None]:
+    @classmethod
+    def _starts(cls, values: Mapping[str, Any]) -> Mapping[str, float | None]:
         start = values["initial_accumulator_value"]
         return {"square_avg": None if start == "gradient" else start}

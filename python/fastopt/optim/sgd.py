@@ -99,7 +99,8 @@ class SGD(Optimizer):
             **common,
         )
 
-    def _check_group(self, values: Mapping[str, Any]) -> None:
+    @classmethod
+    def _check_group(cls, values: Mapping[str, Any]) -> None:
         super()._check_group(values)
         if values["nesterov"] and (values["momentum"] == 0 or values["dampening"] != 0):
             raise ValueError(
@@ -107,7 +108,8 @@ class SGD(Optimizer):
                 f"momentum={values['momentum']} and dampening={values['dampening']}"
             )
 
-    def _flags(self, values: Mapping[str, Any]) -> set[str]:
+    @classmethod
+    def _flags(cls, values: Mapping[str, Any]) -> set[str]:
         if values["momentum"] == 0:
             return set()
         form = values["momentum_form"]

@@ -71,5 +71,6 @@ class SignSGD(Optimizer):
             **common,
         )
 
-    def _flags(self, values: Mapping[str, Any]) -> set[str]:
+    @classmethod
+    def _flags(cls, values: Mapping[str, Any]) -> set[str]:
         return super()._flags(values) | ({"momentum"} if values["momentum"] > 0 else set())

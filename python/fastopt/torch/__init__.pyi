@@ -1,0 +1,19 @@
+# The list of what is public here, for type checkers and for `_lazy`: one import on a line.
+from fastopt.torch._classes import ASGD as ASGD
+from fastopt.torch._classes import LAMB as LAMB
+from fastopt.torch._classes import LARS as LARS
+from fastopt.torch._classes import SGD as SGD
+from fastopt.torch._classes import AdaBelief as AdaBelief
+from fastopt.torch._classes import Adadelta as Adadelta
+from fastopt.torch._classes import Adagrad as Adagrad
+from fastopt.torch._classes import Adam as Adam
+from fastopt.torch._classes import Adamax as Adamax
+from fastopt.torch._classes import AdamW as AdamW
+from fastopt.torch._classes import Adan as Adan
+from fastopt.torch._classes import Lion as Lion
+from fastopt.torch._classes import NAdam as NAdam
+from fastopt.torch._classes import RAdam as RAdam
+from fastopt.torch._classes import RMSprop as RMSprop
+from fastopt.torch._classes import Rprop as Rprop
+from fastopt.torch._classes import SignSGD as SignSGD
+from fastopt.torch._optimizer import Optimizer as Optimizer

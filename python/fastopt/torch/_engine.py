@@ -1,0 +1,286 @@
+"""The native plan of one optimizer, and what has to be true for it to be used again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fastopt import _dispatch
+from fastopt._state import find_rule
+from fastopt.torch._groups import Values
+from fastopt.torch._states import Maker, States, is_one_of
+from fastopt.torch._tensors import PLAIN, as_array, is_dense, local, repeats, why_not
+
+if TYPE_CHECKING:
+    from fastopt.torch._optimizer import Optimizer
+
+# What became of a step (tensor_plan.hpp).
+DONE, STRUCTURE, VALUES, GRADIENT, SKIPPED = range(5)
+
+_EXCHANGE = getattr(Tensor, "__dlpack_c_exchange_api__", None)  # of torch 2.10 and later
+
+
+def _touch() -> Callable[[Any], None]:
+    """What tells autograd of changed tensors; before torch 2.5 one by one."""
+    increment = torch._C._increment_version
+    try:
+        increment((torch.zeros(1),))  # type: ignore[arg-type]
+    except TypeError:
+        return lambda tensors: [increment(t) for t in tensors] and None
+    return increment
+
+
+touched = _touch()
+
+
+class Part:
+    """A parameter in the plan."""
+
+    def __init__(self, group: int, place: int, parameter: Tensor, label: str) -> None:
+        self.group, self.place, self.parameter, self.label = group, place, parameter, label
+        here = local(parameter)
+        self.stage = here.detach()  # what the engine steps
+        self.staged = not is_dense(here)
+        self.plain = type(parameter) in PLAIN and not self.staged
+        self.states: States = States(None, (), (), None, False, ())
+        self.state: dict[str, Any] | None = None
+        if self.staged:
+            self.stage = self.stage.contiguous()
+
+    def load(self) -> None:
+        """The parameter's elements, where they do not lie densely."""
+        if self.staged:
+            self.stage.copy_(local(self.parameter).detach())
+
+    def store(self) -> None:
+        if self.staged:
+            local(self.parameter).detach().copy_(self.stage)
+
+
+class Engine:
+    """A plan over the parameters that have had a gradient, in the order of the groups."""
+
+    def __init__(self, opt: Optimizer, fresh: list[Tensor], counts: dict[int, int]) -> None:
+        """Make the states that are missing, and the plan.
+
+        `fresh` are states that were made for a step which has not been taken yet; `counts`, by the address of
+        a state's tensor object, those of tensors whose rule keeps no step.
+        """
+        options = opt._options
+        self.parts: list[Part] = []
+        self.values = [Values(opt._formula, group) for group in opt.param_groups]
+        self.rules = [find_rule(opt._formula.rule.kernel, v.flags) for v in self.values]
+        self._collect(opt)
+        self._make_states(opt, fresh)
+        self.plain = _EXCHANGE is not None and all(part.plain for part in self.parts)
+        self.plan = _dispatch.core.TensorPlan(
+            options.clip_value or 0.0,
+            options.clip_norm or 0.0,
+            options.nonfinite,
+            -1.0 if options.ema_decay is None else options.ema_decay,
+            _EXCHANGE if self.plain else None,
+            Tensor,
+            touched,
+        )
+        self.volatile = [g for g, values in enumerate(self.values) if values.volatile]
+        self._fill(opt, fresh, counts)
+        self._signature = None if self.plain else self._sign(opt)
+
+    # --- making ---
+
+    def _collect(self, opt: Optimizer) -> None:
+        """Which parameters take part, all of them looked at before the first state is made."""
+        number = 0
+        for g, group in enumerate(opt.param_groups):
+            names = group.get("param_names")
+            for place, p in enumerate(group["params"]):
+                label = f"params[{number}]" + (f" ({names[place]})" if names else "")
+                number += 1
+                if p.grad is None and not self._has_state(opt, g, p):
+                    continue
+                reason = why_not(p)
+                if reason is None and repeats(local(p)):
+                    reason = "has elements that share memory"
+                if reason is not None:
+                    raise TypeError(
+                        f"{label}: expected a dense float32, float64, bfloat16 or float16 tensor on the CPU, "
+                        f"but it {reason}"
+                    )
+                part = Part(g, place, p, label)
+                gradient_of(part)
+                self.parts.append(part)
+
+    def _has_state(self, opt: Optimizer, group: int, p: Tensor) -> bool:
+        state = opt.state.get(p)
+        names = [name for name in self.rules[group]["states"] if name]
+        return bool(state) and all(torch.is_tensor(state.get(name)) for name in names)
+
+    def _make_states(self, opt: Optimizer, fresh: list[Tensor]) -> None:
+        average = opt._options.ema_decay is not None
+        for part in self.parts:
+            rule = self.rules[part.group]
+            keeps = any(rule["states"]) or average or rule["name"] != "sgd"
+            if not keeps:
+                continue
+            maker = Maker(rule, part.label, opt._options.state_dtype, average)
+            part.state = opt.state[part.parameter]
+            starts = self.values[part.group].starts()
+            part.states = maker.of(part.parameter, part.stage, part.state, starts)
+            fresh.extend(part.states.made)
+
+    def _fill(self, opt: Optimizer, fresh: list[Tensor], counts: dict[int, int]) -> None:
+        groups = []
+        for g, values in enumerate(self.values):
+            parts = [part for part in self.parts if part.group == g]
+            none = [None] * len(self.rules[g]["states"])
+            arrays = [as_array(part.stage) for part in parts]
+            values.check(arrays)
+            groups.append(
+                {
+                    "rule": opt._formula.rule.kernel,
+                    "flags": self.rules[g]["flags"],
+                    **values.native(),
+                    "arrays": arrays,
+                    "labels": [part.label for part in parts],
+                    "states": [
+                        tuple(None if t is None else as_array(t) for t in part.states.tensors or none)
+                        for part in parts
+                    ],
+                    "ema": [None if part.states.ema is None else as_array(part.states.ema) for part in parts],
+                }
+            )
+        self.plan.add_groups(groups, [])
+        new = [self._is_new(part, fresh) for part in self.parts]
+        self.plan.begin(
+            [self._count(part, new[i], counts) for i, part in enumerate(self.parts)],
+            [part.states.found and not new[i] for i, part in enumerate(self.parts)],
+            [self._averaged(g, fresh) for g in range(len(groups))],
+        )
+        if self.plain:
+            self.plan.watch(
+                opt.param_groups, opt.state, opt._keys, [self._entry(part) for part in self.parts]
+            )
+
+    def _is_new(self, part: Part, fresh: list[Tensor]) -> bool:
+        return all(t is None or is_one_of(t, fresh) for t in part.states.tensors)
+
+    def _count(self, part: Part, new: bool, counts: dict[int, int]) -> int:
+        if part.states.step is not None:
+            return int(part.states.step)
+        first = next((t for t in part.states.tensors if t is not None), None)
+        return 0 if first is None or new else max(1, counts.get(id(first), 1))
+
+    def _averaged(self, group: int, fresh: list[Tensor]) -> bool:
+        averages = [p.states.ema for p in self.parts if p.group == group and p.states.ema is not None]
+        return any(not is_one_of(ema, fresh) for ema in averages)
+
+    def _entry(self, part: Part) -> tuple[Any, ...]:
+        tensors = (*part.states.tensors, part.states.ema)
+        return (
+            part.group,
+            part.place,
+            part.state,
+            part.states.step,
+            part.states.scalars,
+            tuple(t for t in tensors if t is not None),
+        )
+
+    # --- is it still what it was? ---
+
+    def take_values(self, group: int, values: Values) -> None:
+        """Other numbers of the same formula."""
+        values.check([as_array(part.stage) for part in self.parts if part.group == group])
+        native = values.native()
+        self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
+        self.values[group] = values
+        if self.plain:
+            self.plan.saw_group(group)
+
+    def still_holds(self, opt: Optimizer) -> bool:
+        """What the native code looks at itself where it can: groups, parameters, states, and their memory."""
+        if self._signature != self._sign(opt):
+            return False
+        known = {id(part.parameter) for part in self.parts}
+        if any(p.grad is not None and id(p) not in known for p in opt._all_params()):
+            return False
+        for g, group in enumerate(opt.param_groups):
+            values = Values(opt._formula, group)
+            if values.values != self.values[g].values:
+                if not values.same_formula(self.values[g]):
+                    return False
+                self.take_values(g, values)
+        return True
+
+    def _sign(self, opt: Optimizer) -> list[Any]:
+        signature: list[Any] = [[id(p) for p in group["params"]] for group in opt.param_groups]
+        for part in self.parts:
+            here = local(part.parameter)
+            signature.append((here.data_ptr(), here.stride(), here.shape, here.dtype))
+            state = opt.state.get(part.parameter) if part.state is not None else None
+            for name, value in (state or {}).items():
+                memory = local(value).data_ptr() if torch.is_tensor(value) else None
+                signature.append((name, id(value), memory))
+        return signature
+
+    # --- stepping ---
+
+    def counts(self) -> dict[int, int]:
+        """Of the tensors whose rule keeps no step: how often each was updated."""
+        return {
+            id(part.states.tensors[0]): self.plan.count(i)
+            for i, part in enumerate(self.parts)
+            if part.states.step is None and part.states.tensors and part.states.tensors[0] is not None
+        }
+
+    def step_slowly(self, grad_scale: float) -> int:
+        """A step with all that the native code does not read by itself: shards, copies, older versions."""
+        gradients = [gradient_of(part) for part in self.parts]
+        arrays = [None if g is None else as_array(g) for g in gradients]
+        for part in self.parts:
+            part.load()
+        if not self.plain:
+            self._load_numbers()
+        verdict = self.plan.step_arrays(arrays, grad_scale)
+        if verdict == DONE and not self.plain:
+            self._store_numbers(gradients)
+        return verdict
+
+    def _load_numbers(self) -> None:
+        for i, part in enumerate(self.parts):
+            if part.states.step is not None:
+                self.plan.set_count(i, int(part.states.step))
+            self.plan.set_scalars(i, [float(s) for s in part.states.scalars])
+
+    def _store_numbers(self, gradients: list[Tensor | None]) -> None:
+        changed = [i for i, g in enumerate(gradients) if g is not None]
+        for i in changed:
+            part = self.parts[i]
+            part.store()
+            if part.states.step is not None:
+                part.states.step.fill_(self.plan.count(i))
+            for tensor, value in zip(part.states.scalars, self.plan.scalars(i), strict=True):
+                tensor.fill_(value)
+        touched(tuple(local(self.parts[i].parameter) for i in changed))
+
+
+def gradient_of(part: Part) -> Tensor | None:
+    """The gradient of a parameter as it lies here, or an error that names the parameter."""
+    gradient: Tensor | None = part.parameter.grad
+    if gradient is None:
+        return None
+    expected = f"{part.label}: expected a dense gradient of shape {tuple(part.stage.shape)} on the CPU"
+    if gradient.layout != torch.strided:
+        raise RuntimeError(f"{expected}, but sparse gradients are not supported ({gradient.layout})")
+    placements = getattr(part.parameter, "placements", None)
+    if placements is not None and getattr(gradient, "placements", placements) != placements:
+        gradient = gradient.redistribute(placements=placements)  # type: ignore[attr-defined]
+    here = local(gradient).detach()
+    reason = why_not(here.resolve_neg())
+    if reason is not None:
+        raise TypeError(f"{expected}, but it {reason}")
+    if here.shape != part.stage.shape:
+        raise ValueError(f"{expected}, got {tuple(here.shape)}")
+    return here.resolve_neg()

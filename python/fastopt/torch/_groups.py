@@ -1,0 +1,79 @@
+"""The values of a parameter group of `torch.optim`, as the NumPy classes know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from fastopt._hypers import COMMON
+from fastopt.optimizer import Optimizer
+from fastopt.torch._options import defaults_of
+from fastopt.torch._tensors import Array
+
+_FIXED = (float, int, bool, str, type(None))  # who is the same object has the same value
+
+
+class Values:
+    """The hyper-parameters of one group, checked."""
+
+    def __init__(self, formula: type[Optimizer], group: Mapping[str, Any]) -> None:
+        self.formula = formula
+        given = {key: group.get(key, default) for key, default in defaults_of(formula).items()}
+        self.volatile = not all(_is_fixed(value) for value in given.values())
+        self.values = {key: formula._check(key, _plain(value)) for key, value in given.items()}
+        if callable(self.values["lr"]):
+            raise TypeError("lr: expected a number; a schedule is torch.optim.lr_scheduler's here")
+        self.flags = formula._flags(self.values)
+        self.decay = formula.rule.decay(self.values)
+
+    def check(self, arrays: Sequence[Array]) -> None:
+        """What must hold between the values and the parameters."""
+        self.formula._check_group({**self.values, "params": [_Typed(a) for a in arrays]})
+
+    def same_formula(self, other: Values) -> bool:
+        return self.flags == other.flags and self.decay == other.decay
+
+    def native(self) -> dict[str, Any]:
+        """As the plan takes a group."""
+        hypers, maximize, scheduled = self.formula._native_group(self.values)
+        return {
+            "hypers": hypers,
+            "decay_kind": "rule" if self.decay == "own" else self.decay,
+            "maximize": maximize,
+            "scheduled": scheduled,
+            "starts": dict(self.formula._starts(self.values)),
+        }
+
+    def starts(self) -> dict[str, float]:
+        """What states and scalars hold before the first step, where it is not 0 or the rule's own."""
+        starts = {k: v for k, v in self.formula._starts(self.values).items() if v is not None}
+        lr = self.values["lr"]
+        return {**starts, "eta": lr, "step_size": lr, "mu_product": 1.0}
+
+
+class _Typed:
+    """An array with the dtype by name that the check of ranges asks for: half types have their own."""
+
+    def __init__(self, array: Array) -> None:
+        self.dtype = "bfloat16" if array.dtype.name == "uint16" else array.dtype
+
+
+def keys_of(formula: type[Optimizer]) -> tuple[str, ...]:
+    """The keys of a group that the engine reads."""
+    return tuple(dict.fromkeys([*COMMON, *defaults_of(formula)]))
+
+
+def _is_fixed(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(_is_fixed(v) for v in value)
+    return isinstance(value, _FIXED)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.item()
+    if isinstance(value, (tuple, list)):
+        return tuple(_plain(v) for v in value)
+    return value

@@ -1,0 +1,311 @@
+"""The base of the optimizers for PyTorch: `torch.optim.Optimizer` with a native step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+import torch.optim.optimizer as base
+from torch import Tensor
+
+from fastopt.optimizer import Optimizer as NumpyOptimizer
+from fastopt.torch import _state_dict
+from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
+from fastopt.torch._groups import Values, keys_of
+from fastopt.torch._options import NAMES, Options, defaults_of, take_options
+from fastopt.torch._states import EMA, dtype_of
+from fastopt.torch._tensors import local, why_not
+
+__all__ = ["Optimizer"]
+
+
+class Optimizer(torch.optim.Optimizer):
+    """Base class of the optimizers for PyTorch. Use one of its subclasses, such as `fastopt.torch.AdamW`.
+
+    They are classes of `torch.optim` (or have its interface) whose `step` runs in fastopt's engine, over
+    dense CPU tensors of float32, float64, bfloat16 and float16. State lives in ``self.state[p]`` as tensors
+    under PyTorch's names, and is read from there at every step: what replaces, casts or loads it keeps
+    working.
+
+    Parameters
+    ----------
+    params : iterable of tensors, of (name, tensor) pairs, or of dicts
+        As `torch.optim` takes them.
+    clip_norm : float, optional
+        Gradients are scaled by ``min(1, clip_norm / (norm + 1e-6))`` within the step, with the norm over all
+        groups, as `torch.nn.utils.clip_grad_norm_` does before it; `grad` itself stays as it is.
+    clip_value : float, optional
+        Gradient elements are clipped to ``[-clip_value, clip_value]``.
+    nonfinite : {"propagate", "skip", "raise"}
+        What happens when a gradient holds NaN or infinity.
+    ema_decay : float, optional
+        Keep an average of the weights, in ``state[p]["ema"]``; see `ema_weights`.
+    state_dtype : torch.dtype, optional
+        How states are stored. By default float32 for bfloat16 and float16 parameters (PyTorch: as the
+        parameters), else the parameter's own dtype. States that are there already keep their dtype.
+    """
+
+    #: The class whose rule this is.
+    _formula: ClassVar[type[NumpyOptimizer]]
+    _keys: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "_formula" in vars(cls):
+            cls._keys = keys_of(cls._formula)
+
+    def __init__(self, params: Any, *args: Any, **keywords: Any) -> None:
+        if not hasattr(type(self), "_formula"):
+            raise TypeError(f"{type(self).__name__}: the base class; use one of its subclasses")
+        self._options: Options = take_options(keywords)
+        self._engine: Engine | None = None
+        self._fresh: list[Tensor] = []
+        self._elsewhere = False
+        self._extra = self._take_extra(keywords)
+        super().__init__(params, *args, **keywords)
+        self.defaults.update(self._extra)
+        self._own_precision()
+
+    def _take_extra(self, keywords: dict[str, Any]) -> dict[str, Any]:
+        """Hyper-parameters that the NumPy class has and PyTorch's has not, taken out of the keywords."""
+        theirs = inspect.signature(super().__init__).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in theirs.values()):
+            return {}
+        known = defaults_of(self._formula)
+        return {
+            key: self._formula._check(key, keywords.pop(key))
+            for key in list(keywords)
+            if key in known and key not in theirs
+        }
+
+    def _own_precision(self) -> None:
+        """States that PyTorch's constructor has made (Adagrad's) get the dtype they have here."""
+        for p, state in self.state.items():
+            for name, value in state.items():
+                if torch.is_tensor(value) and value.shape == p.shape and name != "step":
+                    wanted = dtype_of(local(p), self._options.state_dtype)
+                    if value.dtype != wanted:
+                        state[name] = value.to(wanted)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters, as in `torch.optim`: while training, say, when layers are thawed."""
+        for key, value in self._extra.items():
+            param_group.setdefault(key, value)
+        super().add_param_group(param_group)
+        try:
+            self._check_group(self.param_groups[-1], len(self.param_groups) - 1)
+        except (TypeError, ValueError):
+            self.param_groups.pop()
+            raise
+
+    def _check_group(self, group: dict[str, Any], number: int) -> None:
+        for name in ("capturable", "differentiable"):
+            if group.get(name):
+                raise ValueError(f"param_groups[{number}]: {name}=True: not available here")
+        first = sum(len(g["params"]) for g in self.param_groups[:number])
+        names = group.get("param_names")
+        for place, p in enumerate(group["params"]):
+            if p.device.type == "meta" or isinstance(p, torch.nn.parameter.UninitializedTensorMixin):
+                continue  # has no memory yet; the step looks again
+            reason = why_not(p)
+            if reason is not None:
+                label = f"params[{first + place}]" + (f" ({names[place]})" if names else "")
+                raise TypeError(
+                    f"{label}: expected a dense float32, float64, bfloat16 or float16 tensor on the CPU, "
+                    f"but it {reason}"
+                )
+        Values(self._formula, group)
+
+    # --- the step ---
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update the parameters that have a gradient, in place.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Evaluates the model again and returns the loss, which is then returned.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            Naming the parameter by index and, if names are known, by name. No parameter was changed.
+        """
+        hooked = (
+            self._optimizer_step_pre_hooks
+            or self._optimizer_step_post_hooks
+            or base._global_optimizer_pre_hooks
+            or base._global_optimizer_post_hooks
+            or torch.autograd._profiler_enabled()
+        )
+        arguments = () if closure is None else (closure,)
+        return self._step_with_hooks(*arguments) if hooked else self._step(*arguments)
+
+    step.hooked = True  # type: ignore[attr-defined]  # PyTorch would wrap it, at some microseconds a step
+    step._torchdynamo_disable = True  # type: ignore[attr-defined]  # a compiled function breaks its graph here
+
+    def _step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        scale = 1.0
+        if "found_inf" in self.__dict__:  # set by GradScaler for the time of a step
+            if self._found_inf():
+                return loss
+            scale = self._grad_scale()
+        engine = self._engine
+        if engine is None or engine.volatile or not engine.plain:
+            self._run(scale)
+        elif (verdict := engine.plan.step_tensors(self.param_groups, self.state, scale)) != DONE:
+            self._settle(verdict, scale)
+        elif self._fresh:
+            self._fresh.clear()
+        return loss
+
+    _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
+
+    def _found_inf(self) -> bool:
+        found = self.__dict__["found_inf"]
+        return found is not None and bool(torch.as_tensor(found).item())
+
+    def _grad_scale(self) -> float:
+        scale = self.__dict__.get("grad_scale")
+        return 1.0 if scale is None else float(scale)
+
+    def _run(self, scale: float) -> None:
+        """A step that Python has to look at first."""
+        engine = self._engine
+        if engine is not None and not engine.plain and not engine.still_holds(self):
+            engine = None
+        if engine is None or not self._read_groups(engine, engine.volatile):
+            engine = self._rebuild()
+        if engine.plain:
+            self._settle(engine.plan.step_tensors(self.param_groups, self.state, scale), scale)
+        else:
+            self._settle(engine.step_slowly(scale), scale)
+
+    def _settle(self, verdict: int, scale: float) -> None:
+        """Do what a verdict of the native step asks for, until the step is done."""
+        rebuilt = False
+        while verdict not in (DONE, SKIPPED):
+            engine = self._engine
+            assert engine is not None
+            if verdict == GRADIENT:
+                verdict = engine.step_slowly(scale)
+                continue
+            if verdict == VALUES and self._read_groups(engine, engine.plan.changed_groups()):
+                pass
+            elif rebuilt:
+                raise RuntimeError("step(): groups, states or parameters are changed by another thread")
+            else:
+                engine, rebuilt = self._rebuild(), True
+            verdict = (
+                engine.plan.step_tensors(self.param_groups, self.state, scale)
+                if engine.plain
+                else engine.step_slowly(scale)
+            )
+        if verdict == DONE:
+            self._fresh.clear()
+
+    def _read_groups(self, engine: Engine, groups: list[int]) -> bool:
+        """Take over the values of these groups; False if one chooses another formula."""
+        for g in groups:
+            values = Values(self._formula, self.param_groups[g])
+            if not values.same_formula(engine.values[g]):
+                return False
+            engine.take_values(g, values)
+        return True
+
+    def _rebuild(self) -> Engine:
+        if self._elsewhere:
+            raise RuntimeError("step(): not inside ema_weights(), where the parameters hold their averages")
+        old, self._engine = self._engine, None
+        with torch.no_grad():
+            engine = Engine(self, self._fresh, {} if old is None else old.counts())
+        if old is not None:
+            engine.plan.skipped = old.plan.skipped
+        self._engine = engine
+        return engine
+
+    # --- what the step measures ---
+
+    @property
+    def grad_norm(self) -> float | None:
+        """Global gradient norm of the last step, before clipping; None if that step took none."""
+        norm = -1.0 if self._engine is None else float(self._engine.plan.norm)
+        return None if norm < 0 else norm
+
+    @property
+    def skipped(self) -> int:
+        """Number of steps skipped for non-finite gradients (``nonfinite="skip"``)."""
+        return 0 if self._engine is None else int(self._engine.plan.skipped)
+
+    # --- averages ---
+
+    @property
+    def ema(self) -> list[Tensor]:
+        """The average of each parameter, in the order of the groups; before its first step the parameter."""
+        if self._options.ema_decay is None:
+            raise RuntimeError("ema: make the optimizer with ema_decay=")
+        return [self.state[p].get(EMA, p) if p in self.state else p for p in self._all_params()]
+
+    def _all_params(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    @contextmanager
+    def ema_weights(self) -> Iterator[None]:
+        """In a ``with`` block the parameters hold their averages, and then their own values again, exactly.
+
+        Raises
+        ------
+        RuntimeError
+            If the optimizer was made without `ema_decay`, or `step` is called inside.
+        """
+        if self._elsewhere:
+            raise RuntimeError("ema_weights(): the parameters hold their averages already")
+        pairs = [(p, ema) for p, ema in zip(self._all_params(), self.ema, strict=True) if ema is not p]
+        with torch.no_grad():
+            own = [p.detach().clone() for p, _ in pairs]
+        engine, self._engine, self._elsewhere = self._engine, None, True
+        try:
+            _copy((p, ema) for p, ema in pairs)
+            yield
+        finally:
+            _copy((p, value) for (p, _), value in zip(pairs, own, strict=True))
+            self._engine, self._elsewhere = engine, False
+
+    # --- saving ---
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state dict of this class, of `torch.optim`'s of that name, or of fastopt's for NumPy."""
+        state_dict = _state_dict.from_numpy(self, state_dict)
+        super().load_state_dict(state_dict)
+        _state_dict.keep_dtypes(self, state_dict)
+        self._engine = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_options": self._options, "_extra": self._extra}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.setdefault("_options", Options())
+        self.__dict__.setdefault("_extra", {})
+        self._engine, self._fresh, self._elsewhere = None, [], False
+        super().__setstate__(state)
+
+    def __repr__(self) -> str:
+        options = [
+            f"    {name}: {value}\n"
+            for name in NAMES
+            if (value := getattr(self._options, name)) not in (None, "propagate")
+        ]
+        return super().__repr__()[:-1] + "".join(options) + ")"
+
+
+def _copy(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    with torch.no_grad():
+        for to, source in pairs:
+            to.copy_(source)

@@ -1,0 +1,63 @@
+"""What the optimizers here take beyond `torch.optim`'s keywords, and what of those they refuse."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fastopt._checks import real
+from fastopt.optimizer import Optimizer
+
+#: Keywords of the whole optimizer, as the NumPy classes have them.
+NAMES = ("clip_norm", "clip_value", "nonfinite", "ema_decay", "state_dtype")
+_REFUSED = ("capturable", "differentiable")
+_STATE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+@dataclass
+class Options:
+    """Of one optimizer; plain values, so that they can be pickled."""
+
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    nonfinite: str = "propagate"
+    ema_decay: float | None = None
+    state_dtype: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("clip_norm", "clip_value"):
+            value = getattr(self, name)
+            if value is not None:
+                setattr(self, name, real(name, value, minimum=0.0, open_low=True))
+        if self.ema_decay is not None:
+            self.ema_decay = real("ema_decay", self.ema_decay, minimum=0.0, maximum=1.0)
+        if self.nonfinite not in ("propagate", "skip", "raise"):
+            raise ValueError(f"nonfinite: expected 'propagate', 'skip' or 'raise', got {self.nonfinite!r}")
+        if self.state_dtype is not None and self.state_dtype not in _STATE_DTYPES:
+            raise TypeError(f"state_dtype: expected a floating-point torch.dtype, got {self.state_dtype!r}")
+
+
+def take_options(keywords: dict[str, Any]) -> Options:
+    """The options among keywords, taken out of them."""
+    for name in _REFUSED:
+        if keywords.get(name):
+            raise ValueError(
+                f"{name}=True: not available here, the step runs in native code of the CPU that is neither "
+                "captured in a graph nor differentiated through"
+            )
+    return Options(**{name: keywords.pop(name) for name in NAMES if name in keywords})
+
+
+def defaults_of(formula: type[Optimizer]) -> dict[str, Any]:
+    """The hyper-parameters of a NumPy class with their defaults, in the order of its signature."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(formula.__init__).parameters.items()
+        if name not in ("self", "params") and parameter.default is not parameter.empty
+    }
+    common = {"weight_decay": 0.0, "l1": 0.0, "l1_proximal": 0.0, "maximize": False}
+    known = {"lr", *common, *formula._hypers}
+    return {name: value for name, value in {**common, **defaults}.items() if name in known}

@@ -1,0 +1,54 @@
+"""State dicts: of PyTorch's classes, of ours, of the NumPy classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastopt.torch._states import EMA, scalar_dtype
+
+if TYPE_CHECKING:
+    from fastopt.torch._optimizer import Optimizer
+
+
+def from_numpy(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+    """The state dict of a NumPy class as PyTorch's; any other as it is."""
+    if "fastopt" not in saved:
+        return saved
+    averages = saved["fastopt"].get("ema")
+    state: dict[int, dict[str, Any]] = {}
+    for i, entry in saved["state"].items():
+        state[i] = {k: _as_tensor(v) for k, v in entry.items()}
+        if opt._formula.rule.kernel == "sgd":
+            state[i].pop("step", None)
+        if averages is not None and averages[i] is not None:
+            state[i][EMA] = _as_tensor(averages[i])
+    groups = []
+    for current, group in zip(opt.param_groups, saved["param_groups"], strict=False):
+        theirs = {k: v for k, v in group.items() if k in current and k != "params"}
+        rest = {k: v for k, v in current.items() if k != "params"}
+        groups.append({**rest, **theirs, "params": group["params"]})
+    groups += saved["param_groups"][len(groups) :]  # too many: refused as PyTorch refuses it
+    return {"state": state, "param_groups": groups}
+
+
+def keep_dtypes(opt: Optimizer, saved: dict[str, Any]) -> None:
+    """Give states the dtype they were saved in: loading has cast them to that of their parameters."""
+    ids = [i for group in saved["param_groups"] for i in group["params"]]
+    params = [p for group in opt.param_groups for p in group["params"]]
+    for i, p in zip(ids, params, strict=True):
+        for name, value in saved["state"].get(i, {}).items():
+            loaded = opt.state[p].get(name)
+            if torch.is_tensor(value) and torch.is_tensor(loaded) and loaded.dtype != value.dtype:
+                opt.state[p][name] = value.detach().to(device=loaded.device, copy=True)
+
+
+def _as_tensor(value: Any) -> Tensor:
+    if isinstance(value, np.ndarray):
+        if value.dtype.name in ("bfloat16", "uint16"):
+            return torch.from_numpy(value.view(np.int16).copy()).view(torch.bfloat16)
+        return torch.from_numpy(value.copy())
+    return torch.tensor(float(value), dtype=scalar_dtype())

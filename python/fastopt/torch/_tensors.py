@@ -1,0 +1,82 @@
+"""Tensors as the engine takes them: arrays over the same memory, or a reason why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[Any]
+
+PLAIN = (Tensor, torch.nn.Parameter)
+FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+HALF = (torch.bfloat16, torch.float16)
+
+
+def as_array(tensor: Tensor) -> Array:
+    """An array over the tensor's memory; bfloat16 as bit patterns in uint16."""
+    plain = tensor.detach()
+    if plain.dtype == torch.bfloat16:
+        bits: Array = plain.view(torch.int16).numpy().view(np.uint16)
+        return bits
+    array: Array = plain.numpy()
+    return array
+
+
+def local(tensor: Tensor) -> Tensor:
+    """The part of a tensor that lies here: of a DTensor its shard."""
+    shard = getattr(tensor, "_local_tensor", None)  # to_local() would enter autograd's graph
+    return tensor if shard is None else shard
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Whether the elements fill their memory without gaps or repeats, in any order of axes."""
+    if tensor.is_contiguous():
+        return True
+    expected = 1
+    for stride, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if length == 1:
+            continue
+        if stride != expected:
+            return False
+        expected *= length
+    return True
+
+
+def repeats(tensor: Tensor) -> bool:
+    """Whether some elements share one place in memory, as in an expanded tensor."""
+    span = 1
+    for stride, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if length <= 1:
+            continue
+        if stride < span:
+            return True
+        span += (length - 1) * stride
+    return False
+
+
+def why_not(tensor: Tensor) -> str | None:
+    """Why the engine cannot work on this tensor's elements, or None if it can."""
+    here = local(tensor)
+    if here.is_quantized:
+        return f"is quantised ({here.dtype})"
+    if here.layout != torch.strided:
+        return f"is sparse ({here.layout})"
+    if here.device.type != "cpu":
+        return f"is on the device {here.device}"
+    if here.dtype not in FLOATS:
+        return f"is {here.dtype}"
+    if type(here) not in PLAIN and _wraps(here):
+        return f"is a {type(here).__name__}, which keeps its elements elsewhere"
+    if here.is_neg():
+        return "is a negated view"
+    if here.numel() > 0 and here.data_ptr() == 0:
+        return "has no memory"
+    return None
+
+
+def _wraps(tensor: Tensor) -> bool:
+    return getattr(type(tensor), "__tensor_flatten__", None) is not None
