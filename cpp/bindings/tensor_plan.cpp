@@ -1,17 +1,10 @@
-#include "bindings/tensor_plan.hpp"
-
-#include <algorithm>
-
+// The step: gradients read where they lie, numbers kept in tensors.
 #include "bindings/plan_values.hpp"
-#include "bindings/without_gil.hpp"
+#include "bindings/tensor_plan.hpp"
 
 FASTOPT_BINDINGS_BEGIN
 
 namespace {
-
-py::object interned(const char* text) { return py::reinterpret_steal<py::object>(PyUnicode_InternFromString(text)); }
-
-py::object owned(PyObject* object) { return py::reinterpret_borrow<py::object>(object); }
 
 // A number that a tensor of no axes holds: float32 or float64.
 double read_number(const TensorFacts& facts) {
@@ -27,153 +20,6 @@ void write_number(const TensorFacts& facts, double value) {
 }
 
 }  // namespace
-
-void TensorPlan::Items::take(PyObject* dict) {
-  items_.clear();
-  if (dict == nullptr) return;
-  Py_ssize_t place = 0;
-  PyObject *key, *value;
-  while (PyDict_Next(dict, &place, &key, &value)) items_.emplace_back(owned(key), owned(value));
-}
-
-bool TensorPlan::Items::same(PyObject* dict) const {
-  if (static_cast<std::size_t>(PyDict_GET_SIZE(dict)) != items_.size()) return false;
-  Py_ssize_t place = 0;
-  PyObject *key, *value;
-  for (auto known = items_.begin(); PyDict_Next(dict, &place, &key, &value); ++known)
-    if (known == items_.end() || known->first.ptr() != key || known->second.ptr() != value) return false;
-  return true;
-}
-
-TensorPlan::TensorPlan(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay,
-                       const py::object& exchange, py::object tensor, py::object touched)
-    : BoundPlan(clip_value, clip_norm, nonfinite, ema_decay, true),
-      table_(exchange.is_none() ? nullptr : &exchange_table(exchange)),
-      exchange_(exchange),
-      tensor_type_(std::move(tensor)),
-      touched_(std::move(touched)),
-      params_key_(interned("params")),
-      grad_key_(interned("grad")) {}
-
-TensorPlan::Watched TensorPlan::watched(const py::handle& tensor, const char* what) const {
-  Watched w{owned(tensor.ptr()), {}};
-  if (!w.facts.read(*table_, tensor.ptr()))
-    throw py::type_error(std::string(what) + ": expected a floating-point tensor in the memory of the CPU, got " +
-                         Py_TYPE(tensor.ptr())->tp_name);
-  return w;
-}
-
-void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::tuple& keys, const py::list& entries) {
-  if (table_ == nullptr) throw py::type_error("watch: expected a plan with an exchange");
-  const auto lock = in_use().call();
-  check_length("entries", entries.size(), parameters_.size());
-  std::vector<OfGroup> of_groups;
-  for (const auto& group : as_tuple(groups)) {
-    of_groups.emplace_back();
-    OfGroup& g = of_groups.back();
-    g.dict = group.cast<py::dict>();
-    for (const auto& p : as_tuple(py::object(g.dict["params"]))) g.parameters.push_back(owned(p.ptr()));
-    g.entry.resize(g.parameters.size(), -1);
-  }
-  std::vector<Entry> made;
-  py::list all;
-  for (const auto& item : as_tuple(entries)) {
-    const auto t = item.cast<py::tuple>();
-    check_length("entries: parts", t.size(), 6);
-    const auto group = t[0].cast<std::size_t>(), place = t[1].cast<std::size_t>();
-    if (group >= of_groups.size() || place >= of_groups[group].parameters.size())
-      throw py::index_error("entries: no such parameter");
-    made.emplace_back();
-    Entry& e = made.back();
-    Watched parameter = watched(of_groups[group].parameters[place], "parameter");
-    e.parameter = parameter.tensor;
-    e.facts = parameter.facts;
-    e.state = t[2];
-    if (!e.state.is_none()) e.items.take(e.state.cast<py::dict>().ptr());
-    if (!py::object(t[3]).is_none()) e.step.push_back(watched(py::object(t[3]), "step"));
-    for (const auto& s : t[4].cast<py::tuple>()) e.scalars.push_back(watched(s, "scalar"));
-    for (const auto& s : t[5].cast<py::tuple>()) e.states.push_back(watched(s, "state"));
-    const auto tensor = static_cast<int>(made.size()) - 1;
-    check_length("scalars", e.scalars.size(), plan_.group(plan_.group_of(tensor)).kernel->scalars.size());
-    const auto number = [](const Watched& w) {
-      if (w.facts.axes() != 0 || engine::item_size(w.facts.dtype()) < 4)
-        throw py::type_error("entries: expected float32 or float64 tensors without axes as numbers");
-    };
-    for (const Watched& w : e.step) number(w);
-    for (const Watched& w : e.scalars) number(w);
-    of_groups[group].entry[place] = tensor;
-    all.append(e.parameter);
-  }
-  keys_ = keys;
-  of_groups_ = std::move(of_groups);
-  entries_ = std::move(made);
-  state_.take(state.ptr());
-  all_ = py::tuple(all);
-  for (std::size_t g = 0; g < of_groups_.size(); ++g) saw_group(static_cast<int>(g));
-}
-
-void TensorPlan::begin(const std::vector<std::int64_t>& counts, const std::vector<bool>& begun,
-                       const std::vector<bool>& averaged) {
-  const auto lock = in_use().call();
-  check_length("counts", counts.size(), parameters_.size());
-  check_length("begun", begun.size(), parameters_.size());
-  check_length("averaged", averaged.size(), static_cast<std::size_t>(plan_.groups()));
-  for (std::size_t i = 0; i < begun.size(); ++i) {
-    const auto tensor = static_cast<int>(i);
-    plan_.count(tensor) = read_count("counts", counts[i]);
-    plan_.tensor(tensor).begun = begun[i];
-  }
-  for (std::size_t g = 0; g < averaged.size(); ++g) plan_.group(static_cast<int>(g)).averaged = averaged[g];
-}
-
-void TensorPlan::saw_group(int group) {
-  OfGroup& g = engine::at(of_groups_, group);
-  g.values.clear();
-  for (const auto& key : keys_) {
-    PyObject* const value = PyDict_GetItemWithError(g.dict.ptr(), key.ptr());
-    if (value == nullptr && PyErr_Occurred()) throw py::error_already_set();
-    g.values.push_back(value == nullptr ? py::object() : owned(value));
-  }
-}
-
-std::vector<int> TensorPlan::changed_groups() const {
-  std::vector<int> changed;
-  for (std::size_t i = 0; i < of_groups_.size(); ++i) {
-    const OfGroup& g = of_groups_[i];
-    bool same = true;
-    for (std::size_t k = 0; same && k < g.values.size(); ++k)
-      same = PyDict_GetItem(g.dict.ptr(), PyTuple_GET_ITEM(keys_.ptr(), static_cast<Py_ssize_t>(k))) == g.values[k].ptr();
-    if (!same) changed.push_back(static_cast<int>(i));
-  }
-  return changed;
-}
-
-bool TensorPlan::same_group(const OfGroup& group, PyObject* dict) const {
-  if (dict != group.dict.ptr()) return false;
-  PyObject* const list = PyDict_GetItem(dict, params_key_.ptr());
-  if (list == nullptr || !PyList_CheckExact(list)) return false;
-  if (static_cast<std::size_t>(PyList_GET_SIZE(list)) != group.parameters.size()) return false;
-  for (std::size_t i = 0; i < group.parameters.size(); ++i)
-    if (PyList_GET_ITEM(list, static_cast<Py_ssize_t>(i)) != group.parameters[i].ptr()) return false;
-  return true;
-}
-
-bool TensorPlan::same_entry(const Entry& entry) const {
-  if (!entry.facts.same(*table_, entry.parameter.ptr())) return false;
-  if (!entry.state.is_none() && !entry.items.same(entry.state.ptr())) return false;
-  const auto same = [this](const Watched& w) { return w.same(table_); };
-  return std::all_of(entry.step.begin(), entry.step.end(), same) &&
-         std::all_of(entry.scalars.begin(), entry.scalars.end(), same) &&
-         std::all_of(entry.states.begin(), entry.states.end(), same);
-}
-
-bool TensorPlan::same_structure(PyObject* groups, PyObject* state) const {
-  if (!PyList_Check(groups) || static_cast<std::size_t>(PyList_GET_SIZE(groups)) != of_groups_.size()) return false;
-  for (std::size_t i = 0; i < of_groups_.size(); ++i)
-    if (!same_group(of_groups_[i], PyList_GET_ITEM(groups, static_cast<Py_ssize_t>(i)))) return false;
-  if (!PyDict_Check(state) || !state_.same(state)) return false;
-  return std::all_of(entries_.begin(), entries_.end(), [this](const Entry& e) { return same_entry(e); });
-}
 
 // False if Python has to look at it.
 bool TensorPlan::read_gradient(std::size_t i, PyObject* gradient) {
@@ -191,7 +37,8 @@ bool TensorPlan::read_gradient(std::size_t i, PyObject* gradient) {
   lay_out(view, parameter.axes, parameter.gradient);
   engine::Gradient g = parameter.gradient.as(now.dtype());
   // A view of one element, or with strides, may be marked as negated: its memory does not say so.
-  if ((!g.dense || tensor.size == 1) && owned(gradient).attr("is_neg")().cast<bool>()) return false;
+  if ((!g.dense || tensor.size == 1) && py::reinterpret_borrow<py::object>(gradient).attr("is_neg")().cast<bool>())
+    return false;
   if (memory_.overlapped(g, extent(view, engine::item_size(now.dtype())), tensor.size) >= 0) return false;
   static char nothing;  // an empty gradient is one
   if (g.data == nullptr) g.data = &nothing;
@@ -289,7 +136,7 @@ int TensorPlan::step_arrays(const py::object& given, const py::object& scale) {
   take_gradients(held, false);
   for (std::size_t i = 0; i < held.size(); ++i) {
     PyObject* const item = held.begin()[i];
-    gradients.push_back(item == Py_None ? py::object() : owned(item));
+    gradients.push_back(item == Py_None ? py::object() : py::reinterpret_borrow<py::object>(item));
   }
   load_numbers();
   Rates rates;

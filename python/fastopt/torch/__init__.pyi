@@ -16,4 +16,6 @@ from fastopt.torch._classes import RAdam as RAdam
 from fastopt.torch._classes import RMSprop as RMSprop
 from fastopt.torch._classes import Rprop as Rprop
 from fastopt.torch._classes import SignSGD as SignSGD
+from fastopt.torch._in_backward import InBackward as InBackward
+from fastopt.torch._in_backward import step_in_backward as step_in_backward
 from fastopt.torch._optimizer import Optimizer as Optimizer

@@ -33,46 +33,112 @@ __all__ = [
 
 
 class ASGD(Optimizer, torch.optim.ASGD):
+    """Averaged SGD: `torch.optim.ASGD`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.ASGD` that PyTorch has not. The formula is in `fastopt.ASGD`.
+    """
+
     _formula = optim.ASGD
 
 
 class Adadelta(Optimizer, torch.optim.Adadelta):
+    """Adadelta: `torch.optim.Adadelta`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.Adadelta` that PyTorch has not. The formula is in `fastopt.Adadelta`.
+    """
+
     _formula = optim.Adadelta
 
 
 class Adagrad(Optimizer, torch.optim.Adagrad):
+    """Adagrad: `torch.optim.Adagrad`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.Adagrad` that PyTorch has not. The formula is in `fastopt.Adagrad`.
+    """
+
     _formula = optim.Adagrad
 
 
 class Adam(Optimizer, torch.optim.Adam):
+    """Adam, with amsgrad and decoupled decay as options: `torch.optim.Adam`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.Adam` that PyTorch has not. The formula is in `fastopt.Adam`.
+    """
+
     _formula = optim.Adam
 
 
 class AdamW(Optimizer, torch.optim.AdamW):
+    """Adam with decoupled weight decay: `torch.optim.AdamW`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.AdamW` that PyTorch has not. The formula is in `fastopt.AdamW`.
+    """
+
     _formula = optim.AdamW
 
 
 class Adamax(Optimizer, torch.optim.Adamax):
+    """Adamax: `torch.optim.Adamax`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.Adamax` that PyTorch has not. The formula is in `fastopt.Adamax`.
+    """
+
     _formula = optim.Adamax
 
 
 class NAdam(Optimizer, torch.optim.NAdam):
+    """Adam with Nesterov's momentum: `torch.optim.NAdam`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.NAdam` that PyTorch has not. The formula is in `fastopt.NAdam`.
+    """
+
     _formula = optim.NAdam
 
 
 class RAdam(Optimizer, torch.optim.RAdam):
+    """Rectified Adam: `torch.optim.RAdam`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.RAdam` that PyTorch has not. The formula is in `fastopt.RAdam`.
+    """
+
     _formula = optim.RAdam
 
 
 class RMSprop(Optimizer, torch.optim.RMSprop):
+    """RMSprop, with momentum and centring as options: `torch.optim.RMSprop`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.RMSprop` that PyTorch has not. The formula is in `fastopt.RMSprop`.
+    """
+
     _formula = optim.RMSprop
 
 
 class Rprop(Optimizer, torch.optim.Rprop):
+    """Resilient backpropagation: `torch.optim.Rprop`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.Rprop` that PyTorch has not. The formula is in `fastopt.Rprop`.
+    """
+
     _formula = optim.Rprop
 
 
 class SGD(Optimizer, torch.optim.SGD):
+    """SGD, with momentum and Nesterov's momentum as options: `torch.optim.SGD`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.SGD` that PyTorch has not. The formula is in `fastopt.SGD`.
+    """
+
     _formula = optim.SGD
 
 
@@ -83,36 +149,69 @@ class _Own(torch.optim.Optimizer):
 
     def __init__(self, params: Any, lr: Any = None, **keywords: Any) -> None:
         known = defaults_of(self._formula)
-        chosen = {name: keywords.pop(name) for name in ("foreach", "fused") if name in keywords}
+        chosen: dict[str, Any] = {
+            name: keywords.pop(name) for name in ("foreach", "fused") if name in keywords
+        }
         for name in keywords:
             if name not in known:
                 raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
         if lr is not None:
             keywords["lr"] = lr
-        super().__init__(params, {**known, **keywords, "foreach": None, "fused": None, **chosen})
+        defaults: dict[str, Any] = {**known, **keywords, "foreach": None, "fused": None, **chosen}
+        super().__init__(params, defaults)
         if chosen.get("fused"):
             self._step_supports_amp_scaling = True  # GradScaler then leaves scaling to the step
 
 
 class AdaBelief(Optimizer, _Own):
+    """AdaBelief for PyTorch: the rule, keywords and defaults of `fastopt.AdaBelief`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
     _formula = optim.AdaBelief
 
 
 class Adan(Optimizer, _Own):
+    """Adan for PyTorch: the rule, keywords and defaults of `fastopt.Adan`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
     _formula = optim.Adan
 
 
 class LAMB(Optimizer, _Own):
+    """LAMB for PyTorch: the rule, keywords and defaults of `fastopt.LAMB`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
     _formula = optim.LAMB
 
 
 class LARS(Optimizer, _Own):
+    """LARS for PyTorch: the rule, keywords and defaults of `fastopt.LARS`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
     _formula = optim.LARS
 
 
 class Lion(Optimizer, _Own):
+    """Lion for PyTorch: the rule, keywords and defaults of `fastopt.Lion`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
     _formula = optim.Lion
 
 
 class SignSGD(Optimizer, _Own):
+    """Sign descent for PyTorch: the rule, keywords and defaults of `fastopt.SignSGD`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
     _formula = optim.SignSGD

@@ -27,9 +27,14 @@ def _touch() -> Callable[[Any], None]:
     """What tells autograd of changed tensors; before torch 2.5 one by one."""
     increment = torch._C._increment_version
     try:
-        increment((torch.zeros(1),))  # type: ignore[arg-type]
+        increment((torch.zeros(1),))
     except TypeError:
-        return lambda tensors: [increment(t) for t in tensors] and None
+
+        def one_by_one(tensors: Any) -> None:
+            for tensor in tensors:
+                increment(tensor)
+
+        return one_by_one
     return increment
 
 
@@ -114,9 +119,9 @@ class Engine:
                 self.parts.append(part)
 
     def _has_state(self, opt: Optimizer, group: int, p: Tensor) -> bool:
-        state = opt.state.get(p)
+        state = opt.state.get(p) or {}
         names = [name for name in self.rules[group]["states"] if name]
-        return bool(state) and all(torch.is_tensor(state.get(name)) for name in names)
+        return bool(names) and all(torch.is_tensor(state.get(name)) for name in names)
 
     def _make_states(self, opt: Optimizer, fresh: list[Tensor]) -> None:
         average = opt._options.ema_decay is not None
@@ -276,7 +281,7 @@ def gradient_of(part: Part) -> Tensor | None:
         raise RuntimeError(f"{expected}, but sparse gradients are not supported ({gradient.layout})")
     placements = getattr(part.parameter, "placements", None)
     if placements is not None and getattr(gradient, "placements", placements) != placements:
-        gradient = gradient.redistribute(placements=placements)  # type: ignore[attr-defined]
+        gradient = gradient.redistribute(placements=placements)
     here = local(gradient).detach()
     reason = why_not(here.resolve_neg())
     if reason is not None:

@@ -114,7 +114,7 @@ class Maker:
         return here
 
     def _number(self, state: dict[str, Any], name: str, start: float) -> Tensor:
-        value = state.get(name)
+        value: Any = state.get(name)
         if torch.is_tensor(value):
             fits = value.dim() == 0 and value.dtype in (torch.float32, torch.float64)
             if fits and value.device.type == "cpu" and not value.requires_grad:
