@@ -218,6 +218,7 @@ class Engine:
         native = values.native()
         self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
         self.values[group] = values
+        self.volatile = [g for g, v in enumerate(self.values) if v.volatile]
         if self.plain:
             self.plan.saw_group(group)
 
