@@ -101,7 +101,7 @@ class _Single:
 
     def __call__(self, parameter: Tensor) -> None:
         if self.whole._elsewhere:
-            raise RuntimeError("backward(): not inside ema_weights(), where the parameters hold their averages")
+            raise RuntimeError("backward(): not inside ema_weights(), the parameters hold averages")
         group = self.whole.param_groups[self.index]
         names = group.get("param_names")
         self.group.update({k: v for k, v in group.items() if k not in ("params", "param_names")})
