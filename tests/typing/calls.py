@@ -36,6 +36,10 @@ fastopt.SGD([w], momentum=0.9, momentum_form="steps")  # error
 fastopt.SGD([w], weight_decay=0.1, decoupled_weight_decay=True)
 fastopt.Adam([w], nonfinite="skip")
 fastopt.Adam([w], nonfinite="skipp")  # error
+fastopt.Adam([w], clip_norm=1.0, clip_norm_type="inf", clip_norm_per="tensor")
+fastopt.Adam([w], clip_norm=1.0, clip_norm_type=np.inf, clip_norm_per="all")
+fastopt.Adam([w], clip_norm=1.0, clip_norm_type="infinity")  # error
+fastopt.Adam([w], clip_norm=1.0, clip_norm_per="tensors")  # error
 fastopt.Adagrad([w], initial_accumulator_value="gradient")
 fastopt.Adagrad([w], initial_accumulator_value=0.1)
 fastopt.Adagrad([w], initial_accumulator_value="gradients")  # error
