@@ -1,6 +1,6 @@
 """`clip_norm` with a norm of either type, over all tensors or each: sizes, dtypes, layouts, policies, bits.
 
-SGD from 0 with a rate of 1 leaves minus the clipped gradient. The rules are in `test_rules`, beside the oracle.
+SGD from 0 with a rate of 1 leaves minus the clipped gradient. `test_rules` has the rules beside the oracle.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def test_the_largest_element_is_exact(per: str, level: str) -> None:
         np.testing.assert_array_equal(got, g * min(1.0, 0.5 / (size + 1e-6)))
 
 
-@pytest.mark.parametrize("size", [1.7976931348623157e308, 1e300, 1e154, 1.0, 1e-6, 1e-30, 1e-200, 1e-310, 0.0])
+@pytest.mark.parametrize(
+    "size", [1.7976931348623157e308, 1e300, 1e154, 1.0, 1e-6, 1e-30, 1e-200, 1e-310, 0.0]
+)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_doubles_of_any_size(kind: Kind, size: float) -> None:
     """The largest double beside a tensor of ones; the limit is below 1e-6 too, the term beside the norm."""
@@ -166,7 +168,8 @@ def test_bad_elements_wherever_they_are(kind: Kind, bad: str, dtype: Any, level:
                 if policy == "skip":
                     assert (opt.skipped, bits(params)) == (1, bits(theta))
                 elif kind[1] == "tensor":  # one tensor's NaN is not another's
-                    assert np.isfinite(params[0]).all() and (params[0] != 1).any()
+                    assert np.isfinite(params[0]).all()
+                    assert (params[0] != 1).any()
                 elif bad == "nan":
                     assert np.isnan(params[0]).all()
                 elif not more:
@@ -182,7 +185,9 @@ def test_policies_look_at_what_clipping_leaves(kind: Kind, dtype: Any, policy: s
     grads = [np.ones(5000, dtype), np.ones(3, dtype)]
     grads[0][4321] = huge
     for limit, passes in ((1.0, True), (float(np.sqrt(np.finfo(dtype).max)) * 2, False)):
-        opt = make("Adam", [np.ones(5000, dtype), np.ones(3, dtype)], nonfinite=policy, **keywords(limit, kind))
+        opt = make(
+            "Adam", [np.ones(5000, dtype), np.ones(3, dtype)], nonfinite=policy, **keywords(limit, kind)
+        )
         before = everything(opt)
         if passes or policy == "skip":
             opt.step(grads)
@@ -212,7 +217,11 @@ def test_groups_share_a_norm_or_have_many() -> None:
     params, grads = normal(6, SHAPES, np.float64), normal(7, SHAPES, np.float64)
     for kind in KINDS:
         theta = [p.copy() for p in params]
-        groups = [{"params": theta[:1], "lr": 0.5}, {"params": theta[1:3], "maximize": True}, {"params": theta[3:]}]
+        groups = [
+            {"params": theta[:1], "lr": 0.5},
+            {"params": theta[1:3], "maximize": True},
+            {"params": theta[3:]},
+        ]
         make("SGD", groups, lr=1.0, **keywords(0.7, kind)).step(grads)
         rates = (0.5, -1.0, -1.0, 1.0)
         for got, p, g, rate in zip(theta, params, expected(grads, 0.7, kind), rates, strict=True):
