@@ -39,9 +39,10 @@ def batch(number: int, rows: int = 8) -> tuple[Any, Any]:
     return torch.randn(rows, 6, generator=source), torch.randint(0, 3, (rows,), generator=source)
 
 
-def loss_of(net: Any, number: int) -> Any:
-    x, y = batch(number)
-    return host("torch").nn.functional.cross_entropy(net(x), y)
+def loss_of(net: Any, number: int, device: str = "cpu") -> Any:
+    """The loss, in float32 also where the network answers in another precision."""
+    x, y = (tensor.to(device) for tensor in batch(number))
+    return host("torch").nn.functional.cross_entropy(net(x).float(), y)
 
 
 def largest_difference(some: Iterable[Any], others: Iterable[Any]) -> float:

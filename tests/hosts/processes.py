@@ -1,4 +1,4 @@
-"""A function in two processes that talk by gloo: started here, and what each of them runs first.
+"""Functions in two processes that talk by gloo: started here, and what each of them runs first.
 
 The processes meet in a file, so that no port has to be free, and on the loopback interface only.
 """
@@ -18,9 +18,9 @@ RANKS = 2
 SECONDS = 120
 
 
-def run_in_processes(worker: Callable[[Path], Any], folder: Path, ranks: int = RANKS) -> None:
-    """Call ``worker(folder)`` in each process, with the default process group made; fail if one fails."""
-    where = f"{worker.__module__.rpartition('.')[2]}:{worker.__name__}"
+def run_in_processes(folder: Path, *workers: Callable[[Path], Any], ranks: int = RANKS) -> None:
+    """Call each ``worker(folder)`` in each process of a group; fail if one fails."""
+    where = [f"{worker.__module__.rpartition('.')[2]}:{worker.__name__}" for worker in workers]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
@@ -30,7 +30,7 @@ def run_in_processes(worker: Callable[[Path], Any], folder: Path, ranks: int = R
     }
     running = [
         subprocess.Popen(
-            [sys.executable, __file__, where, str(folder)],
+            [sys.executable, __file__, str(folder), *where],
             env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -48,20 +48,21 @@ def run_in_processes(worker: Callable[[Path], Any], folder: Path, ranks: int = R
 
 
 def main() -> None:
-    """In a process: the arguments are MODULE:FUNCTION and the folder."""
+    """In a process: the arguments are the folder and MODULE:FUNCTION, once or more."""
     import torch.distributed as dist
 
-    module, name = sys.argv[1].split(":")
-    folder = Path(sys.argv[2])
+    folder, ranks = Path(sys.argv[1]), int(os.environ["WORLD_SIZE"])
+    workers = [place.split(":") for place in sys.argv[2:]]
     dist.init_process_group(
         "gloo",
-        init_method=f"file://{folder / f'meeting-{name}'}",
+        init_method=f"file://{folder}/meeting-{workers[0][1]}-{ranks}",
         rank=int(os.environ["RANK"]),
-        world_size=int(os.environ["WORLD_SIZE"]),
+        world_size=ranks,
         timeout=timedelta(seconds=SECONDS),
     )
-    getattr(import_module(f"hosts.{module}"), name)(folder)
-    dist.barrier()
+    for module, name in workers:
+        getattr(import_module(f"hosts.{module}"), name)(folder)
+        dist.barrier()
     dist.destroy_process_group()
 
 

@@ -109,14 +109,9 @@ def few_parameters(_: Path) -> None:
 
 def test_parameters_are_those_of_torchs_own_class(tmp_path: Path) -> None:
     host("torch")
-    run_in_processes(both_ways, tmp_path)
+    run_in_processes(tmp_path, both_ways)
 
 
-def test_the_collected_state_continues(tmp_path: Path) -> None:
+def test_the_collected_state_continues_and_a_process_may_have_no_parameter(tmp_path: Path) -> None:
     host("torch")
-    run_in_processes(saved, tmp_path)
-
-
-def test_more_processes_than_parameters(tmp_path: Path) -> None:
-    host("torch")
-    run_in_processes(few_parameters, tmp_path)
+    run_in_processes(tmp_path, saved, few_parameters)
