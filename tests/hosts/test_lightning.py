@@ -1,4 +1,4 @@
-"""Lightning: `configure_optimizers` returns ours; the trainer runs the backward pass in the step's closure."""
+"""Lightning: `configure_optimizers` returns ours; the backward pass runs in the closure of its step."""
 
 from __future__ import annotations
 
