@@ -30,12 +30,15 @@ help:
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
 	@echo "make clean   remove the virtual environments and the build"
 
+# Doctests of the part for PyTorch need it.
+WITHOUT_TORCH = $$($(BIN)/python -c "import importlib.util as u; u.find_spec('torch') or print('--ignore-glob=*/fastopt/torch/*')")
+
 train: $(VENV)/.native
 	$(BIN)/fastopt train $(ARGS)
 
 test: $(VENV)/.testable check
 	$(BIN)/python -m pytest tests --ignore=tests/hosts $(ARGS)
-	$(BIN)/python -m pytest --doctest-modules --pyargs fastopt -p no:cacheprovider
+	$(BIN)/python -m pytest --doctest-modules --pyargs fastopt -p no:cacheprovider $(WITHOUT_TORCH)
 
 hosts: $(HOSTS)/.installed
 	FASTOPT_REQUIRE_HOSTS=1 $(HOSTS)/bin/python -m pytest tests/hosts $(ARGS)

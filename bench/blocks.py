@@ -182,6 +182,17 @@ def training() -> str:
     return bench_training.markdown(found)
 
 
+def torch() -> str:
+    """`fastopt.torch` beside `torch.optim`, if it has been measured."""
+    path = RESULTS / "torch.json"
+    if not path.exists():
+        return "Not measured yet: `python bench/run.py --parts torch`.\n"
+    import bench_torch
+
+    found: dict[str, Any] = read(path)
+    return bench_torch.markdown(found)
+
+
 def curvature() -> str:
     """Everything in curvature.json that has a target."""
     found: list[Row] = [row for _, row in rows("curvature", read(RESULTS / "curvature.json"))]
@@ -198,10 +209,10 @@ def curvature() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (misses, met, large, eigh, curvature, minimize, training, numbers, wheel)
+    f.__name__: f for f in (misses, met, large, eigh, curvature, minimize, training, torch, numbers, wheel)
 }
 #: Page, and the blocks that stand in it.
 PAGES = {
-    "bench/README.md": ("met", "misses", "large", "training", "eigh", "curvature", "minimize"),
+    "bench/README.md": ("met", "misses", "large", "torch", "training", "eigh", "curvature", "minimize"),
     "README.md": ("numbers", "wheel"),
 }

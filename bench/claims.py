@@ -132,8 +132,14 @@ def training_rows(result: Row) -> Found:
         yield result["machine"], {"case": row["case"], **numbers}
 
 
+def torch_rows(result: Row) -> Found:
+    for row in result["rows"]:
+        yield result["machine"], {**row, "ours": row["ours_us"], "peer": row["torch_us"], "unit": "us"}
+
+
 READERS = {
     "step": step_rows,
+    "torch": torch_rows,
     "threads": threads_rows,
     "training": training_rows,
     "eigh": eigh_rows,

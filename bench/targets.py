@@ -29,6 +29,7 @@ def shown(of: str, value: float) -> str:
         "of_floor": lambda: f"{100 * value:.0f} % of the floor",
         "own_share": lambda: f"{100 * value:.1f} % our own",
         "ours_us": lambda: f"{value:.0f} us",
+        "per_tensor_us": lambda: f"{value:.2f} us a tensor",
         "worst_us": lambda: f"{value:.0f} us",
         "ours_ms": lambda: f"{value:.1f} ms",
         "distance": lambda: f"{value:.4f}",
@@ -173,6 +174,23 @@ MINIMIZE: Targets = {
     "own time, l-bfgs, n = 100": (Target(3.0),),
 }
 
+TORCH: Targets = {
+    "torch: AdamW, one tensor of 1,024, 1 thread": (Target(10.0, "ours_us", at_most=True),),
+    "torch: AdamW, 200 tensors of 64, 1 thread": (Target(15.0), Target(0.25, "per_tensor_us", at_most=True)),
+    "torch: AdamW, a perceptron of 200 layers of 32, 1 thread": (Target(15.0),),
+    "torch: AdamW, ResNet-50's shapes, 1 thread": (Target(1.5),),
+    **at_least(
+        {f"torch: AdamW, GPT-2 small's shapes, {plural(t)}": 1.05 for t in (1, 2)}
+        | {
+            f"torch: {name}, 20 M, 1 thread": 5.0
+            for name in ("RMSprop", "NAdam", "RAdam", "Adamax", "Adadelta", "Rprop")
+        }
+        | {f"torch: AdamW, bfloat16, 20 M, {plural(t)}": 1.3 for t in (1, 2)}
+        | {f"torch: clip + AdamW + EMA, 20 M, {plural(t)}": 1.3 for t in (1, 2)}
+        | {f"torch: a training step, 4 layers of 256, {plural(t)}": 1.0 for t in (1, 2)}
+    ),
+}
+
 #: By the result's part.
 TARGETS: dict[str, Targets] = {
     "step": {case: targets for table in STEP.values() for case, targets in table.items()},
@@ -180,4 +198,5 @@ TARGETS: dict[str, Targets] = {
     "eigh": EIGH,
     "curvature": CURVATURE,
     "minimize": MINIMIZE,
+    "torch": TORCH,
 }

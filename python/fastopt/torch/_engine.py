@@ -115,8 +115,25 @@ class Engine:
                         f"but it {reason}"
                     )
                 part = Part(g, place, p, label)
+                if part.stage.shape != p.shape:
+                    self._refuse_sharded(opt, label)
                 gradient_of(part)
                 self.parts.append(part)
+
+    def _refuse_sharded(self, opt: Optimizer, label: str) -> None:
+        """What looks at all of a tensor, or of all tensors, would see this process's part alone."""
+        options = opt._options
+        alone = {
+            "clip_norm": options.clip_norm is not None,
+            f"nonfinite={options.nonfinite!r}": options.nonfinite != "propagate",
+            f"{opt._formula.__name__}'s norms of whole tensors": opt._formula.rule.norms != "none",
+        }
+        for what, asked in alone.items():
+            if asked:
+                raise ValueError(
+                    f"{label}: is a shard of a DTensor, of which {what} would see this process's part alone; "
+                    "use torch.nn.utils.clip_grad_norm_ before the step, or another rule"
+                )
 
     def _has_state(self, opt: Optimizer, group: int, p: Tensor) -> bool:
         state = opt.state.get(p) or {}
@@ -201,6 +218,7 @@ class Engine:
         native = values.native()
         self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
         self.values[group] = values
+        self.volatile = [g for g, v in enumerate(self.values) if v.volatile]
         if self.plain:
             self.plan.saw_group(group)
 
