@@ -48,6 +48,8 @@ def is_dense(tensor: Tensor) -> bool:
 
 def repeats(tensor: Tensor) -> bool:
     """Whether some elements share one place in memory, as in an expanded tensor."""
+    if tensor.numel() == 0:
+        return False
     span = 1
     for stride, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
         if length <= 1:
