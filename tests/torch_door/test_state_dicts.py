@@ -72,7 +72,7 @@ def test_swapped_in_mid_training(name: str, to_ours: bool, dtype: Any) -> None:
         before = first(swapped, **options(name))
         drive(before, swapped, grads[:15])
         drive(loaded(second, swapped, before.state_dict()), swapped, grads[15:])
-    assert worst(swapped, whole, params) <= bound
+    assert worst(swapped, whole) <= bound
 
 
 @pytest.mark.parametrize("name", SHARED)
@@ -84,7 +84,7 @@ def test_swapped_back_and_forth(name: str) -> None:
     for k in range(0, 30, 5):
         drive(opt, swapped, grads[k : k + 5])
         opt = loaded((theirs if k % 2 == 0 else mine)(name), swapped, opt.state_dict())
-    assert worst(swapped, whole, params) <= bound
+    assert worst(swapped, whole) <= bound
 
 
 @ours_alone
@@ -104,7 +104,7 @@ def test_swapped_with_the_numpy_class(name: str) -> None:
             numpy.step([g.numpy().copy() for g in row])
         last = [torch.nn.Parameter(torch.from_numpy(a)) for a in arrays]
         drive(loaded(mine(name), last, numpy.state_dict(), **options(name)), last, grads[20:])
-    assert worst(last, whole, params) <= 1e-12
+    assert worst(last, whole) <= 1e-12
 
 
 def as_arrays(value: Any) -> Any:
@@ -210,7 +210,10 @@ def test_states_replaced_wholesale_are_used(name: str) -> None:
         drive(opt, own, grads[:5])
         opt.state = defaultdict(
             dict,
-            {p: {k: v.clone() if torch.is_tensor(v) else v for k, v in s.items()} for p, s in opt.state.items()},
+            {
+                p: {k: v.clone() if torch.is_tensor(v) else v for k, v in s.items()}
+                for p, s in opt.state.items()
+            },
         )
         drive(opt, own, grads[5:10])
         for state in opt.state.values():
@@ -228,7 +231,7 @@ def test_states_replaced_wholesale_are_used(name: str) -> None:
         return own
 
     exact, bound = allowed(run, params, grads, name)
-    assert worst(run(mine(name), clones(params), grads), exact, params) <= bound
+    assert worst(run(mine(name), clones(params), grads), exact) <= bound
 
 
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
@@ -270,7 +273,7 @@ def test_states_filled_in_before_the_first_step_count() -> None:
         return own
 
     exact, bound = allowed(run, params, grads, "AdamW")
-    assert worst(run(mine("AdamW"), clones(params), grads), exact, params) <= bound
+    assert worst(run(mine("AdamW"), clones(params), grads), exact) <= bound
 
 
 def test_an_ordered_state_dict() -> None:
@@ -282,4 +285,3 @@ def test_an_ordered_state_dict() -> None:
     drive(loaded(mine("SGD"), twin, saved), twin, grads[3:])
     drive(opt, params, grads[3:])
     assert equal(twin, params)
-    assert np.isfinite(float(params[1].sum()))

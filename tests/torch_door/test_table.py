@@ -11,7 +11,19 @@ from typing import Any
 
 import pytest
 
-from torch_door.door import HALF, SHARED, clones, default_of, drive, given, mine, ours_alone, theirs, torch, worst
+from torch_door.door import (
+    HALF,
+    SHARED,
+    clones,
+    default_of,
+    drive,
+    given,
+    mine,
+    ours_alone,
+    theirs,
+    torch,
+    worst,
+)
 
 try:
     from torch.testing._internal.common_optimizers import OptimizerErrorEnum, optim_db
@@ -59,8 +71,16 @@ def errors() -> list[Any]:
     return cases
 
 
-def run(cls: Any, options: dict[str, Any], params: list[Any], grads: Any, **added: Any) -> list[Any]:
-    """The parameters after 30 steps: copies, trained with a tensor of its own for every tensor option."""
+def run(cls: Any, options: dict[str, Any], params: list[Any], grads: Any) -> list[Any]:
+    """Copies of the parameters after 30 steps, with copies of options that are tensors.
+
+    PyTorch's class computes by its plain loop: its implementations agree with each other, but for fused SGD,
+    which fails on a parameter that has its first gradient later than others.
+    """
+    added: dict[str, Any] = {}
+    if cls.__module__.startswith("torch.optim"):
+        options = {key: value for key, value in options.items() if key not in ("foreach", "fused")}
+        added = {"foreach": False}
     own = {key: value.clone() if torch.is_tensor(value) else value for key, value in options.items()}
     trained = clones(params)
     drive(cls(trained, **own, **added), trained, grads)
@@ -78,7 +98,7 @@ def test_float64(name: str, options: dict[str, Any]) -> None:
         params, grads = given(torch.float64)
         exact = run(theirs(name), options, params, grads)
         got = run(mine(name), options, params, grads)
-    assert worst(got, exact, params) <= FLOAT64
+    assert worst(got, exact) <= FLOAT64
 
 
 @pytest.mark.parametrize(("name", "options"), configurations())
@@ -90,7 +110,7 @@ def test_float32(name: str, options: dict[str, Any]) -> None:
         exact = run(theirs(name), options, clones(params, torch.float64), wide)
     twin = run(theirs(name), options, params, grads)
     got = run(mine(name), options, params, grads)
-    assert worst(got, exact, params) <= max(FLOAT32, 4 * worst(twin, exact, params))
+    assert worst(got, exact) <= max(FLOAT32, 4 * worst(twin, exact))
 
 
 @pytest.mark.parametrize("dtype", HALF, ids=str)
@@ -112,7 +132,7 @@ def test_half_precision(name: str, options: dict[str, Any], dtype: Any) -> None:
     got = run(mine(name), options, params, grads)
     roundings = len(grads) * torch.finfo(dtype).eps / 2
     assert all(p.dtype == dtype for p in got)
-    assert worst(got, exact, params) <= max(roundings, 1.5 * worst(twin, exact, params))
+    assert worst(got, exact) <= max(roundings, 1.5 * worst(twin, exact))
 
 
 @pytest.mark.parametrize(("name", "wrong", "dtype"), errors())
@@ -167,4 +187,8 @@ def test_states_have_pytorchs_names_shapes_and_dtypes(name: str) -> None:
             found = ours.state[p][key]
             assert torch.is_tensor(found) == torch.is_tensor(value), key
             if torch.is_tensor(value):
-                assert (found.shape, found.dtype, found.stride()) == (value.shape, value.dtype, value.stride())
+                assert (found.shape, found.dtype, found.stride()) == (
+                    value.shape,
+                    value.dtype,
+                    value.stride(),
+                )

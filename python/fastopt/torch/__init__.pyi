@@ -19,3 +19,5 @@ from fastopt.torch._classes import SignSGD as SignSGD
 from fastopt.torch._in_backward import InBackward as InBackward
 from fastopt.torch._in_backward import step_in_backward as step_in_backward
 from fastopt.torch._optimizer import Optimizer as Optimizer
+from fastopt.torch import curvature as curvature
+from fastopt.torch import linalg as linalg
