@@ -1,0 +1,286 @@
+"""State dicts: swapped with PyTorch's class in mid-training, with the NumPy class, resumed bit for bit."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from collections import OrderedDict, defaultdict
+from typing import Any
+
+import pytest
+
+import fastopt
+from torch_door.door import (
+    EVERY,
+    FLOATS,
+    HALF,
+    SHARED,
+    allowed,
+    clones,
+    default_of,
+    drive,
+    equal,
+    given,
+    mine,
+    ours_alone,
+    same_states,
+    theirs,
+    torch,
+    worst,
+)
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "Adam": {"amsgrad": True, "weight_decay": 0.1},
+    "AdamW": {"weight_decay": 0.1},
+    "NAdam": {"decoupled_weight_decay": True, "weight_decay": 0.1},
+    "RMSprop": {"centered": True, "momentum": 0.9},
+    "SGD": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+}
+
+
+def options(name: str) -> dict[str, Any]:
+    return dict(OPTIONS.get(name, {}))
+
+
+def straight(name: str) -> Any:
+    """All steps with one optimizer."""
+
+    def run(cls: Any, params: Any, grads: Any) -> Any:
+        drive(cls(params, **options(name)), params, grads)
+        return params
+
+    return run
+
+
+def loaded(cls: Any, params: Any, saved: Any, **keywords: Any) -> Any:
+    opt = cls(params, **keywords)
+    opt.load_state_dict(saved)
+    return opt
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("to_ours", [True, False], ids=["to ours", "to theirs"])
+@pytest.mark.parametrize("name", SHARED)
+def test_swapped_in_mid_training(name: str, to_ours: bool, dtype: Any) -> None:
+    first, second = (theirs(name), mine(name)) if to_ours else (mine(name), theirs(name))
+    with default_of(dtype):
+        params, grads = given(dtype)
+        whole, bound = allowed(straight(name), params, grads, name)
+        swapped = clones(params)
+        before = first(swapped, **options(name))
+        drive(before, swapped, grads[:15])
+        drive(loaded(second, swapped, before.state_dict()), swapped, grads[15:])
+    assert worst(swapped, whole) <= bound
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_swapped_back_and_forth(name: str) -> None:
+    params, grads = given(torch.float32)
+    whole, bound = allowed(straight(name), params, grads, name)
+    swapped = clones(params)
+    opt = mine(name)(swapped, **options(name))
+    for k in range(0, 30, 5):
+        drive(opt, swapped, grads[k : k + 5])
+        opt = loaded((theirs if k % 2 == 0 else mine)(name), swapped, opt.state_dict())
+    assert worst(swapped, whole) <= bound
+
+
+@ours_alone
+@pytest.mark.parametrize("name", EVERY)
+def test_swapped_with_the_numpy_class(name: str) -> None:
+    params, grads = given(torch.float64, holes=False)
+    with default_of(torch.float64):
+        whole = clones(params)
+        drive(mine(name)(whole, **options(name)), whole, grads)
+        first = clones(params)
+        opt = mine(name)(first, **options(name))
+        drive(opt, first, grads[:10])
+        arrays = [p.detach().numpy().copy() for p in first]
+        numpy = getattr(fastopt, name)(arrays, lr=opt.param_groups[0]["lr"], **options(name))
+        numpy.load_state_dict(as_arrays(opt.state_dict()))
+        for row in grads[10:20]:
+            numpy.step([g.numpy().copy() for g in row])
+        last = [torch.nn.Parameter(torch.from_numpy(a)) for a in arrays]
+        drive(loaded(mine(name), last, numpy.state_dict(), **options(name)), last, grads[20:])
+    assert worst(last, whole) <= 1e-12
+
+
+def as_arrays(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: as_arrays(v) for key, v in value.items()}
+    if isinstance(value, torch.Tensor):
+        return value.numpy().copy()
+    return [as_arrays(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("name", EVERY)
+def test_resumed_bit_for_bit(name: str, dtype: Any) -> None:
+    params, grads = given(dtype)
+    whole, parts = clones(params), clones(params)
+    straight = mine(name)(whole, **options(name))
+    before = mine(name)(parts, **options(name))
+    drive(before, parts, grads[:13])
+    memory = io.BytesIO()
+    torch.save({"opt": before.state_dict(), "params": [p.detach() for p in parts]}, memory)
+    memory.seek(0)
+    saved = torch.load(memory, weights_only=True)
+    fresh = [torch.nn.Parameter(p) for p in saved["params"]]
+    after = loaded(mine(name), fresh, saved["opt"])
+    drive(after, fresh, grads[13:])
+    drive(straight, whole, grads)
+    if dtype in HALF and not hasattr(mine(name), "_options") and mine(name) in vars(torch.optim).values():
+        pytest.skip("PyTorch casts states to their parameters' dtype when it loads them")
+    assert equal(fresh, whole)
+    assert same_states(after, straight)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_the_state_dict_is_pytorchs(name: str) -> None:
+    params, grads = given(torch.float32)
+    left, right = clones(params), clones(params)
+    ours, others = mine(name)(left, **options(name)), theirs(name)(right, **options(name))
+    drive(ours, left, grads[:3])
+    drive(others, right, grads[:3])
+    got, want = ours.state_dict(), others.state_dict()
+    assert got.keys() == want.keys()
+    assert got["state"].keys() == want["state"].keys()
+    for i, state in want["state"].items():
+        assert got["state"][i].keys() == state.keys()
+    for mine_, theirs_ in zip(got["param_groups"], want["param_groups"], strict=True):
+        assert theirs_.items() <= mine_.items()
+
+
+def test_loading_by_keyword() -> None:
+    params, grads = given(torch.float32, holes=False)
+    opt = mine("AdamW")(params)
+    drive(opt, params, grads[:3])
+    saved = opt.state_dict()
+    other = mine("AdamW")(clones(params))
+    other.load_state_dict(state_dict=saved)
+    twin = other.param_groups[0]["params"]
+    drive(opt, params, grads[3:])
+    other.load_state_dict(state_dict=copy.deepcopy(saved))
+    assert all(other.state[p]["step"] == opt.state[q]["step"] for p, q in zip(twin, params, strict=True))
+
+
+@pytest.mark.parametrize("change", ["fewer groups", "fewer parameters"])
+def test_a_state_dict_that_does_not_fit_is_refused_and_changes_nothing(change: str) -> None:
+    params, grads = given(torch.float32)
+    opt = mine("AdamW")(params)
+    drive(opt, params, grads[:3])
+    saved = copy.deepcopy(opt.state_dict())
+    if change == "fewer groups":
+        saved["param_groups"] = []
+    else:
+        saved["param_groups"][0]["params"] = saved["param_groups"][0]["params"][:-1]
+    twin = clones(params)
+    other = copy.deepcopy(opt)
+    with pytest.raises(ValueError, match="param"):
+        opt.load_state_dict(saved)
+    assert same_states(opt, other)
+    assert equal(params, twin)
+
+
+@pytest.mark.parametrize("how", ["deepcopy", "pickle"])
+@pytest.mark.parametrize("name", EVERY)
+def test_copies_continue_alike_and_apart(name: str, how: str) -> None:
+    params, grads = given(torch.float32)
+    opt = mine(name)(params, **options(name))
+    drive(opt, params, grads[:7])
+    copied = copy.deepcopy(opt) if how == "deepcopy" else pickle.loads(pickle.dumps(opt))
+    own = [p for group in copied.param_groups for p in group["params"]]
+    assert same_states(copied, opt)
+    drive(opt, params, grads[7:])
+    assert not equal(own, params)
+    drive(copied, own, grads[7:])
+    assert equal(own, params)
+    assert same_states(copied, opt)
+
+
+@pytest.mark.parametrize("name", ["AdamW", "SGD", "RMSprop"])
+def test_states_replaced_wholesale_are_used(name: str) -> None:
+    """Hosts put other dicts, other tensors and other groups in the place of those the step has seen."""
+    params, grads = given(torch.float32)
+
+    def run(cls: Any, own: Any, grads: Any) -> Any:
+        opt = cls(own, **options(name))
+        drive(opt, own, grads[:5])
+        opt.state = defaultdict(
+            dict,
+            {
+                p: {k: v.clone() if torch.is_tensor(v) else v for k, v in s.items()}
+                for p, s in opt.state.items()
+            },
+        )
+        drive(opt, own, grads[5:10])
+        for state in opt.state.values():
+            for key, value in state.items():
+                if torch.is_tensor(value) and value.dim() > 0:
+                    state[key] = value * 0.5
+        drive(opt, own, grads[10:15])
+        opt.param_groups = [
+            {**opt.param_groups[0], "params": own[half], "lr": 0.01 * (i + 1)}
+            for i, half in enumerate((slice(0, 6), slice(6, None)))
+        ]
+        drive(opt, own, grads[15:20])
+        opt.state.clear()
+        drive(opt, own, grads[20:])
+        return own
+
+    exact, bound = allowed(run, params, grads, name)
+    assert worst(run(mine(name), clones(params), grads), exact) <= bound
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+@pytest.mark.parametrize("dtype", HALF, ids=str)
+def test_states_filled_in_before_the_first_step_keep_their_dtype(name: str, dtype: Any) -> None:
+    params, grads = given(torch.float32, holes=False)
+    opt = mine(name)(params)
+    for p in params:
+        opt.state[p] = {
+            "step": torch.tensor(0.0),
+            "exp_avg": torch.zeros_like(p, dtype=dtype),
+            "exp_avg_sq": torch.zeros_like(p, dtype=torch.float32 if dtype == torch.float16 else dtype),
+        }
+    if dtype == torch.float16 or opt.__class__.__module__.startswith("torch."):
+        pytest.skip("mixed, or PyTorch's: its step does not take them")
+    held = {id(p): opt.state[p]["exp_avg"] for p in params}
+    drive(opt, params, grads[:5])
+    for p in params:
+        assert opt.state[p]["exp_avg"].dtype == opt.state[p]["exp_avg_sq"].dtype == dtype
+        assert opt.state[p]["exp_avg"] is held[id(p)]
+        assert opt.state[p]["step"] == 5
+        assert p.numel() == 0 or bool(opt.state[p]["exp_avg"].abs().sum() > 0)
+
+
+def test_states_filled_in_before_the_first_step_count() -> None:
+    """A moment and a step count that somebody else made are where the average goes on."""
+    params, grads = given(torch.float32, holes=False)
+
+    def run(cls: Any, own: Any, grads: Any) -> Any:
+        opt = cls(own)
+        for p in own:
+            opt.state[p] = {
+                "step": torch.tensor(7.0),
+                "exp_avg": torch.full_like(p, 0.3),
+                "exp_avg_sq": torch.full_like(p, 0.2),
+            }
+        drive(opt, own, grads)
+        assert all(opt.state[p]["step"] == 37 for p in own)
+        return own
+
+    exact, bound = allowed(run, params, grads, "AdamW")
+    assert worst(run(mine("AdamW"), clones(params), grads), exact) <= bound
+
+
+def test_an_ordered_state_dict() -> None:
+    params, grads = given(torch.float32)
+    opt = mine("SGD")(params, momentum=0.9)
+    drive(opt, params, grads[:3])
+    saved = OrderedDict(copy.deepcopy(opt.state_dict()))
+    twin = clones(params)
+    drive(loaded(mine("SGD"), twin, saved), twin, grads[3:])
+    drive(opt, params, grads[3:])
+    assert equal(twin, params)
