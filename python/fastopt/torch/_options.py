@@ -54,7 +54,7 @@ class Options:
 
 
 #: Keywords of the whole optimizer, as the NumPy classes have them.
-NAMES = tuple(Options.__dataclass_fields__)
+NAMES: tuple[str, ...] = tuple(Options.__dataclass_fields__)
 
 
 def take_options(keywords: dict[str, Any]) -> Options:
