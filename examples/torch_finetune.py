@@ -1,9 +1,8 @@
 """Fine-tuning a small transformer, with torch.optim.AdamW and then with ours: one line differs.
 
-The text is on every machine: the reference of Python's own help(), `pydoc_data.topics` of the standard library.
-The model reads characters. It is trained on most topics, and then, with a smaller rate, a fresh optimizer and
-the first layers frozen, on some that it has not seen. Prints the loss on a held-out part of these before and
-after.
+The text is on every machine: the reference of Python's own help(), `pydoc_data.topics`. The model reads
+characters. It is trained on most topics, and then, with a smaller rate, a fresh optimizer and half of it
+frozen, on some that are new. Prints the loss on a held-out part of these before and after.
 """
 
 from __future__ import annotations

@@ -30,11 +30,20 @@ class Clock:
         self.entered += 1
 
 
+def warm_up(cls: Any) -> None:
+    """The first step and the first backward pass of a process load code, which is nobody's cost."""
+    p = torch.nn.Parameter(torch.ones(2, 2))
+    (p @ p).sum().backward()
+    cls([p], lr=0.1).step()
+
+
 def twice(name: str, train: Callable[[Any, Clock], list[float]]) -> tuple[list[float], list[float]]:
     """Call ``train(cls, clock)`` with torch's class of this name and with ours; it returns its losses."""
     print(f"-from torch.optim import {name}\n+from fastopt.torch import {name}\n", flush=True)
     torch.set_num_threads(1)  # models as small as these gain nothing from more
     fastopt.set_num_threads(1)
+    for library in (torch.optim, fastopt.torch):
+        warm_up(getattr(library, name))
     runs, seconds = [], []
     for library in (torch.optim, fastopt.torch):
         torch.manual_seed(0)
