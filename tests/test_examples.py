@@ -1,4 +1,4 @@
-"""The examples run and write their pictures."""
+"""The examples run; those with pictures write them, those for PyTorch compare two optimizers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from witness import require_torch
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -28,15 +30,30 @@ RUNS = [
 @pytest.mark.parametrize(("script", "options", "pictures"), RUNS, ids=[run[0] for run in RUNS])
 def test_an_example_writes_its_pictures(script, options, pictures, tmp_path):
     pytest.importorskip("matplotlib")
-    command = [sys.executable, EXAMPLES / f"{script}.py", "--out", tmp_path, *options]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
+    printed(script, "--out", tmp_path, *options)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(pictures)
     for picture in pictures:
         data = (tmp_path / picture).read_bytes()
         assert data[:4] in (b"\x89PNG", b"GIF8")
         assert len(data) < 400_000
+
+
+@pytest.mark.parametrize("script", ["torch_cartpole", "torch_finetune", "torch_recommender"])
+def test_an_example_for_torch_is_the_same_before_and_after(script):
+    """The scripts themselves fail where losses differ or nothing is learned."""
+    require_torch()
+    said = printed(script)
+    for line in ("-from torch.optim import Adam", "+from fastopt.torch import Adam"):
+        assert line in said
+    assert said.count("s in optimizer.step(): ") == 2
+
+
+def printed(script, *options):
+    command = [sys.executable, EXAMPLES / f"{script}.py", *options]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_committed_pictures_are_small():

@@ -74,6 +74,27 @@ def mixed_precision(_: Path) -> None:
     assert largest_difference(nets[0].parameters(), nets[1].parameters()) < BOUND
 
 
+def refused(_: Path) -> None:
+    """A norm over all of a tensor, or of all gradients, is not to be had from one process's part of them."""
+    import pytest
+
+    import fastopt.torch
+
+    for name, keywords, said in (
+        ("AdamW", {"clip_norm": 1.0}, "clip_norm"),
+        ("SGD", {"lr": 0.1, "nonfinite": "skip"}, "nonfinite='skip'"),
+        ("LAMB", {}, "LAMB's norms"),
+    ):
+        net = shard(model())
+        optimizer = getattr(fastopt.torch, name)(net.parameters(), **keywords)
+        loss_of(net, 0).backward()
+        before = [p.full_tensor().detach().clone() for p in net.parameters()]
+        with pytest.raises(ValueError, match=f"^params.0.: is a shard of a DTensor, of which {said}"):
+            optimizer.step()
+        assert largest_difference(net.parameters(), before) == 0
+        assert not any(optimizer.state.values())
+
+
 def state_of(net: Any, optimizer: Any) -> dict[str, Any]:
     from torch.distributed.checkpoint.state_dict import get_state_dict
 
@@ -139,7 +160,7 @@ def load_unsharded(folder: Path) -> None:
 
 def test_shards_are_stepped_where_they_lie(tmp_path: Path) -> None:
     host("torch")
-    run_in_processes(tmp_path, sharded_training, mixed_precision)
+    run_in_processes(tmp_path, sharded_training, mixed_precision, refused)
 
 
 def test_saved_by_two_continued_by_one(tmp_path: Path) -> None:
