@@ -109,7 +109,7 @@ def test_a_group_that_is_refused_is_not_added() -> None:
     p = torch.nn.Parameter(torch.ones(2))
     opt = mine("AdamW")([p])
     for bad in ({"params": [p]}, {"params": [torch.ones(2, requires_grad=True) * 2]}):
-        with pytest.raises(ValueError, match="param|leaf"):
+        with pytest.raises(ValueError, match=r"param|leaf"):
             opt.add_param_group(bad)
         assert len(opt.param_groups) == 1
     with pytest.raises(TypeError, match="param"):

@@ -50,9 +50,11 @@ def test_gradients_are_refused_and_nothing_is_modified(name: str, kind: str, aft
             p.grad = torch.ones(2)
         opt.step()
     held = [p.detach().clone() for p in params]
-    states = [
-        {k: v.clone() if torch.is_tensor(v) else v for k, v in opt.state[p].items()} for p in params
-    ] if after else None
+    states = (
+        [{k: v.clone() if torch.is_tensor(v) else v for k, v in opt.state[p].items()} for p in params]
+        if after
+        else None
+    )
     for p in params:
         p.grad = torch.ones(2)
     params[1].grad = GRADIENTS[kind]()

@@ -1,4 +1,6 @@
 # The list of what is public here, for type checkers and for `_lazy`: one import on a line.
+from fastopt.torch import curvature as curvature
+from fastopt.torch import linalg as linalg
 from fastopt.torch._classes import ASGD as ASGD
 from fastopt.torch._classes import LAMB as LAMB
 from fastopt.torch._classes import LARS as LARS
@@ -19,5 +21,3 @@ from fastopt.torch._classes import SignSGD as SignSGD
 from fastopt.torch._in_backward import InBackward as InBackward
 from fastopt.torch._in_backward import step_in_backward as step_in_backward
 from fastopt.torch._optimizer import Optimizer as Optimizer
-from fastopt.torch import curvature as curvature
-from fastopt.torch import linalg as linalg
