@@ -59,7 +59,7 @@ def test_hooks_of_a_step_run_in_order_and_can_be_removed(name: str) -> None:
 
 
 def test_global_hooks() -> None:
-    p, opt = one()
+    _, opt = one()
     seen: list[str] = []
     handles = [
         optimizer.register_optimizer_step_pre_hook(lambda o, a, k: seen.append("pre")),
@@ -86,13 +86,13 @@ def test_a_hook_may_change_gradients_and_the_arguments() -> None:
             return (args[0], lambda: calls.append("replaced") or 7.0), {}
 
         opt.register_step_pre_hook(pre)
-        loss = opt.step(lambda: calls.append("given"))
+        loss = opt.step(lambda calls=calls: calls.append("given"))
         results.append((p.tolist(), calls, loss))
     assert results[0] == results[1]
 
 
 def test_hooks_of_state_dicts() -> None:
-    p, opt = one()
+    _, opt = one()
     opt.step()
     seen: list[str] = []
 
@@ -222,7 +222,7 @@ def test_clipping_by_pytorchs_function_before_the_step() -> None:
 @pytest.mark.parametrize("fused", [None, True])
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad"])
 def test_grad_scaler(name: str, fused: bool | None) -> None:
-    """By the default path, which unscales before the step, and by the fused one, which leaves it to the step."""
+    """By the default path, which unscales before the step, and the fused one, which leaves it to the step."""
 
     def run(cls: Any) -> tuple[list[Any], float]:
         net, loss_of = model()
@@ -299,7 +299,7 @@ def test_compiled_models_and_compiled_steps() -> None:
         step()
         plain.step()
     for a, b in zip(net.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
     torch._dynamo.reset()
 
 

@@ -118,7 +118,7 @@ def as_arrays(value: Any) -> Any:
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("name", EVERY)
 def test_resumed_bit_for_bit(name: str, dtype: Any) -> None:
-    """Through a file. PyTorch's class needs its default dtype for that, and loses float32 states of half types."""
+    """Through a file, whatever the default dtype; PyTorch's class needs it to be that of the parameters."""
     pytorchs = JUDGED == "torch.optim"
     if pytorchs and dtype in HALF:
         pytest.skip("PyTorch casts states to their parameters' dtype when it loads them")

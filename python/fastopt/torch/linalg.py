@@ -1,4 +1,4 @@
-"""Eigenproblems of symmetric matrices in tensors: `torch.linalg`'s functions, the engine of `fastopt.linalg`."""
+"""Eigenproblems of symmetric matrices in tensors: `torch.linalg`'s functions by `fastopt.linalg`'s engine."""
 
 from __future__ import annotations
 
