@@ -5,6 +5,8 @@ VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
 BENCH ?= .venv-bench
+HOSTS ?= .venv-hosts
+WHEELS := build/wheels
 PIP_ARGS ?=
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f ! -name '*.pyc' ! -name '*.so')
 
@@ -16,23 +18,30 @@ NATIVE := $(THREADED) tests/test_arrays.py tests/test_bad_input.py tests/test_na
   tests/test_step_order.py tests/test_state_dict.py tests/test_checkpoint.py tests/test_two_phase.py tests/test_eigh_small.py \
   tests/test_eigh_stacks.py tests/test_inertia.py tests/test_linalg_layouts.py tests/test_line_vectors.py
 
-.PHONY: train test check bench tsan asan asserts clean help
+.PHONY: train test hosts check bench tsan asan asserts clean help
 
 help:
 	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
 	@echo "make test    all checks and tests, on an installed wheel (ARGS=... for pytest)"
+	@echo "make hosts   the optimizers for PyTorch in the programs that take one, in a pinned environment"
 	@echo "make check   ruff, mypy and clang-format alone"
 	@echo "make bench   every table beside its peers, in a pinned environment (ARGS=--quick: a few minutes)"
 	@echo "make tsan    the pool, engine and eigensolver under ThreadSanitizer"
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
 	@echo "make clean   remove the virtual environments and the build"
 
+# Doctests of the part for PyTorch need it.
+WITHOUT_TORCH = $$($(BIN)/python -c "import importlib.util as u; u.find_spec('torch') or print('--ignore-glob=*/fastopt/torch/*')")
+
 train: $(VENV)/.native
 	$(BIN)/fastopt train $(ARGS)
 
 test: $(VENV)/.testable check
-	$(BIN)/python -m pytest tests $(ARGS)
-	$(BIN)/python -m pytest --doctest-modules --pyargs fastopt -p no:cacheprovider
+	$(BIN)/python -m pytest tests --ignore=tests/hosts $(ARGS)
+	$(BIN)/python -m pytest --doctest-modules --pyargs fastopt -p no:cacheprovider $(WITHOUT_TORCH)
+
+hosts: $(HOSTS)/.installed
+	FASTOPT_REQUIRE_HOSTS=1 $(HOSTS)/bin/python -m pytest tests/hosts $(ARGS)
 
 check: $(VENV)/.testable
 	$(BIN)/ruff check .
@@ -65,12 +74,29 @@ $(VENV)/.native: $(VENV)/.python $(SOURCES)
 	@rm -f $(VENV)/.installed $(VENV)/.testable
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.python $(SOURCES)
-	$(BIN)/python -m pip install --quiet ".[report]"
+$(WHEELS)/.built: $(VENV)/.python $(SOURCES)
+	@rm -rf $(WHEELS)
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(WHEELS) .
+	@touch $@
+
+$(VENV)/.installed: $(WHEELS)/.built
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/*.whl
+	$(BIN)/python -m pip install --quiet "$$(echo $(WHEELS)/*.whl)[report]"
 	@touch $@ $(VENV)/.native
 
 $(VENV)/.testable: $(VENV)/.installed
 	$(BIN)/python tools/requirements.py test | $(BIN)/python -m pip install --quiet -r /dev/stdin
+	@touch $@
+
+# The hosts' own environment, with the wheel that `make test` tests.
+$(HOSTS)/.pinned: tests/hosts/requirements.txt
+	@sh tools/prerequisites.sh $(PYTHON)
+	$(PYTHON) -m venv $(HOSTS)
+	$(HOSTS)/bin/python -m pip install --quiet -r $<
+	@touch $@
+
+$(HOSTS)/.installed: $(HOSTS)/.pinned $(WHEELS)/.built
+	$(HOSTS)/bin/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/*.whl
 	@touch $@
 
 # The benchmarks' own environment: pinned peers, and this clone with the floor that steps are measured against.
@@ -85,4 +111,4 @@ $(BENCH)/.installed: $(BENCH)/.pinned $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) build
+	rm -rf $(VENV) $(BENCH) $(HOSTS) build

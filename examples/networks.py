@@ -18,6 +18,7 @@ import fastopt
 from fastopt.train import MLP
 from fastopt.train.activations import ACTIVATIONS, sigmoid
 from fastopt.train.blas import limited
+from fastopt.train.initialise import InitName
 
 
 def activations(axis: Any) -> None:
@@ -102,7 +103,7 @@ def smooth(values: list[float]) -> Array:
 
 
 def initialisations(axis: Any, x: Array, t: Array) -> None:
-    schemes: dict[str, tuple[str, dict[str, float]]] = {
+    schemes: dict[str, tuple[InitName, dict[str, float]]] = {
         "randn 0.02": ("randn", {}),
         "0.1 / sqrt(width)": ("scaled", {"s": 0.1}),
         "1 / sqrt(width)": ("scaled", {"s": 1.0}),

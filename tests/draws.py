@@ -163,6 +163,17 @@ WHOLE: Draw = {
     "ema_decay": _uniform(0.5, 0.9),
 }
 
+#: What `clip_norm` may mean besides the 2-norm of all gradients, with limits that are reached.
+CLIPPING: dict[str, Draw] = {
+    "largest": {"clip_norm": _uniform(0.3, 0.8), "clip_norm_type": "inf"},
+    "per tensor": {"clip_norm": _uniform(1.0, 4.0), "clip_norm_per": "tensor"},
+    "largest per tensor": {
+        "clip_norm": _uniform(0.3, 0.8),
+        "clip_norm_type": np.inf,
+        "clip_norm_per": "tensor",
+    },
+}
+
 
 def draw(setting: Draw, rng: np.random.Generator) -> Draw:
     """One value for each keyword of a setting."""

@@ -28,6 +28,8 @@ class Oracle:
         *,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        clip_norm_type: Any = 2,
+        clip_norm_per: str = "all",
         nonfinite: str = "propagate",
         ema_decay: float | None = None,
         dtype: Any = np.float64,
@@ -49,6 +51,7 @@ class Oracle:
         self.step_count = 0
         self.skipped = 0
         self.clip_value, self.clip_norm, self.nonfinite = clip_value, clip_norm, nonfinite
+        self.largest, self.per_tensor = clip_norm_type != 2, clip_norm_per == "tensor"
         self.ema_decay, self.ema = ema_decay, [p.copy() for p in self.params]
 
     def step(self, grads: Sequence[Any], *, grad_scale: float = 1.0) -> None:
@@ -60,9 +63,9 @@ class Oracle:
         if self.clip_value is not None:
             gs = [None if g is None else np.clip(g, -self.clip_value, self.clip_value) for g in gs]
         if self.clip_norm is not None:
-            norm = np.sqrt(sum(np.sum(g * g) for g in gs if g is not None))
-            factor = min(1.0, self.clip_norm / (norm + 1e-6))
-            gs = [None if g is None else g * factor for g in gs]
+            together = [[g] for g in gs] if self.per_tensor else [gs] * len(gs)
+            factors = [min(1.0, self.clip_norm / (self._norm(some) + 1e-6)) for some in together]
+            gs = [None if g is None else g * factor for g, factor in zip(gs, factors, strict=True)]
         for i, g in enumerate(gs):
             if g is not None:
                 self._update(i, g)
@@ -70,6 +73,11 @@ class Oracle:
             d = self.ema_decay if self.step_count > 0 else 0.0
             self.ema = [d * e + (1 - d) * p for e, p in zip(self.ema, self.params, strict=True)]
         self.step_count += 1
+
+    def _norm(self, gs: Sequence[Array | None]) -> Any:
+        if self.largest:
+            return max((np.max(np.abs(g), initial=0.0) for g in gs if g is not None), default=0.0)
+        return np.sqrt(sum(np.sum(g * g) for g in gs if g is not None))
 
     def _update(self, i: int, g: Array) -> None:
         h = SimpleNamespace(**self.param_groups[self.group_of[i]])

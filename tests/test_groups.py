@@ -217,8 +217,15 @@ def test_attributes_that_would_do_nothing(name: str) -> None:
 
 
 def test_the_options_are_those_of_the_constructor() -> None:
+    values = {
+        "nonfinite": "skip",
+        "state_dtype": "float32",
+        "dtype": "bfloat16",
+        "clip_norm_type": "inf",
+        "clip_norm_per": "tensor",
+    }
     for option in OPTIONS:
-        value = {"nonfinite": "skip", "state_dtype": "float32", "dtype": "bfloat16"}.get(option, 0.5)
+        value = values.get(option, 0.5)
         make("Adam", [np.ones(3)], **{option: value})
 
 

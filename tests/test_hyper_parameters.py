@@ -80,6 +80,14 @@ def test_of_the_whole_optimizer(key: str) -> None:
     [
         ({"nonfinite": "ignore"}, "nonfinite: expected 'propagate', 'skip' or 'raise', got 'ignore'"),
         ({"nonfinite": None}, "nonfinite: expected"),
+        *(
+            ({"clip_norm_type": bad}, f"clip_norm_type: expected 2 or inf, got {bad!r}")
+            for bad in (1, 0, -2, 3.5, -np.inf, np.nan, True, "2", "max", "infinity", None, [2], np.array(2))
+        ),
+        *(
+            ({"clip_norm_per": bad}, f"clip_norm_per: expected 'all' or 'tensor', got {bad!r}")
+            for bad in ("tensors", "", None, 1, ["all"], np.array("all"))
+        ),
         ({"dtype": "float16"}, 'dtype: expected "bfloat16" or None'),
         ({"state_dtype": "int8"}, "state_dtype: expected float64, float32, float16 or bfloat16, got int8"),
         ({"state_dtype": ">f4"}, "state_dtype: expected float64, float32"),

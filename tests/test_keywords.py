@@ -12,20 +12,22 @@ import numpy as np
 import pytest
 
 from battery import problem
-from draws import GROUP, VARIANTS, WHOLE, draw
+from draws import CLIPPING, GROUP, VARIANTS, WHOLE, draw
 from fastopt._signature import Common
 from pairs import CLASSES, KNOWN, pair, results
 from reference import COMMON, ORACLES
 
 # These do not choose numbers but storage and policy: the tests of the engine hold them.
 ELSEWHERE = {"params", "dtype", "state_dtype", "nonfinite"}
+#: What the whole optimizer takes, all of it away from the defaults.
+ALL = {**WHOLE, **CLIPPING["largest per tensor"]}
 
 
 def keywords(name: str) -> dict[str, Any]:
     """The keywords of a class and their defaults, without those held elsewhere."""
     signature = inspect.signature(CLASSES[name]).parameters.values()
     own = {p.name: p.default for p in signature if p.kind != p.VAR_KEYWORD and p.name not in ELSEWHERE}
-    return {**COMMON, **dict.fromkeys(WHOLE), **own}
+    return {**COMMON, **dict.fromkeys(ALL), **own}
 
 
 KEYWORDS = [(name, key) for name in KNOWN for key in keywords(name)]
@@ -44,11 +46,11 @@ def distance(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> float:
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_defaults(name: str) -> None:
-    assert keywords(name) == {**COMMON, **dict.fromkeys(WHOLE), **ORACLES[name].defaults}
+    assert keywords(name) == {**COMMON, **dict.fromkeys(ALL), **ORACLES[name].defaults}
 
 
 def test_every_common_keyword_is_known_here() -> None:
-    assert set(Common.__annotations__) == (COMMON.keys() - {"weight_decay"}) | WHOLE.keys() | (
+    assert set(Common.__annotations__) == (COMMON.keys() - {"weight_decay"}) | ALL.keys() | (
         ELSEWHERE - {"params"}
     )
 
@@ -56,7 +58,7 @@ def test_every_common_keyword_is_known_here() -> None:
 @pytest.mark.parametrize(("name", "key"), KEYWORDS)
 def test_the_keyword_is_live(name: str, key: str) -> None:
     """With and without it, all else equal, the run ends elsewhere: an ignored keyword cannot pass."""
-    setting, whole = next(({**v, **GROUP}, WHOLE) for v in VARIANTS[name] if key in {**v, **GROUP, **WHOLE})
+    setting, whole = next(({**v, **GROUP}, ALL) for v in VARIANTS[name] if key in {**v, **GROUP, **ALL})
     given = problem(np.float64, seed=7)
     opt, _ = pair(name, setting, whole, given, seed=2000)
     rng = np.random.default_rng(2000)

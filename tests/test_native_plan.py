@@ -71,7 +71,7 @@ def test_indices_that_are_none(index: Any) -> None:
 
 
 def test_an_empty_plan_has_no_tensors() -> None:
-    plan = _dispatch.core.Plan(0, 0, "skip", -1, False)
+    plan = _dispatch.core.Plan(0, 0, 2, "all", "skip", -1, False)
     for call in (*BY_TENSOR.values(), *BY_GROUP.values()):
         with pytest.raises((IndexError, ValueError)):
             call(plan, 0)
@@ -94,14 +94,18 @@ def test_numbers_of_steps() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ((0, 0, "skp", -1, False), "nonfinite: expected 'propagate', 'skip' or 'raise', got 'skp'"),
-        ((0, 0, "", -1, False), "nonfinite"),
-        ((-1, 0, "skip", -1, False), "clip_value"),
-        ((np.nan, 0, "skip", -1, False), "clip_value"),
-        ((0, -1, "skip", -1, False), "clip_norm"),
-        ((0, np.nan, "skip", -1, False), "clip_norm"),
-        ((0, 0, "skip", 1.5, False), "ema_decay"),
-        ((0, 0, "skip", np.nan, False), "ema_decay"),
+        ((0, 0, 2, "all", "skp", -1, False), "nonfinite: expected 'propagate', 'skip' or 'raise', got 'skp'"),
+        ((0, 0, 2, "all", "", -1, False), "nonfinite"),
+        ((-1, 0, 2, "all", "skip", -1, False), "clip_value"),
+        ((np.nan, 0, 2, "all", "skip", -1, False), "clip_value"),
+        ((0, -1, 2, "all", "skip", -1, False), "clip_norm"),
+        ((0, np.nan, 2, "all", "skip", -1, False), "clip_norm"),
+        ((0, 0, 2, "all", "skip", 1.5, False), "ema_decay"),
+        ((0, 0, 2, "all", "skip", np.nan, False), "ema_decay"),
+        ((0, 1, 1, "all", "skip", -1, False), "clip_norm_type: expected 2 or inf"),
+        ((0, 1, np.nan, "all", "skip", -1, False), "clip_norm_type"),
+        ((0, 1, -np.inf, "all", "skip", -1, False), "clip_norm_type"),
+        ((0, 1, 2, "tensors", "skip", -1, False), "clip_norm_per: expected 'all' or 'tensor'"),
     ],
     ids=str,
 )

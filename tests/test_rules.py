@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from battery import STEPS, TENSORS, Meter, StateMeter, problem
-from draws import GROUP, VARIANTS, WHOLE, Draw, draw
+from draws import CLIPPING, GROUP, VARIANTS, WHOLE, Draw, draw
 from oracle import Oracle
 from pairs import CLASSES, KNOWN, arrays, pair, results, trio
 from reference import ORACLES
@@ -73,6 +73,23 @@ def test_the_class_is_its_oracle(name: str, variant: int, common: str, dtype: An
     for key, error in states.errors(saved, meter.out).items():
         assert error <= allowed[key], key
     assert [int(saved[i]["step"]) for i in range(TENSORS)] == oracle.steps
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("clipping", CLIPPING)
+@pytest.mark.parametrize("name", KNOWN)
+def test_clipping_of_every_kind(name: str, clipping: str, dtype: Any) -> None:
+    """With everything else around the rule; the rules of two phases read the gradient once or twice."""
+    given = problem(dtype, seed=3)
+    setting, whole = {**VARIANTS[name][0], **SETTINGS["with L1"]}, {**WHOLE, **CLIPPING[clipping]}
+    opt, oracle, single = trio(name, setting, whole, given, seed=5001)
+    meter = Meter(oracle.params, EDGE[dtype])
+    for k in range(STEPS):
+        for side in (oracle, single, opt):
+            side.step(given.grads[k], grad_scale=3.0 if k % 7 == 3 else 1.0)
+        meter.seen(oracle.params)
+    assert meter.share_out < 0.01
+    assert meter.error(arrays(opt)) <= bound(dtype, meter.error(single.params))
 
 
 @pytest.mark.parametrize("name", KNOWN)

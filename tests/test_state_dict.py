@@ -446,6 +446,16 @@ LONGER = fastopt.schedules.cosine(0.1, total=20)
 CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {  # as saved, as it is, override
     "clip_norm": ({"clip_norm": 1.0}, {"clip_norm": 2.0}, {"clip_norm": 2.0}),
     "clip_norm off": ({"clip_norm": 1.0}, {}, {"clip_norm": None}),
+    "by the largest": (
+        {"clip_norm": 1.0},
+        {"clip_norm": 0.5, "clip_norm_type": "inf"},
+        {"clip_norm": 0.5, "clip_norm_type": np.inf},
+    ),
+    "per tensor": (
+        {"clip_norm": 1.0, "clip_norm_type": np.inf},
+        {"clip_norm": 1.0, "clip_norm_per": "tensor"},
+        {"clip_norm_type": 2.0, "clip_norm_per": "tensor"},
+    ),
     "clip_value": ({}, {"clip_value": 2}, {"clip_value": 2}),
     "nonfinite": ({}, {"nonfinite": "skip"}, {"nonfinite": "skip"}),
     "ema on": ({}, {"ema_decay": 0.9}, {"ema_decay": 0.9}),
@@ -466,6 +476,8 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {  #
 NEEDED = {
     "clip_norm",
     "clip_norm off",
+    "by the largest",
+    "per tensor",
     "clip_value",
     "nonfinite",
     "ema on",

@@ -5,16 +5,25 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
+import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 import fastopt
 from fastopt._signature import Common
+from fastopt.methods._line_descent import BETAS
+from fastopt.methods._names import Beta, MethodName, Options
+from fastopt.methods._registry import SCIPY, find
+from fastopt.schedules._by_name import ScheduleName
+from fastopt.train.activations import ACTIVATIONS, ActivationName
+from fastopt.train.initialise import INITIALISERS, InitName
+from fastopt.train.outputs import OUTPUTS, OutputName
 from test_threads import python
 
 ROOT = Path(fastopt.__file__).parent
@@ -151,3 +160,97 @@ def test_the_base_class_is_not_an_optimizer() -> None:
 def test_a_class_from_the_registry_takes_its_keywords() -> None:
     opt = fastopt.optimizers()["adamw"]([np.ones(2)], lr=0.1, betas=(0.8, 0.9), l1=0.1)
     assert opt.param_groups[0]["betas"] == (0.8, 0.9)
+
+
+# --- choices ---
+
+#: ``name : {"a", "b"}`` in a docstring.
+CHOICE = re.compile(r"^\s*(\w+) : \{(.+?)\}", re.M)
+
+
+def documented_choices() -> Iterator[tuple[str, str, set[Any]]]:
+    """Callable, parameter and words of every choice in a docstring; names of dtypes are no words."""
+    for name, value in CALLABLES.items():
+        for parameter, listed in CHOICE.findall(inspect.getdoc(value) or ""):
+            if "float32" not in listed:
+                yield name, parameter, set(ast.literal_eval(f"[{listed}]"))
+
+
+def literals(hint: Any) -> set[Any]:
+    """The words in an annotation, unions looked into."""
+    if typing.get_origin(hint) is Literal:
+        return set(typing.get_args(hint))
+    return set().union(*map(literals, typing.get_args(hint)))
+
+
+def alternatives(hint: Any) -> set[Any]:
+    """The members of a union, or the one type that is none."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return set(typing.get_args(hint)) if union else {hint}
+
+
+def hints_of(value: Any) -> dict[str, Any]:
+    """The annotations of a callable's parameters, with those that all optimizers have in common."""
+    parameters = inspect.signature(value, eval_str=True).parameters.values()
+    hints = {p.name: p.annotation for p in parameters}
+    return {**typing.get_type_hints(Common), **hints} if value is fastopt.Optimizer else hints
+
+
+CHOICES = {f"{name}.{parameter}": (name, parameter, words) for name, parameter, words in documented_choices()}
+
+
+@pytest.mark.parametrize("case", CHOICES)
+def test_a_choice_is_one_for_type_checkers_too(case: str) -> None:
+    name, parameter, words = CHOICES[case]
+    assert literals(hints_of(CALLABLES[name])[parameter]) == words
+
+
+def test_there_are_choices_to_look_at() -> None:
+    assert len(CHOICES) > 20
+    assert {".eigsh.which", ".methods.cg.beta", ".Optimizer.nonfinite", ".train.MLP.output"} <= CHOICES.keys()
+
+
+def test_no_word_by_default_is_just_any_string() -> None:
+    """A parameter whose default is a word is a choice, but for these: texts that are read."""
+    texts = {".train.Settings.schedule"}
+    for name, value in CALLABLES.items():
+        try:
+            parameters = inspect.signature(value, eval_str=True).parameters.values()
+        except ValueError:  # of dicts and exceptions Python knows none
+            continue
+        for p in parameters:
+            if isinstance(p.default, str) and f"{name.removesuffix('.__init__')}.{p.name}" not in texts:
+                assert p.default in literals(p.annotation), f"{name}({p.name}=...)"
+
+
+REGISTRIES: dict[str, tuple[Any, set[str]]] = {
+    "methods": (MethodName, {*fastopt.methods.names(), "CG", *SCIPY}),
+    "beta": (Beta, set(BETAS)),
+    "schedules": (ScheduleName, set(fastopt.schedules.NAMES)),
+    "activations": (ActivationName, set(ACTIVATIONS)),
+    "outputs": (OutputName, set(OUTPUTS)),
+    "initialisers": (InitName, set(INITIALISERS)),
+}
+
+
+@pytest.mark.parametrize("registry", REGISTRIES)
+def test_type_checkers_know_the_names_of_a_registry(registry: str) -> None:
+    literal, names = REGISTRIES[registry]
+    assert set(typing.get_args(literal)) == names
+
+
+def test_type_checkers_know_the_options_of_minimize() -> None:
+    taken: dict[str, set[Any]] = {}
+    for name in fastopt.methods.names():
+        for p in inspect.signature(find(name).function, eval_str=True).parameters.values():
+            taken.setdefault(p.name, set()).update(alternatives(p.annotation))
+    del taken["problem"], taken["common"]
+    known = typing.get_type_hints(Options)
+    assert known.keys() == taken.keys() | typing.get_type_hints(Common).keys()
+    for key, hints in taken.items():
+        assert alternatives(known[key]) >= hints, key
+
+
+@pytest.mark.parametrize("name", typing.get_args(MethodName))
+def test_every_name_of_a_method_is_taken(name: Any) -> None:
+    assert fastopt.minimize(lambda x: float(x @ x), lambda x: 2 * x, np.zeros(2), name).success

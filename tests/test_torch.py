@@ -87,13 +87,23 @@ def test_float32(name: str, variant: int, common: bool) -> None:
     assert meter.error(ours.params) <= max(FLOAT32, 4 * meter.error(theirs.params))
 
 
+#: Of every kind; a limit on single tensors is reached by some of them only.
+CLIPS: list[dict[str, Any]] = [
+    {"clip_value": 0.7},
+    {"clip_norm": 3.0},
+    {"clip_value": 2.0, "clip_norm": 9.0},
+    {"clip_norm": 0.7, "clip_norm_type": np.inf},
+    {"clip_norm": 3.0, "clip_norm_per": "tensor"},
+    {"clip_norm": 0.7, "clip_norm_type": np.inf, "clip_norm_per": "tensor"},
+    {"clip_value": 2.0, "clip_norm": 1.5, "clip_norm_type": "inf", "clip_norm_per": "tensor"},
+]
+
+
 @pytest.mark.usefixtures("_double")
-@pytest.mark.parametrize(
-    "clip", [{"clip_value": 0.7}, {"clip_norm": 3.0}, {"clip_value": 2.0, "clip_norm": 9.0}], ids=str
-)
+@pytest.mark.parametrize("clip", CLIPS, ids=str)
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
-def test_clipping_is_torchs(name: str, clip: dict[str, float]) -> None:
-    """``clip_grad_value_``, then ``clip_grad_norm_`` over all tensors of all groups, as keywords."""
+def test_clipping_is_torchs(name: str, clip: dict[str, Any]) -> None:
+    """``clip_grad_value_``, then ``clip_grad_norm_`` over all tensors of all groups or each, as keywords."""
     groups, grads = both(name, 2, np.float64, common=True)
     ours, theirs = Ours(name, groups, **clip), Witness(name, groups, np.float64)
     meter = Meter(theirs.params)
@@ -105,12 +115,16 @@ def test_clipping_is_torchs(name: str, clip: dict[str, float]) -> None:
 
 
 @pytest.mark.usefixtures("_double")
-def test_the_norm_that_clipping_reports_is_torchs() -> None:
+@pytest.mark.parametrize("per", ["all", "tensor"])
+@pytest.mark.parametrize("norm_type", [2, np.inf])
+def test_the_norm_that_clipping_reports_is_torchs(norm_type: float, per: str) -> None:
+    """Of all tensors, also where each is clipped by its own."""
     groups, grads = both("SGD", 2, np.float64, common=False)
-    ours = Ours("SGD", groups, clip_norm=1.0)
+    ours = Ours("SGD", groups, clip_norm=1.0, clip_norm_type=norm_type, clip_norm_per=per)
     row = grads[2]
     ours.step(row)
-    norm = torch.nn.utils.get_total_norm([torch.from_numpy(np.asarray(g)) for g in row if g is not None])
+    tensors = [torch.from_numpy(np.asarray(g)) for g in row if g is not None and g.size]
+    norm = torch.nn.utils.get_total_norm(tensors, norm_type)
     np.testing.assert_allclose(ours.optimizer.grad_norm, float(norm), rtol=1e-14)
 
 

@@ -93,12 +93,20 @@ class Witness:
         return [p.numpy() for p in self.tensors]
 
     def step(
-        self, grads: Sequence[Any], *, clip_value: float | None = None, clip_norm: float | None = None
+        self,
+        grads: Sequence[Any],
+        *,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        clip_norm_type: float = 2.0,
+        clip_norm_per: str = "all",
     ) -> None:
         for p, g in zip(self.tensors, grads, strict=True):
             p.grad = None if g is None else self._tensor(g)
         if clip_value is not None:
             self.torch.nn.utils.clip_grad_value_(self.tensors, clip_value)
         if clip_norm is not None:
-            self.torch.nn.utils.clip_grad_norm_(self.tensors, clip_norm)
+            tensors = [p for p in self.tensors if p.numel()]  # torch knows no largest element of nothing
+            for some in [tensors] if clip_norm_per == "all" else [[p] for p in tensors]:
+                self.torch.nn.utils.clip_grad_norm_(some, clip_norm, norm_type=clip_norm_type)
         self.optimizer.step()

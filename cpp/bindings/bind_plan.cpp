@@ -136,8 +136,9 @@ void as_context(Bound& bound) {
 void register_plan_itself(py::module_& m) {
   const py::object none = py::none();
   py::class_<BoundPlan> c(m, "Plan", py::module_local(), "The arrays of one optimizer, and how a step changes them.");
-  def_init<BoundPlan, double, double, const std::string&, double, bool>(
-      c, py::arg("clip_value"), py::arg("clip_norm"), py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"));
+  def_init<BoundPlan, double, double, double, const std::string&, const std::string&, double, bool>(
+      c, py::arg("clip_value"), py::arg("clip_norm"), py::arg("clip_norm_type"), py::arg("clip_norm_per"),
+      py::arg("nonfinite"), py::arg("ema_decay"), py::arg("uint16_is_bf16"));
   c.def("check_parameters", &BoundPlan::check_parameters, py::arg("arrays"), py::arg("labels"))
       .def("add_groups", &BoundPlan::add_groups, py::arg("groups"), py::arg("mirrors"))
       .def("set_group", &BoundPlan::set_group, py::arg("group"), py::arg("hypers"), py::arg("maximize"),

@@ -6,9 +6,10 @@
 
 FASTOPT_BINDINGS_BEGIN
 
-BoundPlan::BoundPlan(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay,
-                     bool uint16_is_bf16)
-    : plan_(read_options(clip_value, clip_norm, nonfinite, ema_decay)), uint16_is_bf16_(uint16_is_bf16) {}
+BoundPlan::BoundPlan(double clip_value, double clip_norm, double clip_norm_type, const std::string& clip_norm_per,
+                     const std::string& nonfinite, double ema_decay, bool uint16_is_bf16)
+    : plan_(read_options(clip_value, clip_norm, clip_norm_type, clip_norm_per, nonfinite, ema_decay)),
+      uint16_is_bf16_(uint16_is_bf16) {}
 
 void BoundPlan::step(const py::object& given, const py::object& scale, const py::object& zero, const py::object& asked,
                      std::int64_t at) {

@@ -29,7 +29,8 @@ class BoundPlan {
   // Where the parameters are.
   enum class Place { home, lookahead, averages };
 
-  BoundPlan(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay, bool uint16_is_bf16);
+  BoundPlan(double clip_value, double clip_norm, double clip_norm_type, const std::string& clip_norm_per,
+            const std::string& nonfinite, double ema_decay, bool uint16_is_bf16);
   virtual ~BoundPlan() = default;
 
   // Dicts with rule, flags, hypers, decay_kind, maximize, scheduled, starts, arrays, labels, states, ema (new_groups.cpp).

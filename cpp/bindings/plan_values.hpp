@@ -13,7 +13,8 @@ FASTOPT_BINDINGS_BEGIN
 
 engine::Nonfinite read_nonfinite(const std::string& word);
 engine::WeightDecay read_decay_kind(const std::string& word);
-engine::Options read_options(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay);
+engine::Options read_options(double clip_value, double clip_norm, double clip_norm_type, const std::string& clip_norm_per,
+                             const std::string& nonfinite, double ema_decay);
 double read_grad_scale(const py::object& given);
 bool read_zero_grads(const py::object& given);
 std::int64_t read_count(const char* name, std::int64_t count);

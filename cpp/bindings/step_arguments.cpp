@@ -1,6 +1,7 @@
 // What a step is asked with, read and refused by name. Arguments are taken as objects, so that the message names the
 // argument and not a C++ signature.
 #include <cmath>
+#include <limits>
 
 #include "bindings/arrays.hpp"
 #include "bindings/bound_plan.hpp"
@@ -8,13 +9,19 @@
 
 FASTOPT_BINDINGS_BEGIN
 
-engine::Options read_options(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay) {
+engine::Options read_options(double clip_value, double clip_norm, double clip_norm_type, const std::string& clip_norm_per,
+                             const std::string& nonfinite, double ema_decay) {
   if (!(clip_value >= 0)) throw py::value_error("clip_value: expected a number >= 0 (0: none)");
   if (!(clip_norm >= 0)) throw py::value_error("clip_norm: expected a number >= 0 (0: none)");
+  const bool largest = clip_norm_type == std::numeric_limits<double>::infinity(), per_tensor = clip_norm_per == "tensor";
+  if (!(clip_norm_type == 2 || largest)) throw py::value_error("clip_norm_type: expected 2 or inf");
+  if (!(clip_norm_per == "all" || per_tensor)) throw py::value_error("clip_norm_per: expected 'all' or 'tensor'");
   if (!(ema_decay <= 1)) throw py::value_error("ema_decay: expected a number <= 1 (< 0: none)");
   engine::Options o;
   o.clip_value = clip_value;
   o.clip_norm = clip_norm;
+  o.clip_norm_type = largest ? engine::NormType::infinity : engine::NormType::two;
+  o.clip_norm_per_tensor = per_tensor;
   o.ema_decay = ema_decay;
   o.nonfinite = read_nonfinite(nonfinite);
   return o;

@@ -23,8 +23,9 @@ class TensorPlan : public BoundPlan {
 
   // `exchange`: the capsule of DLPack's table, or None (then there is only step_arrays, and nothing to watch). `tensor`: the
   // class of plain gradients. `touched`: called with a tuple of the tensors that were changed, after a step.
-  TensorPlan(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay, const py::object& exchange,
-             py::object tensor, py::object touched);
+  TensorPlan(double clip_value, double clip_norm, double clip_norm_type, const std::string& clip_norm_per,
+             const std::string& nonfinite, double ema_decay, const py::object& exchange, py::object tensor,
+             py::object touched);
 
   // `keys`: of a group's dict, those whose values matter. `entries`: for each parameter of the plan, in its order, the
   // tuple (group, position in it, its dict of state or None, step tensor or None, tensors of scalars, tensors of states).

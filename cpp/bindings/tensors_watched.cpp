@@ -32,9 +32,10 @@ bool TensorPlan::Items::same(PyObject* dict) const {
   return true;
 }
 
-TensorPlan::TensorPlan(double clip_value, double clip_norm, const std::string& nonfinite, double ema_decay,
-                       const py::object& exchange, py::object tensor, py::object touched)
-    : BoundPlan(clip_value, clip_norm, nonfinite, ema_decay, true),
+TensorPlan::TensorPlan(double clip_value, double clip_norm, double clip_norm_type, const std::string& clip_norm_per,
+                       const std::string& nonfinite, double ema_decay, const py::object& exchange, py::object tensor,
+                       py::object touched)
+    : BoundPlan(clip_value, clip_norm, clip_norm_type, clip_norm_per, nonfinite, ema_decay, true),
       table_(exchange.is_none() ? nullptr : &exchange_table(exchange)),
       exchange_(exchange),
       tensor_type_(std::move(tensor)),

@@ -2,10 +2,11 @@
 // depends on the number of elements only, so every level, thread count and grouping gives the same bits; 16 independent
 // chains are also what keeps the adders busy (a plain loop is one chain: 4 to 8 times slower).
 #pragma once
-#include <cmath>
+#include <algorithm>
+#include <bit>
 #include <cstdint>
-
-#include "rules/rule.hpp"
+#include <limits>
+#include <type_traits>
 
 namespace fastopt::engine {
 
@@ -59,18 +60,22 @@ inline double dot(const double* x, const double* y, std::int64_t n) {
   return lanes.total();
 }
 
-// The largest magnitude, of finite numbers. Lanes of maxima: a single one would be a chain.
+// The largest magnitude: NaN if there is one, else infinite if there is an infinity. The bits of magnitudes, read as
+// integers, are in the order of the numbers, with infinity and then NaN above them; of floats a maximum drops one of NaN's
+// sides. Lanes of maxima: a single one would be a chain.
 template <class T>
 inline T largest(const T* x, std::int64_t n) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  constexpr Bits no_sign = std::numeric_limits<Bits>::max();  // all bits but the sign
   constexpr int lanes = 64;
-  T most[lanes] = {};
+  Bits most[lanes] = {};
   std::int64_t i = 0;
   for (; i + lanes <= n; i += lanes)
-    for (int j = 0; j < lanes; ++j) most[j] = rules::max(most[j], std::abs(x[i + j]));
-  for (; i < n; ++i) most[0] = rules::max(most[0], std::abs(x[i]));
+    for (int j = 0; j < lanes; ++j) most[j] = std::max(most[j], std::bit_cast<Bits>(x[i + j]) & no_sign);
+  for (; i < n; ++i) most[0] = std::max(most[0], std::bit_cast<Bits>(x[i]) & no_sign);
   for (int width = lanes / 2; width > 0; width /= 2)
-    for (int j = 0; j < width; ++j) most[j] = rules::max(most[j], most[j + width]);
-  return most[0];
+    for (int j = 0; j < width; ++j) most[j] = std::max(most[j], most[j + width]);
+  return std::bit_cast<T>(most[0]);
 }
 
 }  // namespace fastopt::engine

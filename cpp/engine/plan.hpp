@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -34,6 +35,8 @@ struct Group {
 
 struct Options {
   double clip_value = 0, clip_norm = 0;  // 0: none
+  NormType clip_norm_type = NormType::two;
+  bool clip_norm_per_tensor = false;  // else over all tensors
   Nonfinite nonfinite = Nonfinite::propagate;
   double ema_decay = -1;  // < 0: none
 };
@@ -79,7 +82,7 @@ class Plan {
   double* scalars(int tensor) { return at(scalars_, tensor).values; }
 
   std::int64_t steps = 0, skipped = 0;
-  double norm = -1;  // of the last step's gradients; < 0 if it needed none
+  double norm = -1;  // of all the last step's gradients, before clipping; < 0 if it needed none
 
  private:
   struct Scalars {
@@ -113,11 +116,16 @@ class Plan {
   void check_range(const Cohort& cohort, Dtype dtype) const;
   void fill(Cohort& cohort, const Group& group) const;
   template <class T>
+  const Constants<T>& constants_of(const Item& item, std::optional<Constants<T>>& own);
+  template <class T>
   void fill_constants(Constants<T>& constants, const Cohort& cohort, const Group& group) const;
   template <class F>
   void for_each_of_all(F&& f);
   Outcome read_pass(std::span<const Gradient> gradients);
-  Outcome judge(const SquareSum& total, const Scale& clip) const;
+  Magnitude gather();
+  Scale clip_of(const Magnitude& m) const;
+  const Scale& clip(int tensor) const { return own_clips_.empty() ? clip_by_ : at(own_clips_, tensor); }
+  Outcome judge(const Magnitude& total) const;
   bool overflows(int tensor, double largest) const;
   void reduce_phase(std::span<const Gradient> gradients);
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
@@ -137,12 +145,13 @@ class Plan {
 
   // of the step under way; kept for their memory
   Scale unscale_, clip_by_;
+  std::vector<Scale> own_clips_;  // of each tensor, where each is clipped by a norm of its own; else empty
   std::vector<Cohort> cohorts_;
   std::size_t n_cohorts_ = 0;
   std::vector<Item> items_, summed_, frozen_;      // with a gradient; of those, by rules that sum; without one
   Cut blocks_{sum_block}, sum_blocks_{sum_block};  // for the norm, for rules that sum
   Cut parts_{chunk_elements}, frozen_parts_{chunk_elements}, all_parts_{chunk_elements};
-  std::vector<SquareSum> square_sums_;
+  std::vector<Magnitude> magnitudes_;  // of the blocks
   std::vector<std::array<double, max_sums>> rule_sums_, tensor_sums_;
 
   // What each kind of pass takes per element, learnt as the steps go: guesses from the bytes it moves.

@@ -16,36 +16,55 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
   f32.limit = value_limit<float>(options_.clip_value);
   f64.limit = value_limit<double>(options_.clip_value);
   blocks_.make(items_, tensors_);
-  square_sums_.resize(blocks_.pieces.size());
+  magnitudes_.resize(blocks_.pieces.size());
+  if (options_.clip_norm_per_tensor) own_clips_.assign(tensors_.size(), Scale());
   for_each_piece(blocks_, read_rate_, [&](std::size_t index, const Piece& piece) {
     const auto tensor = static_cast<std::size_t>(at(items_, piece.item).tensor);
-    square_sums_[index] = computes_in_double(tensors_[tensor].dtype)
-                              ? square_sum(gradients[tensor], f64, piece.begin, piece.end)
-                              : square_sum(gradients[tensor], f32, piece.begin, piece.end);
+    const auto read = [&](const auto& constants) {
+      return magnitude(gradients[tensor], constants, options_.clip_norm_type, piece.begin, piece.end);
+    };
+    magnitudes_[index] = computes_in_double(tensors_[tensor].dtype) ? read(f64) : read(f32);
   });
-  SquareSum total;
-  for (const SquareSum& sum : square_sums_) total += sum;
-  const double size = total.norm();
-  if (options_.clip_norm > 0) {
-    const double divisor = size + 1e-6;  // infinite also where the norm alone is: then it is nothing to 1e-6
-    const Scale factor =
-        Scale::of(options_.clip_norm) / (total.finite && std::isinf(divisor) ? total.scaled() : Scale::of(divisor));
-    if (!(factor.value() >= 1)) clip_by_ = factor;  // also NaN
-  }
-  const Outcome outcome = judge(total, clip_by_);
-  if (outcome.status == Outcome::applied || outcome.status == Outcome::skipped) norm = size;  // an exception changes nothing
+  const Magnitude total = gather();
+  const Outcome outcome = judge(total);
+  if (outcome.status == Outcome::applied || outcome.status == Outcome::skipped)
+    norm = total.norm(options_.clip_norm_type).value();  // an exception changes nothing
   return outcome;
+}
+
+// The magnitude of all gradients, from that of their blocks, and the factors by which they are clipped.
+Magnitude Plan::gather() {
+  Magnitude total;
+  for (std::size_t i = 0; i < magnitudes_.size();) {
+    const int item = blocks_.pieces[i].item;
+    Magnitude own;
+    for (; i < magnitudes_.size() && blocks_.pieces[i].item == item; ++i) {
+      own += magnitudes_[i];
+      total += magnitudes_[i];
+    }
+    if (options_.clip_norm_per_tensor) at(own_clips_, at(items_, item).tensor) = clip_of(own);
+  }
+  if (!options_.clip_norm_per_tensor) clip_by_ = clip_of(total);
+  return total;
+}
+
+Scale Plan::clip_of(const Magnitude& m) const {
+  if (options_.clip_norm == 0) return {};
+  const Scale norm = m.norm(options_.clip_norm_type);
+  const double divisor = norm.value() + 1e-6;  // infinite also where the norm alone is: then it is nothing to 1e-6
+  const Scale factor = Scale::of(options_.clip_norm) / (std::isinf(divisor) ? norm : Scale::of(divisor));
+  return factor.value() >= 1 ? Scale() : factor;  // also NaN
 }
 
 // What the policy for non-finite gradients says: they, and those whose largest multiple or square in the rule
 // (rules::Reach) is not finite although they are. Clipped gradients are looked at as the rule will see them.
-Outcome Plan::judge(const SquareSum& total, const Scale& clip) const {
-  if (options_.nonfinite == Nonfinite::propagate || (total.finite && total.largest == 0)) return {};
-  for (std::size_t i = 0; i < square_sums_.size(); ++i) {
-    const SquareSum& sum = square_sums_[i];
+Outcome Plan::judge(const Magnitude& total) const {
+  if (options_.nonfinite == Nonfinite::propagate || (total.finite && total.risky == 0)) return {};
+  for (std::size_t i = 0; i < magnitudes_.size(); ++i) {
+    const Magnitude& m = magnitudes_[i];
     const int tensor = at(items_, blocks_.pieces[i].item).tensor;
-    const bool over = sum.finite && sum.largest > 0 && overflows(tensor, (Scale::of(sum.largest) * clip).value());
-    if (sum.finite && !over) continue;
+    const bool over = m.finite && m.risky > 0 && overflows(tensor, (Scale::of(m.risky) * clip(tensor)).value());
+    if (m.finite && !over) continue;
     if (options_.nonfinite == Nonfinite::skip) return {Outcome::skipped, tensor};
     return {over ? Outcome::overflow : Outcome::nonfinite, tensor};
   }

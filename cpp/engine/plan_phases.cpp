@@ -6,6 +6,15 @@
 
 namespace fastopt::engine {
 
+// What is done to a tensor: as to its cohort or, where it is clipped by a norm of its own, a copy that says so.
+template <class T>
+const Constants<T>& Plan::constants_of(const Item& item, std::optional<Constants<T>>& own) {
+  const Constants<T>& shared = at(cohorts_, item.cohort).template constants<T>();
+  if (own_clips_.empty() || at(own_clips_, item.tensor).is_one()) return shared;
+  own.emplace(shared).clip_norm = Factor<T>(at(own_clips_, item.tensor));
+  return *own;
+}
+
 // LARS, LAMB: a barrier between the sums and the update that needs them.
 void Plan::reduce_phase(std::span<const Gradient> gradients) {
   for_each_piece(sum_blocks_, reduce_rate_, [&](std::size_t index, const Piece& piece) {
@@ -13,9 +22,9 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
     const auto tensor = static_cast<std::size_t>(item.tensor);
     computed_in(tensors_[tensor].dtype, [&](auto tag) {
       using T = decltype(tag);
+      std::optional<Constants<T>> own;
       Lanes lanes[max_sums];
-      Walk<T>(tensors_[tensor], gradients[tensor], at(cohorts_, item.cohort).template constants<T>(), false)
-          .reduce(piece.begin, piece.end, lanes);
+      Walk<T>(tensors_[tensor], gradients[tensor], constants_of(item, own), false).reduce(piece.begin, piece.end, lanes);
       for (int k = 0; k < max_sums; ++k) at(rule_sums_[index], k) = lanes[k].total();
     });
   });
@@ -44,8 +53,8 @@ void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients
     const auto tensor = static_cast<std::size_t>(item.tensor);
     computed_in(tensors_[tensor].dtype, [&](auto tag) {
       using T = decltype(tag);
-      const Constants<T>& constants = at(cohorts_, item.cohort).template constants<T>();
-      update<T>(tensors_[tensor], gradients[tensor], constants, begin, end, zero_gradients);
+      std::optional<Constants<T>> own;
+      update<T>(tensors_[tensor], gradients[tensor], constants_of(item, own), begin, end, zero_gradients);
     });
   };
   for_each_piece(parts_, update_rate_,

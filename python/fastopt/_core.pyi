@@ -45,7 +45,14 @@ class RefusedGradient(ValueError): ...
 
 class Plan:
     def __init__(
-        self, clip_value: float, clip_norm: float, nonfinite: str, ema_decay: float, uint16_is_bf16: bool
+        self,
+        clip_value: float,
+        clip_norm: float,
+        clip_norm_type: float,
+        clip_norm_per: str,
+        nonfinite: str,
+        ema_decay: float,
+        uint16_is_bf16: bool,
     ) -> None: ...
     def check_parameters(self, arrays: list[NDArray[Any]], labels: list[str]) -> None: ...
     def add_groups(self, groups: list[dict[str, Any]], mirrors: _Mirrors) -> None: ...
@@ -95,6 +102,8 @@ class TensorPlan(Plan):
         self,
         clip_value: float,
         clip_norm: float,
+        clip_norm_type: float,
+        clip_norm_per: str,
         nonfinite: str,
         ema_decay: float,
         exchange: object,

@@ -44,7 +44,8 @@ def read_override(opt: Optimizer, override: Mapping[str, Any] | None) -> Overrid
 def _check_option(opt: Optimizer, key: str, value: Any) -> None:
     """Options belong to the optimizer as it was made: the override says that the difference is meant."""
     mine = options_of(opt)[key]
-    if type(value) is bool or value != mine:
+    alike = (mine, float(mine)) if key == "clip_norm_type" else (mine,)  # "inf" and infinity
+    if type(value) is bool or value not in alike:
         raise ValueError(
             f"override[{key!r}]: expected {mine!r}, with which this optimizer was made, got {value!r}; "
             f"make it with {key}={value!r}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import integer, real, shown
+from fastopt._clipping import BEFORE
 from fastopt._errors import CheckpointError
 from fastopt._override import Override, read_override
 from fastopt._problems import Problems, brief, plain
@@ -113,6 +114,7 @@ def _differing(opt: Optimizer, own: Mapping[str, Any], given: Override) -> Probl
     if not isinstance(saved, Mapping):
         problems.append(f"state_dict: expected the options {mine}, got {saved}")
         return problems
+    saved = {**BEFORE, **saved}
     keys = [key for key in mine if key not in given.options and saved.get(key) != mine[key]]
     if keys or not saved.keys() <= mine.keys():
         meant = ", ".join(f"{key!r}: {mine[key]!r}" for key in keys)

@@ -42,6 +42,8 @@ class Common(TypedDict, total=False):
     maximize: bool
     clip_value: float | None
     clip_norm: float | None
+    clip_norm_type: Literal[2, "inf"] | float
+    clip_norm_per: Literal["all", "tensor"]
     nonfinite: Literal["propagate", "skip", "raise"]
     state_dtype: DTypeLike | None
     ema_decay: float | None

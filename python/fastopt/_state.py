@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import _dispatch
+from fastopt._clipping import BEFORE
 from fastopt._errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 VERSION = 1
+
+#: Of `options_of`, where the user chose nothing.
+DEFAULTS = {"clip_value": None, "clip_norm": None, **BEFORE, "nonfinite": "propagate", "ema_decay": None}
 
 
 @functools.cache
@@ -117,6 +121,8 @@ def options_of(opt: Optimizer) -> dict[str, Any]:
     return {
         "clip_value": opt._clip_value,
         "clip_norm": opt._clip_norm,
+        "clip_norm_type": opt._clip_norm_type,
+        "clip_norm_per": opt._clip_norm_per,
         "nonfinite": opt._nonfinite,
         "ema_decay": opt._ema_decay,
     }

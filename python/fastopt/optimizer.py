@@ -13,6 +13,7 @@ import numpy as np
 from fastopt import _adding, _dispatch, _restore, _state
 from fastopt._attributes import OPTIONS, why_not
 from fastopt._checks import real, shown
+from fastopt._clipping import norm_per, norm_type
 from fastopt._hypers import COMMON, Hyper, check_single
 from fastopt._memory import storage_dtype
 from fastopt._params import read_group, read_params
@@ -50,7 +51,13 @@ class Optimizer:
     clip_value : float, optional
         Gradient elements are clipped to ``[-clip_value, clip_value]``.
     clip_norm : float, optional
-        Gradients are scaled by ``min(1, clip_norm / (norm + 1e-6))``, with the norm over all groups.
+        Gradients are scaled by ``min(1, clip_norm / (norm + 1e-6))``, as by PyTorch's ``clip_grad_norm_``.
+    clip_norm_type : {2, "inf"}
+        Which norm: 2, the root of the sum of squares, or ``"inf"`` (as well ``math.inf``), the largest
+        magnitude of an element.
+    clip_norm_per : {"all", "tensor"}
+        Of what: one norm over all groups, or of every tensor its own, by which it alone is scaled. The
+        defaults are the first of each.
     nonfinite : {"propagate", "skip", "raise"}
         What happens when a gradient holds NaN or infinity: the arithmetic takes its course, the step is
         skipped and counted in `skipped`, or ValueError is raised. The latter two also where the gradient is
@@ -78,6 +85,8 @@ class Optimizer:
             raise ValueError(f'dtype: expected "bfloat16" or None, got {self._uint16!r}')
         self._clip_value = _optional("clip_value", common.pop("clip_value", None))
         self._clip_norm = _optional("clip_norm", common.pop("clip_norm", None))
+        self._clip_norm_type = norm_type(common.pop("clip_norm_type", 2))
+        self._clip_norm_per = norm_per(common.pop("clip_norm_per", "all"))
         self._nonfinite = common.pop("nonfinite", "propagate")
         if self._nonfinite not in ("propagate", "skip", "raise"):
             raise ValueError(f"nonfinite: expected 'propagate', 'skip' or 'raise', got {self._nonfinite!r}")
@@ -93,6 +102,8 @@ class Optimizer:
         self._plan = _dispatch.core.Plan(
             self._clip_value or 0.0,
             self._clip_norm or 0.0,
+            float(self._clip_norm_type),
+            self._clip_norm_per,
             self._nonfinite,
             -1.0 if self._ema_decay is None else self._ema_decay,
             self._uint16 is not None,
@@ -311,9 +322,11 @@ class Optimizer:
 
     @property
     def grad_norm(self) -> float | None:
-        """Global gradient norm of the last step, after unscaling and `clip_value`, before `clip_norm`.
+        """Norm of all gradients of the last step, after unscaling and `clip_value`, before `clip_norm`.
 
-        None if that step took none: it is measured with `clip_norm` or ``nonfinite="skip"`` or ``"raise"``.
+        It is of the type that `clip_norm_type` says, and of all tensors together also where each is clipped
+        by its own. None if that step took none: it is measured with `clip_norm` or ``nonfinite="skip"`` or
+        ``"raise"``.
         """
         norm = float(self._plan.norm)
         return None if norm < 0 else norm
@@ -493,7 +506,9 @@ class Optimizer:
             shown_values = ", ".join(f"{k}={v!r}" for k, v in group.items() if k != "params")
             sizes = sum(p.size for p in group["params"])
             lines.append(f"  group {i}: {len(group['params'])} arrays, {sizes} elements; {shown_values}")
-        return "\n".join([*lines, ")"])
+        options = _state.options_of(self).items()
+        chosen = [f"{key}={value!r}" for key, value in options if value != _state.DEFAULTS[key]]
+        return "\n".join([*lines, *(["  " + ", ".join(chosen)] if chosen else []), ")"])
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(

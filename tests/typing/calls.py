@@ -9,12 +9,23 @@ from typing import Any
 import numpy as np
 
 import fastopt
+from fastopt import train
 from fastopt.optim import Adam
 
 w = np.ones(3)
 v = np.ones((2, 3), np.float32)
 named: dict[str, np.ndarray[Any, np.dtype[np.float32]]] = {"v": v}
 matrix = np.eye(3)
+rng = np.random.default_rng(0)
+
+
+def f(x: Any) -> float:
+    return float(x @ x)
+
+
+def grad(x: Any) -> Any:
+    return 2 * x
+
 
 # parameters: an array, several, by name, in groups
 fastopt.SGD(w)
@@ -36,6 +47,10 @@ fastopt.SGD([w], momentum=0.9, momentum_form="steps")  # error
 fastopt.SGD([w], weight_decay=0.1, decoupled_weight_decay=True)
 fastopt.Adam([w], nonfinite="skip")
 fastopt.Adam([w], nonfinite="skipp")  # error
+fastopt.Adam([w], clip_norm=1.0, clip_norm_type="inf", clip_norm_per="tensor")
+fastopt.Adam([w], clip_norm=1.0, clip_norm_type=np.inf, clip_norm_per="all")
+fastopt.Adam([w], clip_norm=1.0, clip_norm_type="infinity")  # error
+fastopt.Adam([w], clip_norm=1.0, clip_norm_per="tensors")  # error
 fastopt.Adagrad([w], initial_accumulator_value="gradient")
 fastopt.Adagrad([w], initial_accumulator_value=0.1)
 fastopt.Adagrad([w], initial_accumulator_value="gradients")  # error
@@ -48,6 +63,31 @@ fastopt.inertia(matrix, UPLO="U")
 fastopt.inertia(matrix, UPLO="B")  # error
 fastopt.eigsh(matrix, 1, which="BE")
 fastopt.eigsh(matrix, 1, which="SM")  # error
+fastopt.minimize(f, grad, w, "trust-region", subproblem="lanczos")
+fastopt.minimize(f, grad, w, "trust-region", subproblem="krylov")  # error
+fastopt.minimize(f, grad, w, "cg", beta="dai-yuan", maxiter=10)
+fastopt.minimize(f, grad, w, "cg", beta="dai yuan")  # error
+fastopt.minimize(f, grad, w, method="adam", lr=0.1, betas=(0.9, 0.99), clip_norm=1.0)
+fastopt.minimize(f, grad, w, method="sgd", lr=0.1, momentum_form="steps")  # error
+fastopt.minimize(f, grad, w, method="adam", learning_rate=0.1)  # error
+fastopt.minimize(f, grad, w, "L-BFGS-B")
+fastopt.minimize(f, grad, w, "trust region")  # error
+fastopt.minimize(f, grad, w, method="Newton-CG")  # error
+fastopt.schedules.one_cycle(0.1, total=10, anneal="linear")
+fastopt.schedules.one_cycle(0.1, total=10, anneal="line")  # error
+fastopt.schedules.reduce_on_plateau(0.1, mode="max", threshold_mode="abs")
+fastopt.schedules.reduce_on_plateau(0.1, mode="maximum")  # error
+fastopt.schedules.reduce_on_plateau(0.1, threshold_mode="absolute")  # error
+fastopt.schedules.by_name("cosine", 0.1, 100)
+fastopt.schedules.by_name("cosin", 0.1, 100)  # error
+train.MLP([2, 3], rng=rng, activation="tanh", output="linear", init="he")
+train.MLP([2, 3], rng=rng, activation="gelu")  # error
+train.MLP([2, 3], rng=rng, output="logits")  # error
+train.MLP([2, 3], rng=rng, init="kaiming")  # error
+train.read_data("data.csv", task="regression")
+train.read_data("data.csv", task="classification")  # error
+train.Settings(activation="relu", bn_test="running", clip_norm_per="tensor")
+train.Settings(bn_test="mean")  # error
 fastopt.curvature.trace(matrix, method="hutch++")
 fastopt.curvature.trace(matrix, method="hutchinson")  # error
 

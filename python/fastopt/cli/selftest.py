@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -131,7 +131,8 @@ def minima_are_found() -> None:
         slope = x[1] - x[0] ** 2
         return np.array([-2 * (1 - x[0]) - 400 * x[0] * slope, 200 * slope])
 
-    for method in ("cg", "lbfgs", "trust-region"):
+    methods: tuple[Literal["cg", "l-bfgs", "trust-region"], ...] = ("cg", "l-bfgs", "trust-region")
+    for method in methods:
         error = float(np.abs(fastopt.minimize(f, grad, np.array([-1.2, 1.0]), method).x - 1).max())
         assert error < 1e-4, f"{method} ended {error:.1e} from the minimum"
 

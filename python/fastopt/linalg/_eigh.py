@@ -49,7 +49,7 @@ def eigh(
     a : array_like, shape (..., n, n)
         float64, or float32 (computed in float32), or integers and booleans (computed in float64). Only one
         triangle is read; nothing is changed (but see `overwrite_a`). Any strides.
-    UPLO : {"L", "U"}, default "L"
+    UPLO : {"L", "U", "l", "u"}, default "L"
         Which triangle to read, lower or upper; the other may hold anything, NaN included.
     method : {"auto", "jacobi"}, default "auto"
         "jacobi": high *relative* accuracy for positive definite matrices, however graded, at several times
@@ -154,7 +154,7 @@ def eigvalsh(
     a : array_like, shape (..., n, n)
         As for :func:`eigh`. (There is no `overwrite_a`: the working copy has a layout that `a` has not, so
         nothing would be saved.)
-    UPLO : {"L", "U"}, default "L"
+    UPLO : {"L", "U", "l", "u"}, default "L"
         Which triangle to read.
     method : {"auto", "jacobi"}, default "auto"
         As for :func:`eigh`.

@@ -54,7 +54,7 @@ def inertia(a: ArrayLike, tol: float | None = None, UPLO: Literal["L", "U", "l",
         Eigenvalues up to this magnitude count as zero; at least 0, finite. Default, and raised to:
         what the arithmetic resolves, as above. Counts are the same for the same `a` and `tol`, and do not
         depend on the number of threads.
-    UPLO : {"L", "U"}, default "L"
+    UPLO : {"L", "U", "l", "u"}, default "L"
         Which triangle to read, lower or upper; the other may hold anything, NaN included.
 
     Returns

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastopt.methods import _hessian_input
 from fastopt.methods._differences import Differences
 from fastopt.methods._models import Krylov, room
+from fastopt.methods._names import Subproblem
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
 
@@ -40,7 +41,7 @@ class Hessians:
         self._latest: tuple[Array, Any] | None = None  # what `hessian` returned, and where
         self.error = 0.0
 
-    def wants_matrix(self, subproblem: str, at: Point) -> bool:
+    def wants_matrix(self, subproblem: Subproblem, at: Point) -> bool:
         """Whether "dense" or "lanczos" it is; "auto" follows from what the user gave and from n."""
         if subproblem != "auto":
             return subproblem == "dense"

@@ -61,9 +61,12 @@ def full_batch(name: str) -> Callable[..., None]:
 
 
 def _describe(method: Any, cls: type[Any]) -> None:
-    """The signature and the text of the class, for those who ask for help on the method."""
-    problem, *_ = inspect.signature(method).parameters.values()
-    _, *own = inspect.signature(cls).parameters.values()  # without params
+    """The signature and the text of the class, for those who ask for help on the method.
+
+    Annotations as objects: in a signature made by hand nobody evaluates them later.
+    """
+    problem, *_ = inspect.signature(method, eval_str=True).parameters.values()
+    _, *own = inspect.signature(cls, eval_str=True).parameters.values()  # without params
     options = [p if p.kind is p.VAR_KEYWORD else p.replace(kind=p.KEYWORD_ONLY) for p in own]
     method.__signature__ = inspect.Signature([problem, *options])
     method.__doc__ = _ABOUT.format(

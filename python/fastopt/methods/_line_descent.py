@@ -14,6 +14,7 @@ import numpy as np
 from fastopt import _dispatch
 from fastopt.functions.lengths import norm
 from fastopt.methods._line_search import LineSearch
+from fastopt.methods._names import Beta
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
 
@@ -53,7 +54,7 @@ class Products(NamedTuple):
 
 
 #: The choices of beta, as method "cg" documents them; each is asked for only where y'd > 0.
-BETAS: dict[str, Callable[[Products], float]] = {
+BETAS: dict[Beta, Callable[[Products], float]] = {
     "hager-zhang": lambda p: max((p.yt - 2.0 * p.td * (p.yy / p.yd)) / p.yd, _ETA * p.gd / p.dd),
     "polak-ribiere": lambda p: max(0.0, p.yt / p.gg),
     "hestenes-stiefel": lambda p: max(0.0, p.yt / p.yd),
@@ -78,7 +79,7 @@ class ConjugateGradient:
 
     pairs = 0
 
-    def __init__(self, beta: str, powell: float | None, every: int) -> None:
+    def __init__(self, beta: Beta, powell: float | None, every: int) -> None:
         self.beta, self.powell, self.every = BETAS[beta], powell, every
         self.since = 0  # iterations since the last restart
 

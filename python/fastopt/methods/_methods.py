@@ -11,6 +11,7 @@ from typing import Any
 from fastopt._checks import integer, real
 from fastopt.methods import _line_descent, _region_descent
 from fastopt.methods._line_descent import BETAS, ConjugateGradient, QuasiNewton
+from fastopt.methods._names import Beta, Subproblem
 from fastopt.methods._perturbed_gd import PerturbedDescent
 from fastopt.methods._problem import Problem
 from fastopt.methods._regions import Ball, Cube, newton, saddle_free
@@ -21,7 +22,7 @@ __all__ = ["arc", "cg", "l_bfgs", "perturbed_gd", "saddle_free_newton", "trust_r
 def cg(
     problem: Problem,
     *,
-    beta: str = "hager-zhang",
+    beta: Beta = "hager-zhang",
     powell: float | None = None,
     restart_every: int | None = None,
     c1: float = 1e-4,
@@ -40,8 +41,8 @@ def cg(
 
     Parameters
     ----------
-    beta : str, default "hager-zhang"
-        One of these.
+    beta : {"hager-zhang", "polak-ribiere", "hestenes-stiefel", "dai-yuan", "fletcher-reeves"}
+        One of these, by default the first.
     powell : float, optional
         Restart with the steepest direction when :math:`|g_{k+1}^T g_k| \ge` powell :math:`\|g_{k+1}\|^2`; the
         paper has 0.2. By default only a direction that does not descend enough is replaced.
@@ -120,7 +121,7 @@ def trust_region(
     problem: Problem,
     *,
     initial_radius: float | None = None,
-    subproblem: str = "auto",
+    subproblem: Subproblem = "auto",
     second_order: bool = True,
     krylov_size: int | None = None,
     seed: Any = 0,
@@ -183,7 +184,7 @@ def saddle_free_newton(
     problem: Problem,
     *,
     initial_radius: float | None = None,
-    subproblem: str = "auto",
+    subproblem: Subproblem = "auto",
     second_order: bool = True,
     krylov_size: int | None = None,
     seed: Any = 0,
@@ -226,7 +227,7 @@ def arc(
     problem: Problem,
     *,
     initial_sigma: float | None = None,
-    subproblem: str = "auto",
+    subproblem: Subproblem = "auto",
     second_order: bool = True,
     krylov_size: int | None = None,
     seed: Any = 0,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastopt._checks import flag, integer, real
+from fastopt._signature import Unpack
 from fastopt.functions.arguments import takes_functions
+from fastopt.methods._names import MethodName, Options
 from fastopt.methods._problem import Limits, Problem
 from fastopt.methods._registry import Method, find
 from fastopt.methods._result import Result, Stop, summary
@@ -31,7 +33,7 @@ def minimize(
     f: Callable[..., Any],
     grad: Callable[..., Any] | bool,
     x: Any,
-    method: str = "l-bfgs",
+    method: MethodName = "l-bfgs",
     *,
     hessian: Callable[..., Any] | None = None,
     hvp: Callable[..., Any] | None = None,
@@ -46,7 +48,7 @@ def minimize(
     return_all: bool = False,
     bounds: Any = None,
     constraints: Any = (),
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Result:
     r"""Minimise a function of one array, or of a collection of arrays, from a starting point.
 
@@ -134,10 +136,10 @@ def read_limits(method: Method, gtol: Any, ftol: Any, xtol: Any, maxiter: Any, m
 
 
 def run(
-    method: Method, problem: Problem, options: dict[str, Any], *, disp: Any = False, return_all: Any = False
+    method: Method, problem: Problem, given: Mapping[str, Any], *, disp: Any = False, return_all: Any = False
 ) -> Result:
     """The result of a method on a problem; options it does not have are refused before it begins."""
-    options = {**method.preset, **options}
+    options: dict[str, Any] = {**method.preset, **given}
     talks = _switch("disp", disp)
     if _switch("return_all", return_all):
         problem.trace = []

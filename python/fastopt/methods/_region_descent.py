@@ -7,7 +7,7 @@ from and in which space the model lives is the business of `Hessians` and `Model
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from fastopt.functions.lengths import norm
 from fastopt.methods._curvature import Hessians, SecondOrder
 from fastopt.methods._lengths import escape_length
 from fastopt.methods._models import Dense, Krylov, Model, Plane, room
+from fastopt.methods._names import Subproblem
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._regions import Outcome, Region
 from fastopt.methods._result import Stop
@@ -37,7 +38,7 @@ def descend(
     problem: Problem,
     region: Region,
     *,
-    subproblem: str,
+    subproblem: Subproblem,
     second_order: bool,
     krylov_size: int | None,
     seed: Any,
@@ -51,11 +52,11 @@ def descend(
 
 
 class _Descent:
-    def __init__(self, problem: Problem, region: Region, subproblem: str, seed: Any) -> None:
+    def __init__(self, problem: Problem, region: Region, subproblem: Subproblem, seed: Any) -> None:
         self.problem = problem
         self.region = region
         self.hessians = Hessians(problem)
-        if subproblem not in ("auto", "dense", "lanczos"):
+        if subproblem not in get_args(Subproblem):
             raise ValueError(f"subproblem: expected 'auto', 'dense' or 'lanczos', got {subproblem!r}")
         self.subproblem = subproblem
         self.second_order = True

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import fastopt
 from fastopt._checks import shown
 from fastopt.methods import _methods
 from fastopt.methods._first_order import full_batch
+from fastopt.methods._names import MethodName
 
 __all__ = ["Method", "find", "names"]
 
@@ -60,14 +61,14 @@ ELSEWHERE: dict[str, str] = {
 }
 
 
-def names() -> list[str]:
+def names() -> list[MethodName]:
     """Every method by name: the above, and every optimizer class in lower case.
 
     >>> from fastopt.methods import names
     >>> {"cg", "l-bfgs", "adam"} <= set(names())
     True
     """
-    return [*METHODS, *(name.lower() for name in dir(fastopt.optim))]
+    return cast("list[MethodName]", [*METHODS, *(name.lower() for name in dir(fastopt.optim))])
 
 
 def find(name: Any) -> Method:

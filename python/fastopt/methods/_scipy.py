@@ -60,8 +60,8 @@ def _documentation(method: Method) -> str:
 
 
 def _signature(method: Method) -> inspect.Signature:
-    door = list(inspect.signature(_run).parameters.values())[1:-1]
-    own = list(inspect.signature(method.function).parameters.values())[1:]
+    door = list(inspect.signature(_run, eval_str=True).parameters.values())[1:-1]
+    own = list(inspect.signature(method.function, eval_str=True).parameters.values())[1:]
     return inspect.Signature([*door, *own])
 
 

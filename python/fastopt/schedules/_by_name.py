@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from typing import Any
+from typing import Any, Literal, cast
 
 from .. import _checks
 from ._schedule import REGISTRY, Schedule
@@ -13,11 +13,30 @@ from ._warmup import warmup_then
 
 __all__ = ["NAMES", "by_name", "parse", "read_spec"]
 
+#: For type checkers; a test holds it to NAMES.
+ScheduleName = Literal[
+    "constant",
+    "cosine",
+    "cosine_restarts",
+    "exponential",
+    "inverse_sqrt",
+    "inverse_time",
+    "linear_warmup",
+    "one_cycle",
+    "polynomial",
+    "reduce_on_plateau",
+    "step",
+    "warmup_cosine",
+]
+
 #: The names that `by_name` knows, sorted: every schedule that a rate and a length suffice to make.
-NAMES: tuple[str, ...] = tuple(sorted(name for name, cls in REGISTRY.items() if cls._for_run(1) is not None))
+NAMES: tuple[ScheduleName, ...] = cast(
+    "tuple[ScheduleName, ...]",
+    tuple(sorted(name for name, cls in REGISTRY.items() if cls._for_run(1) is not None)),
+)
 
 
-def by_name(name: str, lr: float, total_steps: int, **options: Any) -> Schedule:
+def by_name(name: ScheduleName, lr: float, total_steps: int, **options: Any) -> Schedule:
     """Make a schedule for a run of known length from its name.
 
     What a schedule needs beyond ``lr`` follows from ``total_steps``:

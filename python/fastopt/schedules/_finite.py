@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Collection
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from .. import _checks
 from ._schedule import Schedule, check_lr
@@ -154,7 +154,7 @@ class one_cycle(Schedule):
     pct_start: float = dataclasses.field(default=0.3, kw_only=True)
     div_factor: float = dataclasses.field(default=25.0, kw_only=True)
     final_div_factor: float = dataclasses.field(default=1e4, kw_only=True)
-    anneal: str = dataclasses.field(default="cos", kw_only=True)
+    anneal: Literal["cos", "linear"] = dataclasses.field(default="cos", kw_only=True)
     three_phase: bool = dataclasses.field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:

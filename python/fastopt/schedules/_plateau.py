@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .. import _checks
 from ._schedule import Schedule, check_lr
@@ -84,11 +84,11 @@ class reduce_on_plateau(Schedule):
     """
 
     lr: float
-    mode: str = dataclasses.field(default="min", kw_only=True)
+    mode: Literal["min", "max"] = dataclasses.field(default="min", kw_only=True)
     factor: float = dataclasses.field(default=0.1, kw_only=True)
     patience: int = dataclasses.field(default=10, kw_only=True)
     threshold: float = dataclasses.field(default=1e-4, kw_only=True)
-    threshold_mode: str = dataclasses.field(default="rel", kw_only=True)
+    threshold_mode: Literal["rel", "abs"] = dataclasses.field(default="rel", kw_only=True)
     cooldown: int = dataclasses.field(default=0, kw_only=True)
     min_lr: float = dataclasses.field(default=0.0, kw_only=True)
     eps: float = dataclasses.field(default=1e-8, kw_only=True)

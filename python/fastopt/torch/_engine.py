@@ -84,6 +84,8 @@ class Engine:
         self.plan = _dispatch.core.TensorPlan(
             options.clip_value or 0.0,
             options.clip_norm or 0.0,
+            float(options.clip_norm_type),
+            options.clip_norm_per,
             options.nonfinite,
             -1.0 if options.ema_decay is None else options.ema_decay,
             _EXCHANGE if self.plain else None,
@@ -218,6 +220,7 @@ class Engine:
         native = values.native()
         self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
         self.values[group] = values
+        self.volatile = [g for g, v in enumerate(self.values) if v.volatile]
         if self.plain:
             self.plan.saw_group(group)
 

@@ -100,6 +100,8 @@ class _Single:
         self.own._engine, self.own._fresh = None, []
 
     def __call__(self, parameter: Tensor) -> None:
+        if self.whole._elsewhere:
+            raise RuntimeError("backward(): not inside ema_weights(), the parameters hold averages")
         group = self.whole.param_groups[self.index]
         names = group.get("param_names")
         self.group.update({k: v for k, v in group.items() if k not in ("params", "param_names")})

@@ -37,6 +37,10 @@ class Optimizer(torch.optim.Optimizer):
     clip_norm : float, optional
         Gradients are scaled by ``min(1, clip_norm / (norm + 1e-6))`` within the step, with the norm over all
         groups, as `torch.nn.utils.clip_grad_norm_` does before it; `grad` itself stays as it is.
+    clip_norm_type : {2, "inf"}
+        The root of the sum of squares, or the largest magnitude of an element.
+    clip_norm_per : {"all", "tensor"}
+        One norm over all groups, or of every tensor its own, by which it alone is scaled.
     clip_value : float, optional
         Gradient elements are clipped to ``[-clip_value, clip_value]``.
     nonfinite : {"propagate", "skip", "raise"}
@@ -300,7 +304,7 @@ class Optimizer(torch.optim.Optimizer):
         options = [
             f"    {name}: {value}\n"
             for name in NAMES
-            if (value := getattr(self._options, name)) not in (None, "propagate")
+            if (value := getattr(self._options, name)) != getattr(Options, name)
         ]
         return super().__repr__()[:-1] + "".join(options) + ")"
 

@@ -9,10 +9,19 @@ from typing import Any
 import torch
 
 from fastopt._checks import real
+from fastopt._clipping import NormPer, NormType, norm_per, norm_type
 from fastopt.optimizer import Optimizer
 
 #: Keywords of the whole optimizer, as the NumPy classes have them.
-NAMES = ("clip_norm", "clip_value", "nonfinite", "ema_decay", "state_dtype")
+NAMES = (
+    "clip_norm",
+    "clip_norm_type",
+    "clip_norm_per",
+    "clip_value",
+    "nonfinite",
+    "ema_decay",
+    "state_dtype",
+)
 _REFUSED = ("capturable", "differentiable")
 _STATE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -22,6 +31,8 @@ class Options:
     """Of one optimizer; plain values, so that they can be pickled."""
 
     clip_norm: float | None = None
+    clip_norm_type: NormType = 2
+    clip_norm_per: NormPer = "all"
     clip_value: float | None = None
     nonfinite: str = "propagate"
     ema_decay: float | None = None
@@ -32,12 +43,18 @@ class Options:
             value = getattr(self, name)
             if value is not None:
                 setattr(self, name, real(name, value, minimum=0.0, open_low=True))
+        self.clip_norm_type = norm_type(self.clip_norm_type)
+        self.clip_norm_per = norm_per(self.clip_norm_per)
         if self.ema_decay is not None:
             self.ema_decay = real("ema_decay", self.ema_decay, minimum=0.0, maximum=1.0)
         if self.nonfinite not in ("propagate", "skip", "raise"):
             raise ValueError(f"nonfinite: expected 'propagate', 'skip' or 'raise', got {self.nonfinite!r}")
         if self.state_dtype is not None and self.state_dtype not in _STATE_DTYPES:
             raise TypeError(f"state_dtype: expected a floating-point torch.dtype, got {self.state_dtype!r}")
+
+
+#: Keywords of the whole optimizer, as the NumPy classes have them.
+NAMES = tuple(Options.__dataclass_fields__)
 
 
 def take_options(keywords: dict[str, Any]) -> Options:

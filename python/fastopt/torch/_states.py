@@ -109,7 +109,8 @@ class Maker:
             new = here = torch.full_like(stage, start, dtype=dtype)
         if torch.is_tensor(value):
             here.copy_(local(value))
-        made.append(here)
+        else:
+            made.append(here)
         state[name] = new
         return here
 

@@ -34,7 +34,7 @@ def local(tensor: Tensor) -> Tensor:
 
 def is_dense(tensor: Tensor) -> bool:
     """Whether the elements fill their memory without gaps or repeats, in any order of axes."""
-    if tensor.is_contiguous():
+    if tensor.is_contiguous() or tensor.numel() <= 1:
         return True
     expected = 1
     for stride, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
@@ -48,7 +48,7 @@ def is_dense(tensor: Tensor) -> bool:
 
 def repeats(tensor: Tensor) -> bool:
     """Whether some elements share one place in memory, as in an expanded tensor."""
-    if tensor.numel() == 0:
+    if tensor.numel() <= 1:  # an empty one has strides of any kind
         return False
     span = 1
     for stride, length in sorted(zip(tensor.stride(), tensor.shape, strict=True)):

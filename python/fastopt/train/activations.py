@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,7 @@ class Activation:
     """Whether there is a second derivative to speak of."""
 
 
+ActivationName = Literal["relu", "tanh", "sigmoid"]
 ACTIVATIONS: dict[str, Activation] = {
     a.name: a
     for a in (

@@ -176,6 +176,8 @@ def _training(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="limit of the norm of the whole gradient",
     )
+    group.add("--clip-norm-type", help="which norm: 2, or inf, the largest entry; default 2")
+    group.add("--clip-norm-per", help="one norm of all, or one of every tensor; default all")
     group.add(
         "--clip-value", type=number(0, open_low=True), metavar="X", help="limit of each entry of the gradient"
     )

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from fastopt.train import readers
 from fastopt.train.readers import DataError
 
 Array = NDArray[Any]
-TASKS = ("classes", "regression")
+Task = Literal["classes", "regression"]
+TASKS: tuple[Task, ...] = get_args(Task)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Dataset:
             object.__setattr__(self, "labels", self.classes)
 
     @property
-    def task(self) -> str:
+    def task(self) -> Task:
         return "classes" if self.classes else "regression"
 
     @property
@@ -72,7 +73,7 @@ def digits() -> Dataset:
         return _dataset("digits", readers.read_npz(path), "classes")
 
 
-def read_data(path: str | Path, *, task: str | None = None, target: str | None = None) -> Dataset:
+def read_data(path: str | Path, *, task: Task | None = None, target: str | None = None) -> Dataset:
     """Read the user's data from FILE.npz or FILE.csv.
 
     Parameters

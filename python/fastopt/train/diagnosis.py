@@ -146,7 +146,7 @@ def _standard_errors(session: Session, result: dict[str, Any]) -> Losses:
     problem = session.problem
     run = session.runs()[next(i for i, r in enumerate(session.results) if r is result)]
     model = trained_model(run, problem, result)
-    errors = {}
+    errors: dict[str, float] = {}
     for part in PARTS:
         losses = problem.output.losses(model.values(problem.x[part]), problem.t[part])[0]
         errors[part] = float(losses.std(dtype=np.float64) / np.sqrt(len(losses)))

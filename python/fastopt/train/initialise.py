@@ -8,7 +8,7 @@ randn:std=0.02`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ def uniform(rng: np.random.Generator, inputs: int, outputs: int, *, bound: float
     return rng.uniform(-limit, limit, (inputs, outputs))
 
 
+InitName = Literal["xavier", "he", "randn", "scaled", "uniform"]
 INITIALISERS: dict[str, Callable[..., Weights]] = {
     f.__name__: f for f in (xavier, he, randn, scaled, uniform)
 }

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.train import initialise
-from fastopt.train.activations import ACTIVATIONS
+from fastopt.train.activations import ACTIVATIONS, ActivationName
 from fastopt.train.batchnorm import BatchNorm
+from fastopt.train.initialise import InitName
 from fastopt.train.layers import Activate, Block, Dropout, Layer, Linear
-from fastopt.train.outputs import OUTPUTS
+from fastopt.train.outputs import OUTPUTS, OutputName
 
 Array = NDArray[Any]
 
@@ -37,7 +38,7 @@ class MLP:
         Probability with which a hidden value is dropped while training.
     residual : bool, default False
         Add to the values of a hidden layer those it was computed from, wherever there are as many.
-    init : str or None, default None
+    init : {"xavier", "he", "randn", "scaled", "uniform"}, optional
         A scheme of `fastopt.train.initialise`; None takes the one that suits the activation.
     init_options : mapping, optional
         The scheme's options, e.g. {"std": 0.02} for "randn".
@@ -71,12 +72,12 @@ class MLP:
         sizes: Sequence[int],
         *,
         rng: np.random.Generator,
-        activation: str = "relu",
-        output: str = "softmax",
+        activation: ActivationName = "relu",
+        output: OutputName = "softmax",
         batch_norm: bool = False,
         dropout: float = 0.0,
         residual: bool = False,
-        init: str | None = None,
+        init: InitName | None = None,
         init_options: Mapping[str, Any] | None = None,
         dtype: Any = np.float32,
     ) -> None:

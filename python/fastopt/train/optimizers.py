@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fastopt
 from fastopt.train import specs
+from fastopt.train.initialise import InitName
 from fastopt.train.model import MLP
 from fastopt.train.problem import Problem
 from fastopt.train.runs import Result, Run
@@ -35,6 +37,8 @@ def optimizer_options(spec: Spec, settings: Settings) -> dict[str, Any]:
     """Keywords for the optimizer: the general settings, over them --opt, over them the spec's own."""
     general = {
         "clip_norm": settings.clip_norm,
+        "clip_norm_type": 2 if settings.clip_norm_type == "2" else settings.clip_norm_type,
+        "clip_norm_per": settings.clip_norm_per,
         "clip_value": settings.clip_value,
         "weight_decay": settings.weight_decay,
         "l1": settings.l1,
@@ -84,7 +88,7 @@ def build_model(settings: Settings, problem: Problem) -> MLP:
         batch_norm=settings.batch_norm,
         dropout=settings.dropout,
         residual=settings.residual,
-        init=None if init is None else init.name,
+        init=None if init is None else cast(InitName, init.name),  # MLP refuses another
         init_options=None if init is None else init.options,
     )
 
@@ -130,8 +134,8 @@ def l2_in_loss(optimizer: fastopt.Optimizer) -> float:
     return float(group["weight_decay"]) if optimizer.rule.decay(group) == "coupled" else 0.0
 
 
-def gradient_norm(optimizer: Any, model: MLP) -> float:
-    """Norm of the whole gradient: the engine's own where it took one in its step, else computed here."""
-    if optimizer.grad_norm is not None:
+def gradient_norm(optimizer: Any, options: Mapping[str, Any], model: MLP) -> float:
+    """2-norm of the whole gradient: the engine's own where it took it in its step, else computed here."""
+    if optimizer.grad_norm is not None and options.get("clip_norm_type", 2) == 2:
         return float(optimizer.grad_norm)
     return float(np.sqrt(sum(np.vdot(g, g).astype(np.float64) for g in model.gradients)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,9 @@ def _squared_curvature(z: Array, t: Array, rz: Array) -> Array:
     return rz
 
 
+OutputName = Literal["softmax", "sigmoid", "sigmoid-mse", "linear"]
+
+
 @dataclass(frozen=True)
 class Output:
     """An output by name: `predict(z)` gives probabilities or values, `losses(z, t)` losses and gradient.
@@ -98,7 +101,7 @@ class Output:
     `curvature(z, t, rz)` multiplies the Hessian of each row's loss with rz, of shape (rows, k, outputs).
     """
 
-    name: str
+    name: OutputName
     title: str
     predict: Callable[[Array], Array]
     losses: Callable[[Array, Array], tuple[Array, Array]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from fastopt.train.settings import Settings
 from fastopt.train.splits import Split, fold, split, split_with_test, subset
 
 Array = NDArray[Any]
-PARTS = ("train", "validation", "test")
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class Problem:
@@ -93,7 +94,7 @@ class Problem:
         """Widths of the model's input and output."""
         return self.dataset.x.shape[1], self.columns
 
-    def measure(self, model: MLP, part: str, limit: int | None = None) -> dict[str, float]:
+    def measure(self, model: MLP, part: Part, limit: int | None = None) -> dict[str, float]:
         """Loss and metrics of the model on a part of the data (its first `limit` rows)."""
         x, t, y = self.x[part][:limit], self.t[part][:limit], self.y[part][:limit]
         z = model.values(x)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fastopt.train import augment, specs
-from fastopt.train.activations import ACTIVATIONS
-from fastopt.train.data import TASKS
-from fastopt.train.outputs import OUTPUTS
+from fastopt.train.activations import ACTIVATIONS, ActivationName
+from fastopt.train.data import TASKS, Task
+from fastopt.train.outputs import OUTPUTS, OutputName
 from fastopt.train.splits import check_fractions
 
 #: The least value of an integer setting, and the values of one that is a name.
@@ -28,6 +28,8 @@ CHOICES = {
     "output": tuple(OUTPUTS),
     "bn_test": ("running", "exact"),
     "task": TASKS,
+    "clip_norm_type": ("2", "inf"),
+    "clip_norm_per": ("all", "tensor"),
 }
 
 
@@ -40,7 +42,7 @@ class Settings:
 
     data: str | None = None
     """Path of the user's file; None for the embedded digits."""
-    task: str | None = None
+    task: Task | None = None
     target: str | None = None
     test_data: str | None = None
     """Path of a file with the test rows; the split's third share is then not used."""
@@ -52,15 +54,15 @@ class Settings:
     augment: str | None = None
     """Images vary by as much: `fastopt.train.augment.parse`."""
     hidden: tuple[int, ...] = (256, 128)
-    activation: str = "relu"
+    activation: ActivationName = "relu"
     batch_norm: bool = True
-    bn_test: str = "exact"
+    bn_test: Literal["running", "exact"] = "exact"
     """Statistics batch normalisation tests with: moving averages, or those of the whole training part."""
     dropout: float = 0.3
     residual: bool = False
     """Connections around the hidden layers that are as wide as what comes before them."""
     init: str | None = None
-    output: str | None = None
+    output: OutputName | None = None
     optimizers: tuple[str, ...] = ("adamw",)
     options: tuple[str, ...] = ()
     """key=value for every optimizer."""
@@ -69,6 +71,8 @@ class Settings:
     epochs: int = 40
     batch_size: int = 32
     clip_norm: float | None = None
+    clip_norm_type: Literal["2", "inf"] | None = None
+    clip_norm_per: Literal["all", "tensor"] | None = None
     clip_value: float | None = None
     weight_decay: float | None = None
     l1: float | None = None

@@ -18,7 +18,7 @@ from fastopt.train.optimizers import (
     l2_in_loss,
     optimizer_options,
 )
-from fastopt.train.problem import PARTS, Problem
+from fastopt.train.problem import PARTS, Part, Problem
 from fastopt.train.runs import History, Result, Run, steps_per_second
 
 # Training rows that the curves are measured on after each epoch; all are measured at the end.
@@ -107,7 +107,7 @@ class Trainer:
             self.status = "diverged"
             return
         self._clock("optimizer", before)
-        self.last["grad_norm"] = gradient_norm(self.optimizer, self.model)
+        self.last["grad_norm"] = gradient_norm(self.optimizer, self.options, self.model)
         self.sums["loss"] += loss
         self.sums["grad_norm"] += self.last["grad_norm"]
         if self.history.wants(self.step):
@@ -130,7 +130,8 @@ class Trainer:
         row = {f"mean_{key}": value / self.steps_per_epoch for key, value in self.sums.items()}
         self.sums = dict.fromkeys(self.sums, 0.0)
         with self._as_tested():
-            for part, limit in (("train", CURVE_ROWS), ("validation", None)):
+            limits: dict[Part, int | None] = {"train": CURVE_ROWS, "validation": None}
+            for part, limit in limits.items():
                 measured = self.problem.measure(self.model, part, limit)
                 row |= {f"{part}_{key}": value for key, value in measured.items()}
             self._keep_best(row["validation_loss"])

@@ -65,7 +65,9 @@ def page(
 
 def _losses(found: Diagnosis) -> list[tuple[str, float, float]]:
     """Part, loss and standard error for the bars of a diagnosis."""
-    rows = [(part, found.losses[part], found.standard_errors[part]) for part in PARTS if found.losses]
+    rows: list[tuple[str, float, float]] = [
+        (part, found.losses[part], found.standard_errors[part]) for part in PARTS if found.losses
+    ]
     if found.losses and found.larger and found.larger["losses"]:
         widths = "-".join(map(str, found.larger["hidden"]))
         rows.append((f"train, larger ({widths})", found.larger["losses"]["train"], 0.0))
