@@ -117,7 +117,7 @@ class BoundPlan {
   void inspect_gradient(std::size_t i, PyObject* gradient);
   void verify(const Held& held, bool zero_gradients) const;
   void check_disjoint();
-  std::string gradient_label(std::size_t i) const;
+  virtual std::string gradient_label(std::size_t i) const;
   [[noreturn]] void raise_nonfinite(int tensor) const;
   [[noreturn]] void raise_overflow(int tensor);
 

@@ -23,6 +23,10 @@ void write_number(const TensorFacts& facts, double value) {
 
 // False if Python has to look at it.
 bool TensorPlan::read_gradient(std::size_t i, PyObject* gradient) {
+  // A view may be marked as negated, which its memory does not show.
+  const auto negated = py::reinterpret_steal<py::object>(PyObject_CallMethodNoArgs(gradient, is_neg_key_.ptr()));
+  if (!negated) throw py::error_already_set();
+  if (negated.ptr() != Py_False) return false;
   TensorFacts& seen = entries_[i].gradient;
   if (seen.axes() >= 0 && seen.same(*table_, gradient)) return true;
   TensorFacts now;
@@ -36,9 +40,6 @@ bool TensorPlan::read_gradient(std::size_t i, PyObject* gradient) {
   if (!same_shape(view, View(parameter.owner.ptr()))) return false;
   lay_out(view, parameter.axes, parameter.gradient);
   engine::Gradient g = parameter.gradient.as(now.dtype());
-  // A view of one element, or with strides, may be marked as negated: its memory does not say so.
-  if ((!g.dense || tensor.size == 1) && py::reinterpret_borrow<py::object>(gradient).attr("is_neg")().cast<bool>())
-    return false;
   if (memory_.overlapped(g, extent(view, engine::item_size(now.dtype())), tensor.size) >= 0) return false;
   static char nothing;  // an empty gradient is one
   if (g.data == nullptr) g.data = &nothing;

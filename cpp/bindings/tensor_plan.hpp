@@ -77,12 +77,13 @@ class TensorPlan : public BoundPlan {
   bool same_entry(const Entry& entry) const;
   Verdict take(std::vector<py::object>& gradients);
   bool read_gradient(std::size_t i, PyObject* gradient);
+  std::string gradient_label(std::size_t i) const override { return "gradient of " + parameters_[i]->label; }
   void load_numbers();
   void stepped() noexcept override;
   void touch(const std::vector<py::object>& gradients);
 
   const dlpack::Table* table_;  // or null
-  py::object exchange_, tensor_type_, touched_, params_key_, grad_key_;
+  py::object exchange_, tensor_type_, touched_, params_key_, grad_key_, is_neg_key_;
   py::tuple keys_;
   std::vector<OfGroup> of_groups_;
   std::vector<Entry> entries_;

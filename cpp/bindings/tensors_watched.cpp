@@ -41,7 +41,8 @@ TensorPlan::TensorPlan(double clip_value, double clip_norm, double clip_norm_typ
       tensor_type_(std::move(tensor)),
       touched_(std::move(touched)),
       params_key_(interned("params")),
-      grad_key_(interned("grad")) {}
+      grad_key_(interned("grad")),
+      is_neg_key_(interned("is_neg")) {}
 
 TensorPlan::Watched TensorPlan::watched(const py::handle& tensor, const char* what) const {
   Watched w{owned(tensor.ptr()), {}};

@@ -12,16 +12,6 @@ from fastopt._checks import real
 from fastopt._clipping import NormPer, NormType, norm_per, norm_type
 from fastopt.optimizer import Optimizer
 
-#: Keywords of the whole optimizer, as the NumPy classes have them.
-NAMES = (
-    "clip_norm",
-    "clip_norm_type",
-    "clip_norm_per",
-    "clip_value",
-    "nonfinite",
-    "ema_decay",
-    "state_dtype",
-)
 _REFUSED = ("capturable", "differentiable")
 _STATE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -54,7 +44,7 @@ class Options:
 
 
 #: Keywords of the whole optimizer, as the NumPy classes have them.
-NAMES = tuple(Options.__dataclass_fields__)
+NAMES: tuple[str, ...] = tuple(Options.__dataclass_fields__)
 
 
 def take_options(keywords: dict[str, Any]) -> Options:

@@ -101,7 +101,8 @@ class Maker:
                     f"{self.label}: state {name!r}: expected shape {tuple(stage.shape)}, "
                     f"got {tuple(here.shape)}"
                 )
-            if here.device.type == "cpu" and here.dtype == dtype and here.stride() == stage.stride():
+            fits = here.dtype == dtype and here.stride() == stage.stride() and not here.is_neg()
+            if fits and here.device.type == "cpu":
                 return here
         new = torch.full_like(parameter.detach(), start, dtype=dtype)
         here = local(new)
