@@ -27,7 +27,7 @@ DECLARED = {
     "methods/_curvature.py": {"fastopt.curvature"},
     "methods/_registry.py": {"fastopt"},  # every optimizer class is a method
     "methods/_first_order.py": {"fastopt"},
-    "torch/curvature.py": {"fastopt.curvature"},  # imported by nobody here: the door's own way to the analysis
+    "torch/curvature.py": {"fastopt.curvature"},  # the door's own way to the analysis
 }
 #: The door of the library: everything is imported there, at first use.
 DOOR = {"__init__.py", "__main__.py"}
