@@ -1,7 +1,7 @@
 """The classes that are judged, PyTorch's as their twins, and how both are driven.
 
-FASTOPT_TORCH_DOOR=torch.optim judges PyTorch's own classes instead of ours: what is not about something we add
-must then pass too, so that a test which fails says something of us and not of itself.
+FASTOPT_TORCH_DOOR=torch.optim judges PyTorch's own classes instead of ours: what is not about something we
+add must then pass too, so that a test which fails says something of us and not of itself.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ __all__ = [
     "EVERY",
     "FLOATS",
     "HALF",
+    "JUDGED",
     "OWN",
     "SHARED",
     "STEPS",
@@ -98,7 +99,7 @@ def drive(opt: Any, params: Sequence[Any], grads: Sequence[Sequence[Any]]) -> No
 
 
 def worst(got: Sequence[Any], exact: Sequence[Any]) -> float:
-    """The largest error over (magnitude so far + distance travelled) of the exact path, as `battery.Meter`."""
+    """The largest error over (magnitude so far + distance travelled) of the exact path: `battery.Meter`."""
     error = 0.0
     for g, e in zip(got, exact, strict=True):
         if e.numel() == 0:
@@ -112,7 +113,7 @@ def worst(got: Sequence[Any], exact: Sequence[Any]) -> float:
 def allowed(
     run: Any, params: Sequence[Any], grads: Sequence[Sequence[Any]], name: str
 ) -> tuple[list[Any], float]:
-    """What ``run(cls, params, grads)`` gives with PyTorch's class in float64, and how far ours may be from it.
+    """What ``run(cls, params, grads)`` gives with PyTorch's class in float64; how far ours may be from it.
 
     In float64 1e-12; in float32 1e-6, or four times what PyTorch's class misses in float32.
     """

@@ -21,7 +21,7 @@ def network(dtype: Any = torch.float64, seed: int = 1) -> tuple[Any, Any, Any]:
 
 
 def theirs(net: Any, data: Any) -> Any:
-    """torch.func.hessian of the same loss, as one matrix in the order of the named parameters that are free."""
+    """torch.func.hessian of the same loss, as one matrix in the order of the parameters that are free."""
     x, y = data
     free = {name: p.detach() for name, p in net.named_parameters() if p.requires_grad}
 
@@ -202,7 +202,7 @@ def test_a_loss_that_draws_anew_is_refused() -> None:
 
 def test_what_is_no_model() -> None:
     for bad in (3, torch.ones(2, requires_grad=True)):
-        with pytest.raises(TypeError, match="model: expected a torch.nn.Module, a dict or an iterable"):
+        with pytest.raises(TypeError, match=r"model: expected a torch\.nn\.Module, a dict or an iterable"):
             curvature.hessian(bad, lambda: torch.ones(()))
     with pytest.raises(ValueError, match="model: expected a parameter that requires its gradient"):
         curvature.hessian(torch.nn.Linear(2, 2).requires_grad_(False), lambda: torch.ones(()))

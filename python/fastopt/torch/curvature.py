@@ -9,8 +9,8 @@ back in its answer:
 >>> curvature.critical_point({"w": w}, lambda: (1 - w[0] * w[1]) ** 2).kind
 'saddle'
 
-Products with the Hessian are exact (double backward); the parameters, their `grad` and the model's buffers are
-afterwards what they were.
+Products with the Hessian are exact (double backward). Afterwards the parameters, their `grad` and the model's
+buffers are what they were.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Named: TypeAlias = dict[str, Tensor]
 
 
 class Eigenpairs(NamedTuple):
-    """Eigenvalues (k,), ascending; of each parameter the eigenvectors' parts, (k, *shape); residuals; products."""
+    """Eigenvalues (k,), ascending; eigenvectors by parameter, (k, *shape); residual norms (k,); products."""
 
     eigenvalues: Tensor
     eigenvectors: Named
@@ -83,8 +83,8 @@ def critical_point(model: Any, loss: Loss, **keywords: Any) -> CriticalPoint:
         Up to 4096 numbers the Hessian is formed, beyond that products answer.
     loss : callable
         Takes nothing, returns a tensor of one element, the same at every call: the same batch, and
-        ``model.eval()`` if there is dropout. In training mode batch normalisation uses the batch's statistics;
-        its running ones are put back.
+        ``model.eval()`` if there is dropout. In training mode batch normalisation uses the batch's
+        statistics; its running ones are put back.
     **keywords
         Those of `fastopt.critical_point`: ``gtol``, ``error``, ``counts_only``.
 
@@ -102,7 +102,8 @@ def critical_point(model: Any, loss: Loss, **keywords: Any) -> CriticalPoint:
     --------
     >>> import torch
     >>> from fastopt.torch import curvature
-    >>> model = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)).double()
+    >>> layers = (torch.nn.Linear(1, 1, bias=False, dtype=torch.float64) for _ in range(2))
+    >>> model = torch.nn.Sequential(*layers)
     >>> for p in model.parameters():
     ...     _ = torch.nn.init.zeros_(p)
     >>> x = torch.ones(1, 1, dtype=torch.float64)
@@ -363,7 +364,7 @@ def escape(model: Any, loss: Loss, **keywords: Any) -> EscapeResult:
 
 
 def check_grad(model: Any, loss: Loss, **keywords: Any) -> GradientReport:
-    """Whether backward passes, once and twice, belong to the loss: for `torch.autograd.Function`s of one's own.
+    """Whether one and two backward passes belong to the loss: for a `torch.autograd.Function` of one's own.
 
     Parameters
     ----------
@@ -395,7 +396,7 @@ def check_grad(model: Any, loss: Loss, **keywords: Any) -> GradientReport:
 
 
 def why_stalled(model: Any, loss: Loss, lr: float, **keywords: Any) -> StallReport:
-    """Why training stands still: a critical point, a rate too large or too small, noise; `fastopt.curvature`'s.
+    """Why training stands still: a critical point, a rate that is too large or too small, noise.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Eigenproblems of symmetric matrices in tensors, as `torch.linalg` has them: the engine of `fastopt.linalg`."""
+"""Eigenproblems of symmetric matrices in tensors: `torch.linalg`'s functions by `fastopt.linalg`'s engine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EigshResult(NamedTuple):
 
 
 class Inertia(NamedTuple):
-    """Counts of eigenvalues, and the magnitude beyond which they are certain: tensors of the stack's shape."""
+    """Counts of eigenvalues, and the magnitude beyond which they are certain: tensors (...) for stacks."""
 
     negative: Tensor
     zero: Tensor

@@ -1,0 +1,561 @@
+"""What surrounds a step: hooks, closures, GradScaler, compilation, threads, processes, memory."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import threading
+import tracemalloc
+import warnings
+import weakref
+from typing import Any
+
+import pytest
+import torch.optim.optimizer as optimizer
+
+from torch_door.door import (
+    EVERY,
+    SHARED,
+    clones,
+    drive,
+    equal,
+    given,
+    mine,
+    model,
+    ours_alone,
+    theirs,
+    torch,
+)
+
+
+def one(name: str = "AdamW", **keywords: Any) -> tuple[Any, Any]:
+    p = torch.nn.Parameter(torch.ones(3))
+    p.grad = torch.ones(3)
+    return p, mine(name)([p], **keywords)
+
+
+# --- hooks ---
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_hooks_of_a_step_run_in_order_and_can_be_removed(name: str) -> None:
+    p, opt = one(name)
+    seen: list[Any] = []
+    before = p.detach().clone()
+
+    def pre(o: Any, args: Any, kwargs: Any) -> None:
+        seen.append(("pre", o is opt, torch.equal(p, before), args, kwargs))
+
+    def post(o: Any, args: Any, kwargs: Any) -> None:
+        seen.append(("post", o is opt, torch.equal(p, before)))
+
+    handles = [opt.register_step_pre_hook(pre), opt.register_step_post_hook(post)]
+    opt.step()
+    assert [entry[:3] for entry in seen] == [("pre", True, True), ("post", True, False)]
+    for handle in handles:
+        handle.remove()
+    opt.step()
+    assert len(seen) == 2
+
+
+def test_global_hooks() -> None:
+    _, opt = one()
+    seen: list[str] = []
+    handles = [
+        optimizer.register_optimizer_step_pre_hook(lambda o, a, k: seen.append("pre")),
+        optimizer.register_optimizer_step_post_hook(lambda o, a, k: seen.append("post")),
+    ]
+    try:
+        opt.step()
+    finally:
+        for handle in handles:
+            handle.remove()
+    opt.step()
+    assert seen == ["pre", "post"]
+
+
+def test_a_hook_may_change_gradients_and_the_arguments() -> None:
+    results = []
+    for cls in (mine("SGD"), theirs("SGD")):
+        p = torch.nn.Parameter(torch.ones(3))
+        opt = cls([p], lr=0.1)
+        calls: list[str] = []
+
+        def pre(o: Any, args: Any, kwargs: Any, p: Any = p, calls: Any = calls) -> Any:
+            p.grad = torch.full((3,), 5.0)
+            return (args[0], lambda: calls.append("replaced") or 7.0), {}
+
+        opt.register_step_pre_hook(pre)
+        loss = opt.step(lambda calls=calls: calls.append("given"))
+        results.append((p.tolist(), calls, loss))
+    assert results[0] == results[1]
+
+
+def test_hooks_of_state_dicts() -> None:
+    _, opt = one()
+    opt.step()
+    seen: list[str] = []
+
+    def changed(o: Any, state_dict: Any) -> Any:
+        seen.append("post")
+        return {**state_dict, "mark": 1}
+
+    def unmarked(o: Any, state_dict: Any) -> Any:
+        seen.append("load pre")
+        return {k: v for k, v in state_dict.items() if k != "mark"}
+
+    opt.register_state_dict_pre_hook(lambda o: seen.append("pre"))
+    opt.register_state_dict_post_hook(changed)
+    opt.register_load_state_dict_pre_hook(unmarked)
+    opt.register_load_state_dict_post_hook(lambda o: seen.append("load post"))
+    saved = opt.state_dict()
+    assert saved["mark"] == 1
+    opt.load_state_dict(saved)
+    assert seen == ["pre", "post", "load pre", "load post"]
+
+
+def test_hooks_of_loading_may_change_what_is_loaded() -> None:
+    p, opt = one()
+    opt.step()
+
+    def faster(o: Any, state_dict: Any) -> Any:
+        new = copy.deepcopy(state_dict)
+        new["param_groups"][0]["lr"] = 0.5
+        new["state"][0]["exp_avg"] *= 2
+        return new
+
+    before = opt.state[p]["exp_avg"].clone()
+    opt.register_load_state_dict_pre_hook(faster)
+    opt.load_state_dict(opt.state_dict())
+    assert opt.param_groups[0]["lr"] == 0.5
+    assert torch.equal(opt.state[p]["exp_avg"], 2 * before)
+
+
+# --- closures and wrappers ---
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_closure_is_called_once_with_gradients_on(name: str) -> None:
+    net, loss_of = model()
+    opt = mine(name)(net.parameters())
+    calls = []
+
+    def closure() -> Any:
+        calls.append(torch.is_grad_enabled())
+        opt.zero_grad()
+        loss = loss_of()
+        loss.backward()
+        return loss
+
+    before = [p.detach().clone() for p in net.parameters()]
+    with torch.no_grad():
+        loss = opt.step(closure)
+    assert calls == [True]
+    assert torch.is_tensor(loss)
+    assert not equal(list(net.parameters()), before)
+    assert opt.step(closure=closure) is not None
+    assert opt.step() is None
+
+
+def test_an_error_in_a_closure_passes_through_and_changes_nothing() -> None:
+    p, opt = one()
+    with pytest.raises(ZeroDivisionError):
+        opt.step(lambda: 1 / 0)
+    assert p.tolist() == [1, 1, 1]
+    assert not opt.state
+    opt.step()
+
+
+def test_the_step_may_be_replaced_and_subclassed() -> None:
+    """accelerate patches ``opt.step``; Lightning subclasses and copies ``__dict__``."""
+    p, opt = one()
+    seen = []
+    plain = opt.step
+
+    def patched(*args: Any, **kwargs: Any) -> Any:
+        seen.append(1)
+        return plain(*args, **kwargs)
+
+    opt.step = patched
+    opt.step()
+    assert seen == [1]
+
+    class Sub(mine("AdamW")):  # type: ignore[misc]
+        def step(self, closure: Any = None) -> Any:
+            seen.append(2)
+            return super().step(closure)
+
+    q = torch.nn.Parameter(torch.ones(3))
+    q.grad = torch.ones(3)
+    Sub([q]).step()
+    assert seen == [1, 2]
+    assert torch.equal(p, q)
+
+
+def test_a_profiler_sees_the_step() -> None:
+    _, opt = one()
+    opt.step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        opt.step()
+    assert any("Optimizer.step#AdamW.step" in event.key for event in profile.key_averages())
+
+
+def test_clipping_by_pytorchs_function_before_the_step() -> None:
+    params, grads = given(torch.float32)
+    results = []
+    for cls in (mine("SGD"), theirs("SGD")):
+        own = clones(params)
+        opt = cls(own, lr=0.1)
+        for row in grads:
+            for p, g in zip(own, row, strict=True):
+                p.grad = None if g is None else g.clone()
+            torch.nn.utils.clip_grad_norm_(own, 1.0)
+            opt.step()
+        results.append(own)
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+
+
+# --- GradScaler ---
+
+
+@pytest.mark.parametrize("fused", [None, True])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad"])
+def test_grad_scaler(name: str, fused: bool | None) -> None:
+    """By the default path, which unscales before the step, and the fused one, which leaves it to the step."""
+
+    def run(cls: Any) -> tuple[list[Any], float]:
+        net, loss_of = model()
+        opt = cls(net.parameters(), lr=0.01, fused=fused)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=5)
+        for k in range(20):
+            opt.zero_grad()
+            loss = loss_of() * (float("inf") if k in (3, 11) else 1.0)
+            scaler.scale(loss).backward()
+            scaler.step(opt)
+            scaler.update()
+        return list(net.parameters()), scaler.get_scale()
+
+    (got, scale), (want, their_scale) = run(mine(name)), run(theirs(name))
+    assert scale == their_scale
+    for a, b in zip(got, want, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("fused", [None, True])
+def test_unscaling_and_clipping_before_the_step(fused: bool | None) -> None:
+    def run(cls: Any) -> list[Any]:
+        net, loss_of = model()
+        opt = cls(net.parameters(), lr=0.01, fused=fused)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+        for _ in range(10):
+            opt.zero_grad()
+            scaler.scale(loss_of()).backward()
+            scaler.unscale_(opt)
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 0.1)
+            scaler.step(opt)
+            scaler.update()
+        return list(net.parameters())
+
+    for a, b in zip(run(mine("AdamW")), run(theirs("AdamW")), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad"])
+def test_the_fused_contract(name: str) -> None:
+    """`grad_scale` and `found_inf` are attributes for the time of a step."""
+    results = []
+    for cls in (mine(name), theirs(name)):
+        p = torch.nn.Parameter(torch.ones(4))
+        opt = cls([p], lr=0.1, fused=True)
+        for k in range(6):
+            p.grad = torch.full((4,), 8.0 * (k + 1))
+            opt.grad_scale = torch.tensor(8.0)
+            opt.found_inf = torch.tensor(1.0 if k == 2 else 0.0)
+            opt.step()
+            del opt.grad_scale, opt.found_inf
+        steps = opt.state[p].get("step")
+        results.append((p.detach().clone(), None if steps is None else float(steps)))
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-6, atol=1e-6)
+    assert results[0][1] == results[1][1]
+
+
+# --- compilation ---
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_models_and_compiled_steps() -> None:
+    torch._dynamo.reset()
+    net, loss_of = model()
+    twin, twin_loss = model()
+    compiled = torch.compile(loss_of, backend="eager")
+    opt, plain = mine("AdamW")(net.parameters(), lr=0.05), mine("AdamW")(twin.parameters(), lr=0.05)
+    step = torch.compile(opt.step, backend="eager")
+    for _ in range(5):
+        opt.zero_grad()
+        plain.zero_grad()
+        compiled().backward()
+        twin_loss().backward()
+        step()
+        plain.step()
+    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    torch._dynamo.reset()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_training_step() -> None:
+    torch._dynamo.reset()
+    net, loss_of = model()
+    twin, twin_loss = model()
+    opt, plain = mine("SGD")(net.parameters(), lr=0.05), mine("SGD")(twin.parameters(), lr=0.05)
+
+    @torch.compile(backend="eager")
+    def train() -> Any:
+        opt.zero_grad()
+        loss = loss_of()
+        loss.backward()
+        opt.step()
+        return loss
+
+    for _ in range(4):
+        train()
+        plain.zero_grad()
+        twin_loss().backward()
+        plain.step()
+    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+    torch._dynamo.reset()
+
+
+# --- threads, processes, memory ---
+
+
+def test_threads_with_optimizers_of_their_own() -> None:
+    params, grads = given(torch.float32)
+    want = clones(params)
+    drive(mine("AdamW")(want), want, grads)
+    got = [clones(params) for _ in range(4)]
+
+    def work(own: Any) -> None:
+        drive(mine("AdamW")(own), own, grads)
+
+    threads = [threading.Thread(target=work, args=(own,)) for own in got]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(equal(own, want) for own in got)
+
+
+def test_two_threads_and_one_optimizer_do_not_break_it() -> None:
+    """Steps take turns or raise; the count of steps says how many were taken."""
+    p = torch.nn.Parameter(torch.ones(100_000))
+    p.grad = torch.ones_like(p)
+    opt = mine("AdamW")([p])
+    opt.step()
+    taken, failed = [0, 0], []
+
+    def work(i: int) -> None:
+        for _ in range(40):
+            try:
+                opt.step()
+                taken[i] += 1
+            except RuntimeError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert bool(torch.isfinite(p.detach()).all())
+    assert sum(taken) + len(failed) == 80
+    if not failed:
+        assert opt.state[p]["step"] == 81
+
+
+class Numbers(torch.utils.data.Dataset):  # type: ignore[misc]
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, i: int) -> Any:
+        w = torch.nn.Parameter(torch.ones(3))
+        w.grad = torch.full((3,), float(i))
+        mine("SGD")([w], lr=1.0).step()  # in the worker too
+        return w.detach()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_workers_that_are_forked() -> None:
+    p, opt = one()
+    opt.step()
+    loader = torch.utils.data.DataLoader(
+        Numbers(), batch_size=2, num_workers=2, multiprocessing_context="fork"
+    )
+    for batch in loader:
+        p.grad = batch[0].clone()
+        opt.step()
+    assert torch.equal(torch.cat(list(loader)), 1 - torch.arange(8.0)[:, None].expand(8, 3))
+    assert opt.state[p]["step"] == 5
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_everything_goes_with_the_optimizer(name: str) -> None:
+    params = [torch.nn.Parameter(torch.ones(50)) for _ in range(3)]
+    for p in params:
+        p.grad = torch.ones(50)
+    opt = mine(name)(params)
+    opt.step()
+    opt.step()
+    seen = [weakref.ref(opt), *(weakref.ref(p) for p in params)]
+    seen += [weakref.ref(v) for s in opt.state.values() for v in s.values() if torch.is_tensor(v)]
+    del opt, params, p
+    gc.collect()
+    assert [ref() for ref in seen] == [None] * len(seen)
+
+
+def test_gradients_go_when_they_are_set_to_none() -> None:
+    p, opt = one()
+    opt.step()
+    ref = weakref.ref(p.grad)
+    opt.zero_grad()
+    assert ref() is None
+
+
+def test_steps_do_not_accumulate_memory() -> None:
+    params = [torch.nn.Parameter(torch.ones(10)) for _ in range(20)]
+    opt = mine("AdamW")(params)
+
+    def work(times: int) -> None:
+        for _ in range(times):
+            for p in params:
+                p.grad = torch.ones(10)
+            opt.step()
+            opt.load_state_dict(opt.state_dict())
+            copy.deepcopy(opt)
+
+    work(5)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        work(2)
+        first = tracemalloc.get_traced_memory()[0]
+        work(30)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - first < 50_000
+    finally:
+        tracemalloc.stop()
+
+
+# --- what comes on top ---
+
+
+@ours_alone
+@pytest.mark.parametrize("name", EVERY)
+def test_clip_norm_is_clip_grad_norm(name: str) -> None:
+    params, grads = given(torch.float32)
+    left, right = clones(params), clones(params)
+    opt, plain = mine(name)(left, clip_norm=1.0), mine(name)(right)
+    for row in grads:
+        for p, q, g in zip(left, right, row, strict=True):
+            p.grad, q.grad = (None, None) if g is None else (g.clone(), g.clone())
+        norm = torch.nn.utils.clip_grad_norm_(right, 1.0)
+        opt.step()
+        plain.step()
+        assert opt.grad_norm == pytest.approx(float(norm), rel=1e-5)
+    bound = 1e-2 if name in ("SignSGD", "Lion", "Rprop") else 1e-4
+    for a, b in zip(left, right, strict=True):
+        torch.testing.assert_close(a, b, rtol=bound, atol=bound)
+
+
+@ours_alone
+def test_the_average_of_the_weights() -> None:
+    params, grads = given(torch.float32, holes=False)
+    opt = mine("AdamW")(params, lr=0.1, ema_decay=0.9)
+    drive(opt, params, grads[:1])
+    average = [p.detach().clone() for p in opt.ema]
+    for row in grads[1:]:
+        drive(opt, params, [row])
+        average = [a + 0.1 * (p.detach() - a) for a, p in zip(average, params, strict=True)]
+    for a, b in zip(opt.ema, average, strict=True):
+        torch.testing.assert_close(a.detach(), b, rtol=1e-5, atol=1e-6)
+    own = [p.detach().clone() for p in params]
+    with opt.ema_weights():
+        assert equal(params, list(opt.ema))
+        with pytest.raises(RuntimeError, match="ema_weights"):
+            opt.step()
+    assert equal(params, own)
+    saved = opt.state_dict()
+    assert "ema" in saved["state"][1]
+
+
+@ours_alone
+def test_a_step_that_is_not_finite_is_skipped_or_raises() -> None:
+    p, opt = one(nonfinite="skip")
+    opt.step()
+    before, step = p.detach().clone(), float(opt.state[p]["step"])
+    p.grad = torch.tensor([1.0, float("nan"), 1.0])
+    opt.step()
+    assert torch.equal(p, before)
+    assert (opt.skipped, float(opt.state[p]["step"])) == (1, step)
+    q, raises = one(nonfinite="raise")
+    q.grad = torch.tensor([1.0, float("inf"), 1.0])
+    with pytest.raises(Exception, match=r"\[0\].*NaN or infinity"):
+        raises.step()
+    assert q.tolist() == [1, 1, 1]
+
+
+@ours_alone
+@pytest.mark.parametrize("name", EVERY)
+def test_steps_in_the_backward_pass(name: str) -> None:
+    from fastopt.torch import step_in_backward
+
+    net, loss_of = model()
+    twin, twin_loss = model()
+    opt, plain = mine(name)(net.parameters()), mine(name)(twin.parameters())
+    stepping = step_in_backward(opt)
+    for _ in range(5):
+        loss_of().backward()
+        assert all(p.grad is None for p in net.parameters())
+        opt.step()
+        plain.zero_grad()
+        twin_loss().backward()
+        plain.step()
+    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+    stepping.remove()
+    loss_of().backward()
+    assert all(p.grad is not None for p in net.parameters())
+    opt.step()
+
+
+@ours_alone
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_states_of_half_precision_parameters(dtype: Any) -> None:
+    p = torch.nn.Parameter(torch.ones(4, dtype=dtype))
+    for wanted, held in ((None, torch.float32), (torch.bfloat16, torch.bfloat16)):
+        opt = mine("AdamW")([p], state_dtype=wanted)
+        p.grad = torch.ones(4, dtype=dtype)
+        opt.step()
+        assert opt.state[p]["exp_avg"].dtype == held
+        again = mine("AdamW")([p], state_dtype=wanted)
+        again.load_state_dict(opt.state_dict())
+        again.step()
+        assert again.state[p]["exp_avg"].dtype == held
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("flag", [{"foreach": True}, {"foreach": False}, {"fused": False}], ids=str)
+def test_ways_of_pytorch_are_accepted(name: str, flag: dict[str, bool]) -> None:
+    p = torch.nn.Parameter(torch.ones(3))
+    try:
+        theirs(name)([p], **flag)
+    except TypeError:
+        pytest.skip("PyTorch's class has no such keyword")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opt = mine(name)([p], **flag)
+    p.grad = torch.ones(3)
+    opt.step()
+    assert bool((p.detach() < 1).all())
