@@ -12,7 +12,7 @@ from fastopt import _dispatch
 from fastopt._state import find_rule
 from fastopt.torch._groups import Values
 from fastopt.torch._states import Maker, States, is_one_of
-from fastopt.torch._tensors import PLAIN, as_array, is_dense, local, repeats, why_not
+from fastopt.torch._tensors import PLAIN, as_array, is_dense, is_part, local, repeats, why_not
 
 if TYPE_CHECKING:
     from fastopt.torch._optimizer import Optimizer
@@ -117,7 +117,7 @@ class Engine:
                         f"but it {reason}"
                     )
                 part = Part(g, place, p, label)
-                if part.stage.shape != p.shape:
+                if is_part(p):
                     self._refuse_sharded(opt, label)
                 gradient_of(part)
                 self.parts.append(part)

@@ -32,6 +32,15 @@ def local(tensor: Tensor) -> Tensor:
     return tensor if shard is None else shard
 
 
+def is_part(tensor: Tensor) -> bool:
+    """Whether other processes hold other parts of a DTensor, whatever the shapes are here."""
+    placements = getattr(tensor, "placements", ())
+    return any(
+        not placement.is_replicate() and tensor.device_mesh.size(axis) > 1
+        for axis, placement in enumerate(placements)
+    )
+
+
 def is_dense(tensor: Tensor) -> bool:
     """Whether the elements fill their memory without gaps or repeats, in any order of axes."""
     if tensor.is_contiguous() or tensor.numel() <= 1:
@@ -68,7 +77,10 @@ def why_not(tensor: Tensor) -> str | None:
     if here.layout != torch.strided:
         return f"is sparse ({here.layout})"
     if here.device.type != "cpu":
-        return f"is on the device {here.device}"
+        hint = (
+            " (of torchao's CPUOffloadOptimizer: give minimal_size=0)" if here.device.type == "cuda" else ""
+        )
+        return f"is on the device {here.device}{hint}"
     if here.dtype not in FLOATS:
         return f"is {here.dtype}"
     if type(here) not in PLAIN and _wraps(here):
