@@ -38,7 +38,9 @@ def episodes(actor: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
     """States, actions, and which carts were still running, of shape (steps, carts, ...)."""
     state = 0.1 * torch.rand(CARTS, 4) - 0.05
     running = torch.ones(CARTS, dtype=torch.bool)
-    states, actions, alive = [], [], []
+    states: list[Tensor] = []
+    actions: list[Tensor] = []
+    alive: list[Tensor] = []
     while len(states) < LIMIT and running.any():
         with torch.no_grad():
             right = (torch.rand(CARTS) < actor(state)[:, 0].sigmoid()).float()

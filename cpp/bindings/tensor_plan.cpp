@@ -1,4 +1,7 @@
 // The step: gradients read where they lie, numbers kept in tensors.
+#include <cmath>
+#include <string>
+
 #include "bindings/plan_values.hpp"
 #include "bindings/tensor_plan.hpp"
 
@@ -10,6 +13,14 @@ namespace {
 double read_number(const TensorFacts& facts) {
   if (facts.dtype() == engine::Dtype::f64) return *reinterpret_cast<const double*>(facts.data());
   return *reinterpret_cast<const float*>(facts.data());
+}
+
+std::int64_t read_step(const TensorFacts& facts, const std::string& label) {
+  constexpr double exact = 9007199254740992;  // 2^53
+  const double step = read_number(facts);
+  if (!(step >= 0 && step <= exact) || step != std::floor(step))
+    throw py::value_error(label + ": state 'step': expected an integer >= 0, got " + std::to_string(step));
+  return static_cast<std::int64_t>(step);
 }
 
 void write_number(const TensorFacts& facts, double value) {
@@ -77,7 +88,7 @@ void TensorPlan::load_numbers() {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Entry& e = entries_[i];
     const auto tensor = static_cast<int>(i);
-    if (!e.step.empty()) plan_.count(tensor) = static_cast<std::int64_t>(read_number(e.step[0].facts));
+    if (!e.step.empty()) plan_.count(tensor) = read_step(e.step[0].facts, parameters_[i]->label);
     for (std::size_t s = 0; s < e.scalars.size(); ++s) plan_.scalars(tensor)[s] = read_number(e.scalars[s].facts);
   }
 }

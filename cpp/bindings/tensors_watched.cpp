@@ -93,6 +93,22 @@ void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::
     of_groups[group].entry[place] = tensor;
     all.append(e.parameter);
   }
+  MemoryMap memory = memory_;  // gradients are held against it
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    const auto add = [&](const Watched& w, const char* what) {
+      const py::detail::PyArray_Proxy proxy = w.facts.as_array(lent_);
+      const View view(proxy);
+      if (view.size() == 0) return;
+      const int other = memory.add(extent(view, engine::item_size(w.facts.dtype())), static_cast<int>(i));
+      if (other >= 0)
+        throw py::value_error(parameters_[i]->label + ": " + what + " shares memory with " +
+                              parameters_[static_cast<std::size_t>(other)]->label + " or its state");
+    };
+    for (const Watched& w : made[i].states) add(w, "a state");
+    for (const Watched& w : made[i].scalars) add(w, "a number of its state");
+    for (const Watched& w : made[i].step) add(w, "its step");
+  }
+  std::swap(memory_, memory);
   keys_ = keys;
   of_groups_ = std::move(of_groups);
   entries_ = std::move(made);
@@ -140,10 +156,11 @@ std::vector<int> TensorPlan::changed_groups() const {
 bool TensorPlan::same_group(const OfGroup& group, PyObject* dict) const {
   if (dict != group.dict.ptr()) return false;
   PyObject* const list = PyDict_GetItem(dict, params_key_.ptr());
-  if (list == nullptr || !PyList_CheckExact(list)) return false;
-  if (static_cast<std::size_t>(PyList_GET_SIZE(list)) != group.parameters.size()) return false;
+  if (list == nullptr || !(PyList_Check(list) || PyTuple_Check(list))) return false;
+  if (static_cast<std::size_t>(PySequence_Fast_GET_SIZE(list)) != group.parameters.size()) return false;
+  PyObject* const* const items = PySequence_Fast_ITEMS(list);
   for (std::size_t i = 0; i < group.parameters.size(); ++i)
-    if (PyList_GET_ITEM(list, static_cast<Py_ssize_t>(i)) != group.parameters[i].ptr()) return false;
+    if (items[i] != group.parameters[i].ptr()) return false;
   return true;
 }
 

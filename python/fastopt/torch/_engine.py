@@ -76,7 +76,7 @@ class Engine:
         """
         options = opt._options
         self.parts: list[Part] = []
-        self.values = [Values(opt._formula, group) for group in opt.param_groups]
+        self.values = [opt._values(group) for group in opt.param_groups]
         self.rules = [find_rule(opt._formula.rule.kernel, v.flags) for v in self.values]
         self._collect(opt)
         self._make_states(opt, fresh)
@@ -152,7 +152,12 @@ class Engine:
             maker = Maker(rule, part.label, opt._options.state_dtype, average)
             part.state = opt.state[part.parameter]
             starts = self.values[part.group].starts()
-            part.states = maker.of(part.parameter, part.stage, part.state, starts)
+            try:
+                part.states = maker.of(part.parameter, part.stage, part.state, starts)
+            except Exception as error:
+                if part.label in str(error):
+                    raise
+                raise ValueError(f"{part.label}: its state cannot be used: {error}") from error
             fresh.extend(part.states.made)
 
     def _fill(self, opt: Optimizer, fresh: list[Tensor], counts: dict[int, int]) -> None:
@@ -193,7 +198,10 @@ class Engine:
 
     def _count(self, part: Part, new: bool, counts: dict[int, int]) -> int:
         if part.states.step is not None:
-            return int(part.states.step)
+            step = float(part.states.step)
+            if not (step >= 0 and step.is_integer()):
+                raise ValueError(f"{part.label}: state 'step': expected an integer >= 0, got {step:g}")
+            return int(step)
         first = next((t for t in part.states.tensors if t is not None), None)
         return 0 if first is None or new else max(1, counts.get(id(first), 1))
 
@@ -232,7 +240,7 @@ class Engine:
         if any(p.grad is not None and id(p) not in known for p in opt._all_params()):
             return False
         for g, group in enumerate(opt.param_groups):
-            values = Values(opt._formula, group)
+            values = opt._values(group)
             if values.values != self.values[g].values:
                 if not values.same_formula(self.values[g]):
                     return False

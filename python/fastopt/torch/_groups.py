@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from fastopt._hypers import COMMON
@@ -18,8 +19,13 @@ _FIXED = (float, int, bool, str, type(None))  # who is the same object has the s
 class Values:
     """The hyper-parameters of one group, checked."""
 
-    def __init__(self, formula: type[Optimizer], group: Mapping[str, Any]) -> None:
+    def __init__(
+        self, formula: type[Optimizer], group: Mapping[str, Any], required: Iterable[str] = ()
+    ) -> None:
         self.formula = formula
+        for key in required:
+            if key not in group:
+                raise ValueError(f"param_groups: expected a group with {key!r}, got {list(group)}")
         given = {key: group.get(key, default) for key, default in defaults_of(formula).items()}
         self.volatile = not all(_is_fixed(value) for value in given.values())
         self.values = {key: formula._check(key, _plain(value)) for key, value in given.items()}
@@ -72,7 +78,7 @@ def _is_fixed(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim == 0:
         return value.item()
     if isinstance(value, (tuple, list)):
         return tuple(_plain(v) for v in value)

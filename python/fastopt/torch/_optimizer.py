@@ -55,6 +55,8 @@ class Optimizer(torch.optim.Optimizer):
     #: The class whose rule this is.
     _formula: ClassVar[type[NumpyOptimizer]]
     _keys: ClassVar[tuple[str, ...]]
+    state: Any
+    param_groups: list[dict[str, Any]]
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -121,7 +123,10 @@ class Optimizer(torch.optim.Optimizer):
                     f"{label}: expected a dense float32, float64, bfloat16 or float16 tensor on the CPU, "
                     f"but it {reason}"
                 )
-        Values(self._formula, group)
+        self._values(group)
+
+    def _values(self, group: dict[str, Any]) -> Values:
+        return Values(self._formula, group, [key for key in self._keys if key in self.defaults])
 
     # --- the step ---
 
@@ -218,7 +223,7 @@ class Optimizer(torch.optim.Optimizer):
     def _read_groups(self, engine: Engine, groups: list[int]) -> bool:
         """Take over the values of these groups; False if one chooses another formula."""
         for g in groups:
-            values = Values(self._formula, self.param_groups[g])
+            values = self._values(self.param_groups[g])
             if not values.same_formula(engine.values[g]):
                 return False
             engine.take_values(g, values)
@@ -285,13 +290,34 @@ class Optimizer(torch.optim.Optimizer):
     # --- saving ---
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state dict of this class, of `torch.optim`'s of that name, or of fastopt's for NumPy."""
+        """Load a state dict of this class, of `torch.optim`'s of that name, or of fastopt's for NumPy.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is one of another class, or lacks a part. Nothing was changed.
+        """
         state_dict = _state_dict.from_numpy(self, state_dict)
-        super().load_state_dict(state_dict)
-        _state_dict.keep_dtypes(self, state_dict)
+        before = self.state, self.param_groups, [dict(group) for group in self.param_groups]
+        try:
+            super().load_state_dict(state_dict)
+            _state_dict.keep_dtypes(self, state_dict)
+            _state_dict.check(self)
+        except BaseException as error:
+            self.state, self.param_groups, values = before
+            for group, old in zip(self.param_groups, values, strict=True):
+                group.clear()
+                group.update(old)
+            if isinstance(error, KeyError):
+                raise ValueError(
+                    f"load_state_dict: expected {error} in it; is it another class's?"
+                ) from error
+            raise
         self._engine = None
 
     def __getstate__(self) -> dict[str, Any]:
+        if self._elsewhere:
+            raise RuntimeError("a copy: not inside ema_weights(), where the parameters hold their averages")
         return {**super().__getstate__(), "_options": self._options, "_extra": self._extra}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

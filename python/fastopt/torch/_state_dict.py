@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastopt.torch._states import EMA, scalar_dtype
+from fastopt._state import find_rule
+from fastopt.torch._states import EMA, Maker, scalar_dtype
 
 if TYPE_CHECKING:
     from fastopt.torch._optimizer import Optimizer
@@ -44,6 +45,28 @@ def keep_dtypes(opt: Optimizer, saved: dict[str, Any]) -> None:
             loaded = opt.state[p].get(name)
             if torch.is_tensor(value) and torch.is_tensor(loaded) and loaded.dtype != value.dtype:
                 opt.state[p][name] = value.detach().to(device=loaded.device, copy=True)
+
+
+def check(opt: Optimizer) -> None:
+    """Raise for groups and states that this optimizer could not go on with."""
+    number = 0
+    for group in opt.param_groups:
+        values = opt._values(group)
+        rule = find_rule(opt._formula.rule.kernel, values.flags)
+        names = [name for name in rule["states"] if name]
+        for p in group["params"]:
+            label, state = f"params[{number}]", opt.state.get(p)
+            number += 1
+            if not state:
+                continue
+            if not isinstance(state, dict):
+                raise TypeError(f"{label}: expected a dict as its state, got {type(state).__name__}")
+            if rule["name"] != "sgd" and "step" not in state:
+                raise ValueError(
+                    f"{label}: expected a state with 'step', got {list(state)}; is it another class's?"
+                )
+            maker = Maker(rule, label, opt._options.state_dtype, False)
+            maker.check({**state, "step": float(state.get("step", 0))}, names)
 
 
 def _as_tensor(value: Any) -> Tensor:

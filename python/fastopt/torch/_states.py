@@ -40,6 +40,10 @@ def dtype_of(parameter: Tensor, wanted: torch.dtype | None) -> torch.dtype:
     return torch.float32 if parameter.dtype in HALF else parameter.dtype
 
 
+#: What begins at 0 when its option is switched on in mid-training.
+_MAY_COME_LATER = ("max_exp_avg_sq", "max_exp_avg_var", "momentum_buffer", "grad_avg")
+
+
 class Maker:
     """Takes states as they are found in a parameter's dict, and makes those that are missing."""
 
@@ -57,6 +61,7 @@ class Maker:
         """
         names = [name for name in self.rule["states"] if name]
         found = any(torch.is_tensor(state.get(name)) for name in names)
+        self.check(state, names)
         made: list[Tensor] = []
         dtype = self._common_dtype(stage, state, names)
         step = None if self.rule["name"] == "sgd" else self._number(state, "step", 0.0)
@@ -70,6 +75,21 @@ class Maker:
         )
         ema = self._ema(parameter, stage, state, made) if self.average else None
         return States(step, scalars, tensors, ema, found, tuple(made))
+
+    def check(self, state: Mapping[str, Any], names: list[str]) -> None:
+        """Raise for a damaged state, which lacks a part of what it had: training would go on, wrongly."""
+        for name in names:
+            value = state.get(name)
+            if value is not None and not (torch.is_tensor(value) and local(value).dtype in FLOATS):
+                kind = value.dtype if torch.is_tensor(value) else type(value).__name__
+                raise TypeError(f"{self.label}: state {name!r}: expected a floating-point tensor, got {kind}")
+        if not state.get("step"):
+            return
+        missing = [name for name in names if state.get(name) is None and name not in _MAY_COME_LATER]
+        if missing:
+            raise ValueError(
+                f"{self.label}: its state has a step but no {missing[0]!r}; to begin anew, clear all of it"
+            )
 
     def _common_dtype(self, stage: Tensor, state: Mapping[str, Any], names: list[str]) -> torch.dtype:
         """The engine keeps the states of a parameter in one dtype: that of those there are, if they agree."""

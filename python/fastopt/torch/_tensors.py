@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,29 @@ from torch import Tensor
 
 Array = NDArray[Any]
 
+_MOST_AXES = 64  # NumPy's limit
 PLAIN = (Tensor, torch.nn.Parameter)
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_DTYPES = {
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+    torch.float16: np.float16,
+    torch.bfloat16: np.uint16,
+}
 HALF = (torch.bfloat16, torch.float16)
 
 
 def as_array(tensor: Tensor) -> Array:
     """An array over the tensor's memory; bfloat16 as bit patterns in uint16."""
-    plain = tensor.detach()
-    if plain.dtype == torch.bfloat16:
-        bits: Array = plain.view(torch.int16).numpy().view(np.uint16)
-        return bits
-    array: Array = plain.numpy()
+    if tensor.numel() == 0:
+        return np.empty(tuple(tensor.shape), _DTYPES[tensor.dtype])
+    # Tensor.numpy() would forbid for ever that the storage is resized. Who uses the array keeps the tensor,
+    # and looks before each use whether its memory is still there.
+    item = tensor.element_size()
+    reach = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)) + 1
+    memory = (ctypes.c_char * (reach * item)).from_address(tensor.data_ptr())
+    strides = tuple(s * item for s in tensor.stride())
+    array: Array = np.ndarray(tuple(tensor.shape), _DTYPES[tensor.dtype], memory, strides=strides)
     return array
 
 
@@ -85,6 +97,10 @@ def why_not(tensor: Tensor) -> str | None:
         return f"is {here.dtype}"
     if type(here) not in PLAIN and _wraps(here):
         return f"is a {type(here).__name__}, which keeps its elements elsewhere"
+    if here.dim() > _MOST_AXES:
+        return f"has {here.dim()} dimensions, of at most {_MOST_AXES}"
+    if here.is_inference() and not torch.is_inference_mode_enabled():
+        return "was made in inference mode and may be changed there only"
     if here.is_neg():
         return "is a negated view"
     if here.numel() > 0 and here.data_ptr() == 0:

@@ -1,0 +1,200 @@
+"""States and state dicts that are damaged or of another class: the parameter is named, and nothing changed."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import fastopt.torch as ours  # noqa: E402
+
+
+def trained(name: str = "Adam", **options: Any) -> tuple[Any, Any]:
+    """A parameter that is called "w", and its optimizer after two steps."""
+    torch.manual_seed(0)
+    p = torch.nn.Parameter(torch.randn(4, 3))
+    opt = getattr(ours, name)([("w", p)], lr=0.01, **options)
+    step(opt, p)
+    step(opt, p)
+    return opt, p
+
+
+def step(opt: Any, p: Any) -> None:
+    p.grad = torch.ones_like(p)
+    opt.step()
+
+
+def everything(opt: Any, p: Any) -> Any:
+    return copy.deepcopy((p.detach(), opt.state_dict()))
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return bool(torch.equal(a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b)
+
+
+NAMES = ["ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Rprop"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_state_dict_of_sgd_is_refused_and_nothing_changed(name: str) -> None:
+    q = torch.nn.Parameter(torch.ones(4, 3))
+    other = torch.optim.SGD([q], lr=0.5, momentum=0.9)
+    step(other, q)
+    opt, p = trained(name)
+    before = everything(opt, p)
+    with pytest.raises((TypeError, ValueError)):
+        opt.load_state_dict(other.state_dict())
+    assert same(everything(opt, p), before)
+    step(opt, p)
+    assert opt.state[p]["step"] == 3
+
+
+def without(saved: dict[str, Any], *path: Any) -> dict[str, Any]:
+    inner = saved
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    return saved
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (("state", 0, "exp_avg"), r"params\[0\].*exp_avg"),
+        (("state", 0, "step"), "step"),
+        (("param_groups", 0, "betas"), "betas"),
+        (("param_groups", 0, "lr"), "lr"),
+    ],
+)
+def test_a_state_dict_that_lacks_a_part_is_refused(path: tuple[Any, ...], message: str) -> None:
+    opt, p = trained()
+    before = everything(opt, p)
+    with pytest.raises(ValueError, match=message):
+        opt.load_state_dict(without(copy.deepcopy(opt.state_dict()), *path))
+    assert same(everything(opt, p), before)
+
+
+def complex_state(opt: Any, p: Any) -> None:
+    opt.state[p]["exp_avg"] = torch.zeros(4, 3, dtype=torch.complex64)
+
+
+def shared_state(opt: Any, p: Any) -> None:
+    opt.state[p]["exp_avg"] = opt.state[p]["exp_avg_sq"]
+
+
+def parameter_in_its_state(opt: Any, p: Any) -> None:
+    p.data = opt.state[p]["exp_avg"]
+
+
+def no_state(opt: Any, p: Any) -> None:
+    del opt.state[p]["exp_avg_sq"]
+
+
+def text(opt: Any, p: Any) -> None:
+    opt.state[p] = "nothing"
+
+
+def resized(opt: Any, p: Any) -> None:
+    opt.state[p]["exp_avg"].resize_(50, 20)
+
+
+def other_step(value: float) -> Any:
+    def change(opt: Any, p: Any) -> None:
+        opt.state[p]["step"] = torch.tensor(value)
+
+    return change
+
+
+def edited_step(opt: Any, p: Any) -> None:
+    opt.state[p]["step"].fill_(2.5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        complex_state,
+        shared_state,
+        parameter_in_its_state,
+        no_state,
+        text,
+        resized,
+        edited_step,
+        *map(other_step, (2.5, -1.0, float("nan"), float("inf"))),
+    ],
+)
+def test_a_damaged_state_is_named_and_the_parameter_kept(change: Any) -> None:
+    opt, p = trained()
+    change(opt, p)
+    before = p.detach().clone()
+    with pytest.raises((TypeError, ValueError), match=r"params\[0\] \(w\)"):
+        step(opt, p)
+    assert torch.equal(p.detach(), before)
+
+
+def test_a_state_as_gradient_is_refused() -> None:
+    opt, p = trained("SGD", momentum=0.9)
+    p.grad = opt.state[p]["momentum_buffer"]
+    with pytest.raises(ValueError, match=r"gradient of params\[0\] \(w\): shares memory"):
+        opt.step()
+
+
+def test_one_step_tensor_for_two_parameters_is_refused() -> None:
+    a, b = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+    opt = ours.Adam([a, b])
+    a.grad, b.grad = torch.ones(3), torch.ones(3)
+    opt.step()
+    opt.state[a]["step"] = opt.state[b]["step"]
+    with pytest.raises(ValueError, match=r"params\[1\]: its step shares memory with params\[0\]"):
+        opt.step()
+
+
+def test_storages_can_be_resized_after_a_step() -> None:
+    """As hosts do that free parameters while they are not needed."""
+    opt, p = trained()
+    kept = p.detach().clone()
+    storage = p.untyped_storage()
+    bytes_of_it = storage.nbytes()
+    assert storage.resizable()
+    storage.resize_(0)
+    p.grad = torch.ones(4, 3)
+    with pytest.raises(TypeError, match=r"params\[0\] \(w\).*has no memory"):
+        opt.step()
+    storage.resize_(bytes_of_it)
+    with torch.no_grad():
+        p.copy_(kept)
+    twin, q = trained()
+    for _ in range(3):
+        step(opt, p)
+        step(twin, q)
+    assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_parameters_of_a_group_in_a_tuple(kind: Any) -> None:
+    opt, p = trained()
+    opt.param_groups[0]["params"] = kind(opt.param_groups[0]["params"])
+    step(opt, p)
+    step(opt, p)
+    assert opt.state[p]["step"] == 4
+
+
+def test_no_copy_inside_averages() -> None:
+    opt, _ = trained(ema_decay=0.9)
+    with opt.ema_weights(), pytest.raises(RuntimeError, match="averages"):
+        copy.deepcopy(opt)
+
+
+def test_a_tensor_of_inference_mode() -> None:
+    with torch.inference_mode():
+        made = torch.ones(3)
+    with pytest.raises(TypeError, match=r"params\[0\].*inference mode"):
+        ours.SGD([made], lr=0.1)
