@@ -1,4 +1,4 @@
-"""States and state dicts that are damaged or of another class: the parameter is named, and nothing changed."""
+"""States and state dicts that are damaged or of another class: named by parameter, and nothing changed."""
 
 from __future__ import annotations
 
