@@ -12,7 +12,17 @@ from fastopt import _dispatch
 from fastopt._state import find_rule
 from fastopt.torch._groups import Values
 from fastopt.torch._states import Maker, States, is_one_of
-from fastopt.torch._tensors import PLAIN, as_array, is_dense, is_part, local, repeats, why_not
+from fastopt.torch._tensors import (
+    PLAIN,
+    as_array,
+    is_dense,
+    is_part,
+    label_of,
+    local,
+    refuse,
+    repeats,
+    why_not,
+)
 
 if TYPE_CHECKING:
     from fastopt.torch._optimizer import Optimizer
@@ -104,18 +114,14 @@ class Engine:
         for g, group in enumerate(opt.param_groups):
             names = group.get("param_names")
             for place, p in enumerate(group["params"]):
-                label = f"params[{number}]" + (f" ({names[place]})" if names else "")
+                label = label_of(number, names, place)
                 number += 1
                 if p.grad is None and not self._has_state(opt, g, p):
                     continue
                 reason = why_not(p)
                 if reason is None and repeats(local(p)):
                     reason = "has elements that share memory"
-                if reason is not None:
-                    raise TypeError(
-                        f"{label}: expected a dense float32, float64, bfloat16 or float16 tensor on the CPU, "
-                        f"but it {reason}"
-                    )
+                refuse(label, reason)
                 part = Part(g, place, p, label)
                 if is_part(p):
                     self._refuse_sharded(opt, label)

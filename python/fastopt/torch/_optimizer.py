@@ -17,7 +17,7 @@ from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
 from fastopt.torch._groups import Values, keys_of
 from fastopt.torch._options import NAMES, Options, defaults_of, take_options
 from fastopt.torch._states import EMA, dtype_of
-from fastopt.torch._tensors import local, why_not
+from fastopt.torch._tensors import label_of, local, refuse, why_not
 
 __all__ = ["Optimizer"]
 
@@ -116,13 +116,7 @@ class Optimizer(torch.optim.Optimizer):
         for place, p in enumerate(group["params"]):
             if p.device.type == "meta" or isinstance(p, torch.nn.parameter.UninitializedTensorMixin):
                 continue  # has no memory yet; the step looks again
-            reason = why_not(p)
-            if reason is not None:
-                label = f"params[{first + place}]" + (f" ({names[place]})" if names else "")
-                raise TypeError(
-                    f"{label}: expected a dense float32, float64, bfloat16 or float16 tensor on the CPU, "
-                    f"but it {reason}"
-                )
+            refuse(label_of(first + place, names, place), why_not(p))
         self._values(group)
 
     def _values(self, group: dict[str, Any]) -> Values:

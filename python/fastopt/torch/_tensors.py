@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,20 @@ def why_not(tensor: Tensor) -> str | None:
     if here.numel() > 0 and here.data_ptr() == 0:
         return "has no memory"
     return None
+
+
+def label_of(number: int, names: Sequence[str] | None, place: int) -> str:
+    """What errors call a parameter: its number over all groups, and its name if the group has names."""
+    return f"params[{number}]" + (f" ({names[place]})" if names else "")
+
+
+def refuse(label: str, reason: str | None) -> None:
+    """Raise TypeError for a parameter, if there is a reason."""
+    if reason is not None:
+        raise TypeError(
+            f"{label}: expected a dense float32, float64, bfloat16 or float16 tensor on the CPU, "
+            f"but it {reason}"
+        )
 
 
 def _wraps(tensor: Tensor) -> bool:
