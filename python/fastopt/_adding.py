@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fastopt import _state
 from fastopt._memory import buffers
-from fastopt._storage import Coded, Remainder, read_shadow
+from fastopt._precision import Coded, Remainder
+from fastopt._storage import read_shadow
 from fastopt.param_group import ParamGroup
 
 if TYPE_CHECKING:
