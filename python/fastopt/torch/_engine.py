@@ -38,7 +38,7 @@ def _touch() -> Callable[[Any], None]:
     increment = torch._C._increment_version
     try:
         increment((torch.zeros(1),))
-    except TypeError:
+    except (TypeError, RuntimeError):  # torch 2.4 raises the latter
 
         def one_by_one(tensors: Any) -> None:
             for tensor in tensors:
