@@ -36,6 +36,7 @@ class Hyper(NamedTuple):
     fixed: bool = False  # chooses the formula, so it cannot change once states exist
     guards: bool = False  # keeps a quotient finite, so it must not become 0 where it is rounded
     wide: bool = False  # only enters what the rule forms in double before a step
+    starts: bool = False  # says where states begin, and nothing afterwards
 
 
 def non_negative() -> Hyper:
@@ -116,7 +117,7 @@ def start() -> Hyper:
             return value
         return real(name, value, minimum=0.0)
 
-    return Hyper(checked, lambda name, value: {}, True)
+    return Hyper(checked, lambda name, value: {}, True, starts=True)
 
 
 def lr() -> Hyper:

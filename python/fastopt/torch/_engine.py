@@ -103,6 +103,7 @@ class Engine:
             touched,
         )
         self.volatile = [g for g, values in enumerate(self.values) if values.volatile]
+        self._sizes = [len(group["params"]) for group in opt.param_groups]
         self._fill(opt, fresh, counts)
         self._signature = None if self.plain else self._sign(opt)
 
@@ -195,9 +196,7 @@ class Engine:
             [self._averaged(g, fresh) for g in range(len(groups))],
         )
         if self.plain:
-            self.plan.watch(
-                opt.param_groups, opt.state, opt._keys, [self._entry(part) for part in self.parts]
-            )
+            self.plan.watch(opt.param_groups, opt.state, [self._entry(part) for part in self.parts])
 
     def _is_new(self, part: Part, fresh: list[Tensor]) -> bool:
         return all(t is None or is_one_of(t, fresh) for t in part.states.tensors)
@@ -230,6 +229,7 @@ class Engine:
 
     def take_values(self, group: int, values: Values) -> None:
         """Other numbers of the same formula."""
+        self._refuse_late_starts(group, values)
         values.check([as_array(part.stage) for part in self.parts if part.group == group])
         native = values.native()
         self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
@@ -237,6 +237,15 @@ class Engine:
         self.volatile = [g for g, v in enumerate(self.values) if v.volatile]
         if self.plain:
             self.plan.saw_group(group)
+
+    def _refuse_late_starts(self, group: int, values: Values) -> None:
+        """Where states begin may be edited for those that are still to come."""
+        changed = self.values[group].other_start(values)
+        if changed is not None and len([p for p in self.parts if p.group == group]) == self._sizes[group]:
+            raise ValueError(
+                f"param_groups[{group}][{changed!r}]: expected {self.values[group].values[changed]!r}, got "
+                f"{values.values[changed]!r}: states begin there, and all of this group have begun"
+            )
 
     def still_holds(self, opt: Optimizer) -> bool:
         """What the native code looks at itself where it can: groups, parameters, states, and their memory."""

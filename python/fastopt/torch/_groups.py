@@ -41,6 +41,13 @@ class Values:
     def same_formula(self, other: Values) -> bool:
         return self.flags == other.flags and self.decay == other.decay
 
+    def other_start(self, other: Values) -> str | None:
+        """The key by which others say only where states begin, or None."""
+        for key, hyper in self.formula._hypers.items():
+            if hyper.starts and self.values[key] != other.values[key]:
+                return key
+        return None
+
     def native(self) -> dict[str, Any]:
         """As the plan takes a group."""
         hypers, maximize, scheduled = self.formula._native_group(self.values)

@@ -15,7 +15,7 @@ from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
 from fastopt.torch._groups import Values, keys_of
-from fastopt.torch._options import NAMES, Options, defaults_of, take_options
+from fastopt.torch._options import NAMES, Options, defaults_of, refuse_ineffective, take_options
 from fastopt.torch._states import EMA, dtype_of
 from fastopt.torch._tensors import label_of, local, refuse, why_not
 
@@ -108,9 +108,6 @@ class Optimizer(torch.optim.Optimizer):
             raise
 
     def _check_group(self, group: dict[str, Any], number: int) -> None:
-        for name in ("capturable", "differentiable"):
-            if group.get(name):
-                raise ValueError(f"param_groups[{number}]: {name}=True: not available here")
         first = sum(len(g["params"]) for g in self.param_groups[:number])
         names = group.get("param_names")
         for place, p in enumerate(group["params"]):
@@ -120,6 +117,8 @@ class Optimizer(torch.optim.Optimizer):
         self._values(group)
 
     def _values(self, group: dict[str, Any]) -> Values:
+        number = next((i for i, g in enumerate(self.param_groups) if g is group), 0)
+        refuse_ineffective(f"param_groups[{number}]", group, self._options, self.defaults, self._keys)
         return Values(self._formula, group, [key for key in self._keys if key in self.defaults])
 
     # --- the step ---
