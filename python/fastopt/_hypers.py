@@ -17,6 +17,7 @@ __all__ = [
     "check_single",
     "choice",
     "epsilon",
+    "finite",
     "in_double",
     "lr",
     "non_negative",
@@ -37,6 +38,11 @@ class Hyper(NamedTuple):
     guards: bool = False  # keeps a quotient finite, so it must not become 0 where it is rounded
     wide: bool = False  # only enters what the rule forms in double before a step
     starts: bool = False  # says where states begin, and nothing afterwards
+
+
+def finite() -> Hyper:
+    """A finite number."""
+    return Hyper(real)
 
 
 def non_negative() -> Hyper:

@@ -77,6 +77,7 @@ def keys_of(name: str) -> list[str]:
 CASES = [(name, key) for name in EVERY for key in keys_of(name)]
 
 
+@ours_alone
 @pytest.mark.parametrize(("name", "key"), CASES)
 def test_every_key_of_every_class(name: str, key: str) -> None:
     from fastopt.torch._options import defaults_of

@@ -86,7 +86,11 @@ class Engine:
         """
         options = opt._options
         self.parts: list[Part] = []
-        self.values = [opt._values(group) for group in opt.param_groups]
+        self.idle = {g for g, group in enumerate(opt.param_groups) if _is_idle(opt, group)}
+        self.values = [
+            Values(opt._formula, {}) if g in self.idle else opt._values(group)
+            for g, group in enumerate(opt.param_groups)
+        ]
         self.rules = [find_rule(opt._formula.rule.kernel, v.flags) for v in self.values]
         self._collect(opt)
         self._make_states(opt, fresh)
@@ -255,6 +259,8 @@ class Engine:
         if any(p.grad is not None and id(p) not in known for p in opt._all_params()):
             return False
         for g, group in enumerate(opt.param_groups):
+            if g in self.idle:
+                continue
             values = opt._values(group)
             if values.values != self.values[g].values:
                 if not values.same_formula(self.values[g]):
@@ -312,6 +318,11 @@ class Engine:
             for tensor, value in zip(part.states.scalars, self.plan.scalars(i), strict=True):
                 tensor.fill_(value)
         touched(tuple(local(self.parts[i].parameter) for i in changed))
+
+
+def _is_idle(opt: Optimizer, group: dict[str, Any]) -> bool:
+    """Whether nothing of a group has ever had a gradient: what is written in it has no meaning yet."""
+    return all(p.grad is None and not opt.state.get(p) for p in group["params"])
 
 
 def gradient_of(part: Part) -> Tensor | None:

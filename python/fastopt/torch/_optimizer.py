@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ import torch
 import torch.optim.optimizer as base
 from torch import Tensor
 
+from fastopt._hypers import Hyper
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
@@ -55,6 +56,8 @@ class Optimizer(torch.optim.Optimizer):
     #: The class whose rule this is.
     _formula: ClassVar[type[NumpyOptimizer]]
     _keys: ClassVar[tuple[str, ...]]
+    #: Hyper-parameters of which PyTorch's class takes more than the NumPy class.
+    _wider: ClassVar[Mapping[str, Hyper]] = {}
     state: Any
     param_groups: list[dict[str, Any]]
 
@@ -119,7 +122,8 @@ class Optimizer(torch.optim.Optimizer):
     def _values(self, group: dict[str, Any]) -> Values:
         number = next((i for i, g in enumerate(self.param_groups) if g is group), 0)
         refuse_ineffective(f"param_groups[{number}]", group, self._options, self.defaults, self._keys)
-        return Values(self._formula, group, [key for key in self._keys if key in self.defaults])
+        required = [key for key in self._keys if key in self.defaults]
+        return Values(self._formula, group, required, self._wider)
 
     # --- the step ---
 
@@ -216,6 +220,9 @@ class Optimizer(torch.optim.Optimizer):
     def _read_groups(self, engine: Engine, groups: list[int]) -> bool:
         """Take over the values of these groups; False if one chooses another formula."""
         for g in groups:
+            if g in engine.idle:
+                engine.plan.saw_group(g)
+                continue
             values = self._values(self.param_groups[g])
             if not values.same_formula(engine.values[g]):
                 return False
@@ -293,8 +300,8 @@ class Optimizer(torch.optim.Optimizer):
         state_dict = _state_dict.from_numpy(self, state_dict)
         before = self.state, self.param_groups, [dict(group) for group in self.param_groups]
         try:
-            super().load_state_dict(state_dict)
-            _state_dict.keep_dtypes(self, state_dict)
+            with _state_dict.dtypes_kept(self):
+                super().load_state_dict(state_dict)
             _state_dict.check(self)
         except BaseException as error:
             self.state, self.param_groups, values = before
