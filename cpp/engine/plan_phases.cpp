@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "engine/plan.hpp"
+#include "engine/update.hpp"
 
 namespace fastopt::engine {
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from fastopt import _dispatch
 from fastopt._state import find_rule
 from fastopt.torch._groups import Values
-from fastopt.torch._states import Maker, States, is_one_of
+from fastopt.torch._states import Maker, States, is_one_of, native_remainder, native_states
 from fastopt.torch._tensors import (
     PLAIN,
     as_array,
@@ -54,13 +54,14 @@ touched = _touch()
 class Part:
     """A parameter in the plan."""
 
-    def __init__(self, group: int, place: int, parameter: Tensor, label: str) -> None:
-        self.group, self.place, self.parameter, self.label = group, place, parameter, label
+    def __init__(self, group: int, place: int, number: int, parameter: Tensor, label: str) -> None:
+        self.group, self.place, self.number = group, place, number
+        self.parameter, self.label = parameter, label
         here = local(parameter)
         self.stage = here.detach()  # what the engine steps
         self.staged = not is_dense(here)
         self.plain = type(parameter) in PLAIN and not self.staged
-        self.states: States = States(None, (), (), None, False, ())
+        self.states: States = States(None, (), (), (), (), None, None, False, ())
         self.state: dict[str, Any] | None = None
         if self.staged:
             self.stage = self.stage.contiguous()
@@ -106,6 +107,7 @@ class Engine:
             Tensor,
             touched,
         )
+        self.plan.seed = options.seed
         self.volatile = [g for g, values in enumerate(self.values) if values.volatile]
         self._sizes = [len(group["params"]) for group in opt.param_groups]
         self._fill(opt, fresh, counts)
@@ -127,7 +129,7 @@ class Engine:
                 if reason is None and repeats(local(p)):
                     reason = "has elements that share memory"
                 refuse(label, reason)
-                part = Part(g, place, p, label)
+                part = Part(g, place, number - 1, p, label)
                 if is_part(p):
                     self._refuse_sharded(opt, label)
                 gradient_of(part)
@@ -154,13 +156,14 @@ class Engine:
         return bool(names) and all(torch.is_tensor(state.get(name)) for name in names)
 
     def _make_states(self, opt: Optimizer, fresh: list[Tensor]) -> None:
-        average = opt._options.ema_decay is not None
+        average, storage = opt._options.ema_decay is not None, opt._options.storage
+        keeps_rest = storage.master is not None or storage.rounding == "kahan"
         for part in self.parts:
             rule = self.rules[part.group]
-            keeps = any(rule["states"]) or average or rule["name"] != "sgd"
+            keeps = any(rule["states"]) or average or keeps_rest or rule["name"] != "sgd"
             if not keeps:
                 continue
-            maker = Maker(rule, part.label, opt._options.state_dtype, average)
+            maker = Maker(rule, part.label, storage, average)
             part.state = opt.state[part.parameter]
             starts = self.values[part.group].starts()
             try:
@@ -186,13 +189,13 @@ class Engine:
                     "arrays": arrays,
                     "labels": [part.label for part in parts],
                     "states": [
-                        tuple(None if t is None else as_array(t) for t in part.states.tensors or none)
-                        for part in parts
+                        native_states(part.states) if part.states.tensors else tuple(none) for part in parts
                     ],
                     "ema": [None if part.states.ema is None else as_array(part.states.ema) for part in parts],
-                    "masters": [None] * len(parts),
+                    "masters": [native_remainder(part.states) for part in parts],
                     "shadows": [None] * len(parts),
-                    "stochastic": False,
+                    "stochastic": opt._options.rounding == "stochastic",
+                    "numbers": [part.number for part in parts],
                 }
             )
         self.plan.add_groups(groups, [])
@@ -222,7 +225,8 @@ class Engine:
         return any(not is_one_of(ema, fresh) for ema in averages)
 
     def _entry(self, part: Part) -> tuple[Any, ...]:
-        tensors = (*part.states.tensors, part.states.ema)
+        remainder = None if part.states.remainder is None else part.states.remainder[1]
+        tensors = (*part.states.tensors, *part.states.scales, remainder, part.states.ema)
         return (
             part.group,
             part.place,

@@ -20,6 +20,9 @@ _DTYPES = {
     torch.float64: np.float64,
     torch.float16: np.float16,
     torch.bfloat16: np.uint16,
+    torch.uint8: np.uint8,
+    torch.int8: np.int8,
+    torch.int16: np.int16,
 }
 HALF = (torch.bfloat16, torch.float16)
 
