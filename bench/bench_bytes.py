@@ -233,11 +233,11 @@ def markdown(result: dict[str, Any]) -> str:
     lines = ["| AdamW | bytes | ours | peer | ratio | share of its floor |", "|---|---|---|---|---|---|"]
     for row in result["rows"]:
         low, high = row["spread"]
+        case, mine, peer = row["case"].removeprefix("bytes: "), row["ours_us"] / 1000, row["torch_us"] / 1000
         share = "-" if row["of_floor"] is None else f"{100 * row['of_floor']:.0f} %"
         lines.append(
-            f"| {row['case'].removeprefix('bytes: ')} | {row['bytes']:.4g} | {row['ours_us'] / 1000:.2f} ms | "
-            f"{row['torch_us'] / 1000:.2f} ms ({row['peer']}) | {row['ratio']:.2f}x ({low:.2f} to {high:.2f}) | "
-            f"{share} |"
+            f"| {case} | {row['bytes']:.4g} | {mine:.2f} ms | {peer:.2f} ms ({row['peer']}) | "
+            f"{row['ratio']:.2f}x ({low:.2f} to {high:.2f}) | {share} |"
         )
     where = f"{m['date']}, commit {m['commit']}, {m['processor']}, {m['cpus']} CPUs, level {m['level']}"
     text = (

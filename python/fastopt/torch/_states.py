@@ -120,7 +120,7 @@ class Maker:
             )
 
     def _has_scales(self, state: Mapping[str, Any], name: str) -> bool:
-        scales = state.get(f"{name}_scales")
+        scales: Any = state.get(f"{name}_scales")
         codes = self.rule["codes"][self.rule["states"].index(name)]
         return bool(codes) and torch.is_tensor(scales) and scales.dtype == torch.float32
 
