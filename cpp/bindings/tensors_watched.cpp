@@ -42,7 +42,7 @@ TensorPlan::TensorPlan(double clip_value, double clip_norm, double clip_norm_typ
       touched_(std::move(touched)),
       params_key_(interned("params")),
       grad_key_(interned("grad")),
-      is_neg_key_(interned("is_neg")) {}
+      is_neg_(tensor_type_.attr("is_neg")) {}
 
 TensorPlan::Watched TensorPlan::watched(const py::handle& tensor, const char* what) const {
   Watched w{owned(tensor.ptr()), {}};
@@ -52,7 +52,7 @@ TensorPlan::Watched TensorPlan::watched(const py::handle& tensor, const char* wh
   return w;
 }
 
-void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::tuple& keys, const py::list& entries) {
+void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::list& entries) {
   if (table_ == nullptr) throw py::type_error("watch: expected a plan with an exchange");
   const auto lock = in_use().call();
   check_length("entries", entries.size(), parameters_.size());
@@ -109,7 +109,6 @@ void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::
     for (const Watched& w : made[i].step) add(w, "its step");
   }
   std::swap(memory_, memory);
-  keys_ = keys;
   of_groups_ = std::move(of_groups);
   entries_ = std::move(made);
   state_.take(state.ptr());
@@ -133,23 +132,13 @@ void TensorPlan::begin(const std::vector<std::int64_t>& counts, const std::vecto
 
 void TensorPlan::saw_group(int group) {
   OfGroup& g = engine::at(of_groups_, group);
-  g.values.clear();
-  for (const auto& key : keys_) {
-    PyObject* const value = PyDict_GetItemWithError(g.dict.ptr(), key.ptr());
-    if (value == nullptr && PyErr_Occurred()) throw py::error_already_set();
-    g.values.push_back(value == nullptr ? py::object() : owned(value));
-  }
+  g.items.take(g.dict.ptr());
 }
 
 std::vector<int> TensorPlan::changed_groups() const {
   std::vector<int> changed;
-  for (std::size_t i = 0; i < of_groups_.size(); ++i) {
-    const OfGroup& g = of_groups_[i];
-    bool same = true;
-    for (std::size_t k = 0; same && k < g.values.size(); ++k)
-      same = PyDict_GetItem(g.dict.ptr(), PyTuple_GET_ITEM(keys_.ptr(), static_cast<Py_ssize_t>(k))) == g.values[k].ptr();
-    if (!same) changed.push_back(static_cast<int>(i));
-  }
+  for (std::size_t i = 0; i < of_groups_.size(); ++i)
+    if (!of_groups_[i].items.same(of_groups_[i].dict.ptr())) changed.push_back(static_cast<int>(i));
   return changed;
 }
 

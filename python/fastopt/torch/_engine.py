@@ -38,7 +38,7 @@ def _touch() -> Callable[[Any], None]:
     increment = torch._C._increment_version
     try:
         increment((torch.zeros(1),))
-    except TypeError:
+    except (TypeError, RuntimeError):  # torch 2.4 raises the latter
 
         def one_by_one(tensors: Any) -> None:
             for tensor in tensors:
@@ -86,7 +86,11 @@ class Engine:
         """
         options = opt._options
         self.parts: list[Part] = []
-        self.values = [opt._values(group) for group in opt.param_groups]
+        self.idle = {g for g, group in enumerate(opt.param_groups) if _is_idle(opt, group)}
+        self.values = [
+            Values(opt._formula, {}) if g in self.idle else opt._values(group)
+            for g, group in enumerate(opt.param_groups)
+        ]
         self.rules = [find_rule(opt._formula.rule.kernel, v.flags) for v in self.values]
         self._collect(opt)
         self._make_states(opt, fresh)
@@ -103,6 +107,7 @@ class Engine:
             touched,
         )
         self.volatile = [g for g, values in enumerate(self.values) if values.volatile]
+        self._sizes = [len(group["params"]) for group in opt.param_groups]
         self._fill(opt, fresh, counts)
         self._signature = None if self.plain else self._sign(opt)
 
@@ -185,6 +190,9 @@ class Engine:
                         for part in parts
                     ],
                     "ema": [None if part.states.ema is None else as_array(part.states.ema) for part in parts],
+                    "masters": [None] * len(parts),
+                    "shadows": [None] * len(parts),
+                    "stochastic": False,
                 }
             )
         self.plan.add_groups(groups, [])
@@ -195,9 +203,7 @@ class Engine:
             [self._averaged(g, fresh) for g in range(len(groups))],
         )
         if self.plain:
-            self.plan.watch(
-                opt.param_groups, opt.state, opt._keys, [self._entry(part) for part in self.parts]
-            )
+            self.plan.watch(opt.param_groups, opt.state, [self._entry(part) for part in self.parts])
 
     def _is_new(self, part: Part, fresh: list[Tensor]) -> bool:
         return all(t is None or is_one_of(t, fresh) for t in part.states.tensors)
@@ -230,6 +236,7 @@ class Engine:
 
     def take_values(self, group: int, values: Values) -> None:
         """Other numbers of the same formula."""
+        self._refuse_late_starts(group, values)
         values.check([as_array(part.stage) for part in self.parts if part.group == group])
         native = values.native()
         self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
@@ -237,6 +244,15 @@ class Engine:
         self.volatile = [g for g, v in enumerate(self.values) if v.volatile]
         if self.plain:
             self.plan.saw_group(group)
+
+    def _refuse_late_starts(self, group: int, values: Values) -> None:
+        """Where states begin may be edited for those that are still to come."""
+        changed = self.values[group].other_start(values)
+        if changed is not None and len([p for p in self.parts if p.group == group]) == self._sizes[group]:
+            raise ValueError(
+                f"param_groups[{group}][{changed!r}]: expected {self.values[group].values[changed]!r}, got "
+                f"{values.values[changed]!r}: states begin there, and all of this group have begun"
+            )
 
     def still_holds(self, opt: Optimizer) -> bool:
         """What the native code looks at itself where it can: groups, parameters, states, and their memory."""
@@ -246,6 +262,8 @@ class Engine:
         if any(p.grad is not None and id(p) not in known for p in opt._all_params()):
             return False
         for g, group in enumerate(opt.param_groups):
+            if g in self.idle:
+                continue
             values = opt._values(group)
             if values.values != self.values[g].values:
                 if not values.same_formula(self.values[g]):
@@ -303,6 +321,11 @@ class Engine:
             for tensor, value in zip(part.states.scalars, self.plan.scalars(i), strict=True):
                 tensor.fill_(value)
         touched(tuple(local(self.parts[i].parameter) for i in changed))
+
+
+def _is_idle(opt: Optimizer, group: dict[str, Any]) -> bool:
+    """Whether nothing of a group has ever had a gradient: what is written in it has no meaning yet."""
+    return all(p.grad is None and not opt.state.get(p) for p in group["params"])
 
 
 def gradient_of(part: Part) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -11,11 +11,12 @@ import torch
 import torch.optim.optimizer as base
 from torch import Tensor
 
+from fastopt._hypers import Hyper
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
 from fastopt.torch._groups import Values, keys_of
-from fastopt.torch._options import NAMES, Options, defaults_of, take_options
+from fastopt.torch._options import NAMES, Options, defaults_of, refuse_ineffective, take_options
 from fastopt.torch._states import EMA, dtype_of
 from fastopt.torch._tensors import label_of, local, refuse, why_not
 
@@ -55,6 +56,8 @@ class Optimizer(torch.optim.Optimizer):
     #: The class whose rule this is.
     _formula: ClassVar[type[NumpyOptimizer]]
     _keys: ClassVar[tuple[str, ...]]
+    #: Hyper-parameters of which PyTorch's class takes more than the NumPy class.
+    _wider: ClassVar[Mapping[str, Hyper]] = {}
     state: Any
     param_groups: list[dict[str, Any]]
 
@@ -108,9 +111,6 @@ class Optimizer(torch.optim.Optimizer):
             raise
 
     def _check_group(self, group: dict[str, Any], number: int) -> None:
-        for name in ("capturable", "differentiable"):
-            if group.get(name):
-                raise ValueError(f"param_groups[{number}]: {name}=True: not available here")
         first = sum(len(g["params"]) for g in self.param_groups[:number])
         names = group.get("param_names")
         for place, p in enumerate(group["params"]):
@@ -120,7 +120,10 @@ class Optimizer(torch.optim.Optimizer):
         self._values(group)
 
     def _values(self, group: dict[str, Any]) -> Values:
-        return Values(self._formula, group, [key for key in self._keys if key in self.defaults])
+        number = next((i for i, g in enumerate(self.param_groups) if g is group), 0)
+        refuse_ineffective(f"param_groups[{number}]", group, self._options, self.defaults, self._keys)
+        required = [key for key in self._keys if key in self.defaults]
+        return Values(self._formula, group, required, self._wider)
 
     # --- the step ---
 
@@ -217,6 +220,9 @@ class Optimizer(torch.optim.Optimizer):
     def _read_groups(self, engine: Engine, groups: list[int]) -> bool:
         """Take over the values of these groups; False if one chooses another formula."""
         for g in groups:
+            if g in engine.idle:
+                engine.plan.saw_group(g)
+                continue
             values = self._values(self.param_groups[g])
             if not values.same_formula(engine.values[g]):
                 return False
@@ -294,8 +300,8 @@ class Optimizer(torch.optim.Optimizer):
         state_dict = _state_dict.from_numpy(self, state_dict)
         before = self.state, self.param_groups, [dict(group) for group in self.param_groups]
         try:
-            super().load_state_dict(state_dict)
-            _state_dict.keep_dtypes(self, state_dict)
+            with _state_dict.dtypes_kept(self):
+                super().load_state_dict(state_dict)
             _state_dict.check(self)
         except BaseException as error:
             self.state, self.param_groups, values = before

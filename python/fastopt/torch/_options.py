@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from fastopt._clipping import NormPer, NormType, norm_per, norm_type
 from fastopt.optimizer import Optimizer
 
 _REFUSED = ("capturable", "differentiable")
+_FREE = ("foreach", "fused")  # any value: there is one way to step
 _STATE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -56,6 +58,30 @@ def take_options(keywords: dict[str, Any]) -> Options:
                 "captured in a graph nor differentiated through"
             )
     return Options(**{name: keywords.pop(name) for name in NAMES if name in keywords})
+
+
+def refuse_ineffective(
+    label: str, group: Mapping[str, Any], options: Options, defaults: Mapping[str, Any], keys: Container[str]
+) -> None:
+    """Raise for a value in a group that nothing would read: options of the whole optimizer, and what
+    PyTorch's class takes and this one has in one form only. Keys that nobody knows are the user's own.
+    """
+    for key, value in group.items():
+        if key in NAMES:
+            fixed, why = getattr(options, key), "of the whole optimizer and fixed when it is made"
+        elif key in defaults and key not in keys and key not in _FREE:
+            fixed, why = defaults[key], "not available here" if key in _REFUSED else "fixed in this class"
+        else:
+            continue
+        if value is not fixed and not _equal(value, fixed):
+            raise ValueError(f"{label}[{key!r}]: expected {fixed!r}, got {value!r}: {why}")
+
+
+def _equal(value: Any, fixed: Any) -> bool:
+    try:
+        return bool(value == fixed)
+    except (TypeError, ValueError, RuntimeError):  # arrays and tensors
+        return False
 
 
 def defaults_of(formula: type[Optimizer]) -> dict[str, Any]:
