@@ -40,8 +40,9 @@ class SparseRows:
     sums. An `ema_decay` moves the averages of all rows, which costs a pass over the table. Before the first
     step of a table its states are filled, once.
 
-    LARS and LAMB, which need sums over whole parameters, refuse it; so do rules that begin with the first
-    gradient of every element: Adan, and ``initial_accumulator_value="gradient"``.
+    LARS and LAMB, which need sums over whole parameters, refuse it; so do ASGD, whose averages move where
+    parameters stay, and rules that begin with the first gradient of every element: Adan, and
+    ``initial_accumulator_value="gradient"``.
 
     Examples
     --------
@@ -70,9 +71,7 @@ class SparseRows:
         if indices.ndim != 1:
             raise ValueError(f"indices: expected one axis, got {shown(indices)}")
         if values.shape[:1] != indices.shape:
-            raise ValueError(
-                f"values: expected {len(indices)} rows, one for each index, got {shown(values)}"
-            )
+            raise ValueError(f"values: expected {len(indices)} rows, one for each index, got {shown(values)}")
         self.indices = indices
         self.values = values
 

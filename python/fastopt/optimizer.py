@@ -270,10 +270,10 @@ class Optimizer:
         ----------
         grads : list or tuple of ndarray or SparseRows, optional
             One gradient per parameter, of its shape, in any strides; None leaves that parameter alone (its
-            step count too), `fastopt.SparseRows` all rows but some. A dict if the parameters were given as one, an array if they were one array.
-            Omitted: the arrays of `bind_grads`. Float32 parameters take float32, bfloat16 and float16
-            gradients; float64: float64, float32; half types: their own and float32. Gradients are read only,
-            unless `zero_grads`.
+            step count too), `fastopt.SparseRows` all rows but some. A dict if the parameters were given as
+            one, an array if they were one array. Omitted: the arrays of `bind_grads`. Float32 parameters take
+            float32, bfloat16 and float16 gradients; float64: float64, float32; half types: their own and
+            float32. Gradients are read only, unless `zero_grads`.
         grad_scale : float, default 1
             The gradients are divided by this (the loss scale of mixed-precision training).
         zero_grads : bool, default False
