@@ -28,6 +28,7 @@ MethodName = Literal[
     "adamw",
     "adan",
     "asgd",
+    "ftrl",
     "lamb",
     "lars",
     "lion",
