@@ -191,8 +191,9 @@ def test_occurrences_are_added_in_their_order_in_parts_of_512(case: str, dtype: 
                 part = part + rows.values[k]
             expected[i] = expected[i] + part if at else part
     for level in LEVELS:
-        for workers in (1, 2, 7):
+        with threads(2):
             rouse(level)
+        for workers in (1, 2, 7):
             table = np.zeros((count, *shape), dtype)
             opt = make("SGD", [table], level, lr=1.0, maximize=True)
             with threads(workers):
@@ -214,7 +215,8 @@ def test_a_sorted_gradient_without_duplicates_is_used_where_it_lies() -> None:
 def test_same_bits_for_every_number_of_threads_and_level(name: str, level: str) -> None:
     """Norm and clipping included."""
     seen = []
-    rouse(level)
+    with threads(2):
+        rouse(level)
     for workers, on in ((1, LEVELS[-1]), (1, level), (2, level), (7, level)):
         rng = np.random.default_rng(9)
         table, other = normal(1, [(20_000, 24), (70, 70)])
