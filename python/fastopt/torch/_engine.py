@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fastopt import _dispatch
+from fastopt._rows import SparseRows
 from fastopt._state import find_rule
 from fastopt.torch._groups import Values
 from fastopt.torch._states import Maker, States, is_one_of
@@ -277,7 +278,7 @@ class Engine:
     def step_slowly(self, grad_scale: float) -> int:
         """A step with all that the native code does not read by itself: shards, copies, older versions."""
         gradients = [gradient_of(part) for part in self.parts]
-        arrays = [None if g is None else as_array(g) for g in gradients]
+        arrays = [None if g is None else as_gradient(g) for g in gradients]
         for part in self.parts:
             part.load()
         if not self.plain:
@@ -305,12 +306,35 @@ class Engine:
         touched(tuple(local(self.parts[i].parameter) for i in changed))
 
 
+def as_gradient(gradient: Tensor) -> Any:
+    """A gradient as the plan takes it."""
+    if gradient.layout == torch.strided:
+        return as_array(gradient)
+    return SparseRows(as_array(gradient._indices()[0]), as_array(gradient._values().detach()))
+
+
+def rows_of(part: Part, gradient: Tensor) -> Tensor:
+    """A sparse gradient of some rows of the parameter, or an error that names the parameter."""
+    expected = f"{part.label}: expected a sparse gradient of shape {tuple(part.stage.shape)} with one sparse"
+    if gradient.sparse_dim() != 1 or gradient.shape != part.stage.shape:
+        raise ValueError(
+            f"{expected} dimension, got {gradient.sparse_dim()} of {gradient.dim()} of shape "
+            f"{tuple(gradient.shape)}"
+        )
+    reason = why_not(gradient._values())
+    if reason is not None:
+        raise TypeError(f"{expected} dimension on the CPU, but it {reason}")
+    return gradient
+
+
 def gradient_of(part: Part) -> Tensor | None:
     """The gradient of a parameter as it lies here, or an error that names the parameter."""
     gradient: Tensor | None = part.parameter.grad
     if gradient is None:
         return None
     expected = f"{part.label}: expected a dense gradient of shape {tuple(part.stage.shape)} on the CPU"
+    if gradient.layout == torch.sparse_coo:
+        return rows_of(part, gradient)
     if gradient.layout != torch.strided:
         raise RuntimeError(f"{expected}, but sparse gradients are not supported ({gradient.layout})")
     placements = getattr(part.parameter, "placements", None)

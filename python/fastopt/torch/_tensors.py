@@ -21,6 +21,7 @@ _DTYPES = {
     torch.float64: np.float64,
     torch.float16: np.float16,
     torch.bfloat16: np.uint16,
+    torch.int64: np.int64,  # of the indices of sparse gradients
 }
 HALF = (torch.bfloat16, torch.float16)
 
