@@ -58,13 +58,16 @@ void BoundPlan::take_rows(std::size_t i, PyObject* gradient, bool zero_gradients
   gradients_[i] = {};
   if (zero_gradients)
     throw py::type_error(gradient_label(i) + ": expected an array (zero_grads=True), got SparseRows, which is made anew");
-  if (const std::string why = plan_.refuses_rows(static_cast<int>(i)); !why.empty())
-    throw py::type_error(gradient_label(i) + ": expected a gradient of all of " + parameter.label +
-                         ", got SparseRows: " + why);
   if (View(parameter.owner.ptr()).axes() == 0 || !in_c_order(parameter.axes))
     throw py::value_error(gradient_label(i) + ": SparseRows need a parameter with rows that lie in C's order of memory, " +
                           parameter.label + " is " + describe(parameter.owner.ptr()) +
                           (View(parameter.owner.ptr()).axes() == 0 ? "" : " in another order"));
+  const View theta(parameter.owner.ptr());
+  std::int64_t width = 1;
+  for (int axis = 1; axis < theta.axes(); ++axis) width *= theta.shape(axis);
+  if (const std::string why = plan_.refuses_rows(static_cast<int>(i), width); !why.empty())
+    throw py::type_error(gradient_label(i) + ": expected a gradient of all of " + parameter.label +
+                         ", got SparseRows: " + why);
   if (!parameter.sparse) parameter.sparse = std::make_unique<SparseGradient>();
   SparseGradient& sparse = *parameter.sparse;
   const auto part = [&](const char* name) {
@@ -78,7 +81,7 @@ void BoundPlan::take_rows(std::size_t i, PyObject* gradient, bool zero_gradients
   };
   sparse.indices_array = part("indices");
   sparse.values_array = part("values");
-  read_rows(i, sparse);
+  read_rows(i, sparse, width);
   gradients_[i].data = sparse.rows.given.values.data;
   static char none;  // of no rows; a gradient all the same
   if (gradients_[i].data == nullptr) gradients_[i].data = &none;
@@ -86,7 +89,7 @@ void BoundPlan::take_rows(std::size_t i, PyObject* gradient, bool zero_gradients
   given_elements_ += sparse.rows.given.count * (1 + sparse.rows.given.width);
 }
 
-void BoundPlan::read_rows(std::size_t i, SparseGradient& sparse) {
+void BoundPlan::read_rows(std::size_t i, SparseGradient& sparse, std::int64_t width) {
   const Parameter& parameter = *parameters_[i];
   const View theta(parameter.owner.ptr()), indices(sparse.indices_array), values(sparse.values_array);
   engine::GivenRows& given = sparse.rows.given;
@@ -95,7 +98,7 @@ void BoundPlan::read_rows(std::size_t i, SparseGradient& sparse) {
     throw py::type_error(label + ".indices: expected int64 or int32, got " + describe(sparse.indices_array));
   if (indices.axes() != 1)
     throw py::value_error(label + ".indices: expected one axis, got " + describe(sparse.indices_array));
-  const engine::Dtype dtype = plan_.tensor(static_cast<int>(i)).dtype;
+  const engine::Dtype dtype = plan_.tensor(static_cast<int>(i)).dtype();
   engine::Dtype found;
   if (!storage_type_of(sparse.values_array, uint16_is_bf16_, found) || !engine::accepts_gradient(dtype, found))
     throw py::type_error(label + ".values: expected " + accepted_gradients(dtype) + ", got " +
@@ -108,8 +111,7 @@ void BoundPlan::read_rows(std::size_t i, SparseGradient& sparse) {
   given.indices = indices.data();
   given.stride = indices.stride(0);
   given.rows = theta.shape(0);
-  given.width = 1;
-  for (int axis = 1; axis < theta.axes(); ++axis) given.width *= theta.shape(axis);
+  given.width = width;
   lay_out(values, all_axes(values), sparse.values);
   given.values = sparse.values.as(found);
   const int other = memory_.overlapped(given.values, extent(values, engine::item_size(found)), values.size());

@@ -38,7 +38,8 @@ struct Options {
   NormType clip_norm_type = NormType::two;
   bool clip_norm_per_tensor = false;  // else over all tensors
   Nonfinite nonfinite = Nonfinite::propagate;
-  double ema_decay = -1;  // < 0: none
+  double ema_decay = -1;   // < 0: none
+  std::uint64_t seed = 0;  // of stochastic rounding
 };
 
 struct Outcome {
@@ -68,9 +69,10 @@ class Plan {
   int size() const { return static_cast<int>(tensors_.size()); }
   std::int64_t elements() const { return elements_; }
   const Options& options() const { return options_; }
+  void set_seed(std::uint64_t seed) { options_.seed = seed; }
 
-  // Why the tensor takes no gradient of some rows only; empty if it takes one.
-  std::string refuses_rows(int tensor) const;
+  // Why the tensor takes no gradient of some rows of `width` elements; empty if it takes one.
+  std::string refuses_rows(int tensor, std::int64_t width) const;
   // One update of every tensor that has a gradient. Nothing was modified unless the status is `applied`.
   Outcome step(std::span<const Gradient> gradients, double grad_scale, bool zero_gradients);
 
@@ -134,7 +136,7 @@ class Plan {
   void reduce_phase(std::span<const Gradient> gradients);
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
   void average_frozen();
-  void start_average(const Tensor& tensor);
+  void start_copies(const Tensor& tensor);
   void make_room(std::span<const Gradient> gradients);
   void commit();
 

@@ -6,7 +6,7 @@
 
 namespace fastopt::engine {
 
-std::string Plan::refuses_rows(int tensor) const {
+std::string Plan::refuses_rows(int tensor, std::int64_t width) const {
   const Group& group = at(groups_, group_of(tensor));
   const std::string rule(group.kernel->name);
   if (group.kernel->sums > 0) return rule + " sums over the whole parameter";
@@ -18,6 +18,10 @@ std::string Plan::refuses_rows(int tensor) const {
         ((!set && (start.gradient != 0 || start.gradient_squared != 0)) || group.start_gradient_squared[s]))
       return rule + " begins with the first gradient of every row (state " + std::string(group.kernel->states[s].name) + ")";
   }
+  for (const Stored& state : at(tensors_, tensor).states)
+    if (state && is_code(state.encoding) && width % code_group != 0)
+      return "states in eight bits have a scale for " + std::to_string(code_group) +
+             " elements, and no row may share one with another: a row has " + std::to_string(width) + " elements";
   return {};
 }
 
@@ -28,7 +32,7 @@ Outcome Plan::merge_rows(std::span<const Gradient> gradients) {
     Rows* const rows = at(gradients, item.tensor).rows;
     if (rows == nullptr) continue;
     any_rows_ = true;
-    if (!rows->merge(computes_in_double(at(tensors_, item.tensor).dtype))) return {Outcome::no_row, item.tensor};
+    if (!rows->merge(computes_in_double(at(tensors_, item.tensor).dtype()))) return {Outcome::no_row, item.tensor};
     item.size = rows->size();
   }
   return {};
@@ -44,7 +48,7 @@ void Plan::start_tables(std::span<const Gradient> gradients) {
     const std::int64_t chunk = chunk_of(tensor.size), chunks = (tensor.size + chunk - 1) / chunk;
     threads::for_each(chunks, average_rate_.estimate(static_cast<double>(tensor.size)), [&](std::int64_t c, int) {
       const std::int64_t begin = c * chunk, end = std::min(begin + chunk, tensor.size);
-      if (computes_in_double(tensor.dtype))
+      if (computes_in_double(tensor.dtype()))
         start_states(tensor, cohort.f64, begin, end);
       else
         start_states(tensor, cohort.f32, begin, end);
