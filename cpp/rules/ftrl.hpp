@@ -12,7 +12,8 @@ template <unsigned Flags>
 struct Ftrl {
   static constexpr std::string_view name = "ftrl";
   static constexpr Names<0> flags = none;
-  static constexpr std::array states = {State{"linear"}, State{"sum", true, true}};
+  static constexpr std::array states = {State{"linear", true, false, Codes::none},  // theta is formed of it anew
+                                        State{"sum", true, true, Codes::none}};     // 0 means that no gradient came
   static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, beta, lambda1, weight_decay;

@@ -12,7 +12,7 @@ class FTRL(Optimizer):
     r"""FTRL-Proximal: Adagrad's rates with an L1 penalty that leaves exact zeros, for sparse linear models.
 
     .. math::
-        z &\leftarrow z + lr\,g - \bigl(\sqrt{n + g^2} - \sqrt{n}\bigr)\,\theta, \qquad n \leftarrow n + g^2 \\
+        z &\leftarrow z + lr\,g - \bigl(\sqrt{n + g^2} - \sqrt{n}\bigr)\,\theta, \quad n \leftarrow n + g^2 \\
         \theta &\leftarrow \begin{cases} 0 & |z| \le lr\,\lambda_1 \\
         -\dfrac{z - \operatorname{sign}(z)\,lr\,\lambda_1}{\beta + \sqrt{n} + lr\,\lambda_2} &
         \text{otherwise} \end{cases}
