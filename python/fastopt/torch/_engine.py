@@ -281,6 +281,7 @@ class Engine:
     def step_slowly(self, grad_scale: float) -> int:
         """A step with all that the native code does not read by itself: shards, copies, older versions."""
         gradients = [gradient_of(part) for part in self.parts]
+        self._refuse_momentum_of_rows(gradients)
         arrays = [None if g is None else as_gradient(g) for g in gradients]
         for part in self.parts:
             part.load()
@@ -290,6 +291,18 @@ class Engine:
         if verdict == DONE and not self.plain:
             self._store_numbers(gradients)
         return verdict
+
+    def _refuse_momentum_of_rows(self, gradients: list[Tensor | None]) -> None:
+        """PyTorch's SGD moves rows that have no gradient by their momentum; a lazy step is another rule."""
+        for part, gradient in zip(self.parts, gradients, strict=True):
+            rule = self.rules[part.group]
+            if gradient is None or gradient.layout == torch.strided or rule["name"] != "sgd":
+                continue
+            if any(rule["states"]):
+                raise RuntimeError(
+                    f"{part.label}: expected a dense gradient for SGD with momentum, which moves rows without "
+                    "a gradient too, but it is sparse; use momentum=0"
+                )
 
     def _load_numbers(self) -> None:
         for i, part in enumerate(self.parts):
