@@ -24,6 +24,7 @@ PARTS: dict[str, list[str]] = {
     "torch": ["bench_torch.py", "--out", "{out}"],
     "bytes": ["bench_bytes.py", "--out", "{out}"],
     "training": ["bench_training.py", "--out", "{out}"],
+    "sparse": ["bench_sparse.py", "--out", "{out}"],
     "threads": ["bench_threads.py", "--out", "{out}"],
     "eigh": ["bench_eigh.py", "--json", "{out}/eigh.json", "--png", "{out}/eigh.png"],
     "inertia": ["bench_inertia.py", "--json", "{out}/inertia.json"],
@@ -42,6 +43,7 @@ QUICK: dict[str, list[str]] = {
 NEEDS = {
     "torch": ("torch",),
     "bytes": ("torch",),
+    "sparse": ("torch",),
     "eigh": ("threadpoolctl", "matplotlib"),
     "inertia": ("threadpoolctl",),
     "eigsh": ("scipy",),

@@ -72,6 +72,7 @@ RULES: dict[str, float | None] = {
     "Adan": None,
     "LARS": None,
     "LAMB": None,
+    "FTRL": None,
 }
 #: Two threads over one: gain where it pays, harm nowhere. 2^23 was promised and never had a row before.
 BETWEEN = dict.fromkeys((14, 16, 17, 18, 19, 20), 0.95) | {21: 1.3, 22: 1.3, 23: 1.3}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fastopt import _dispatch
+from fastopt._rows import SparseRows
 from fastopt._state import find_rule
 from fastopt.torch._groups import Values
 from fastopt.torch._states import Maker, States, is_one_of, native_remainder, native_states
@@ -299,7 +300,8 @@ class Engine:
     def step_slowly(self, grad_scale: float) -> int:
         """A step with all that the native code does not read by itself: shards, copies, older versions."""
         gradients = [gradient_of(part) for part in self.parts]
-        arrays = [None if g is None else as_array(g) for g in gradients]
+        self._refuse_momentum_of_rows(gradients)
+        arrays = [None if g is None else as_gradient(g) for g in gradients]
         for part in self.parts:
             part.load()
         if not self.plain:
@@ -308,6 +310,18 @@ class Engine:
         if verdict == DONE and not self.plain:
             self._store_numbers(gradients)
         return verdict
+
+    def _refuse_momentum_of_rows(self, gradients: list[Tensor | None]) -> None:
+        """PyTorch's SGD moves rows that have no gradient by their momentum; a lazy step is another rule."""
+        for part, gradient in zip(self.parts, gradients, strict=True):
+            rule = self.rules[part.group]
+            if gradient is None or gradient.layout == torch.strided or rule["name"] != "sgd":
+                continue
+            if any(rule["states"]):
+                raise RuntimeError(
+                    f"{part.label}: expected a dense gradient for SGD with momentum, which moves rows "
+                    "without a gradient too, but it is sparse; use momentum=0"
+                )
 
     def _load_numbers(self) -> None:
         for i, part in enumerate(self.parts):
@@ -332,12 +346,35 @@ def _is_idle(opt: Optimizer, group: dict[str, Any]) -> bool:
     return all(p.grad is None and not opt.state.get(p) for p in group["params"])
 
 
+def as_gradient(gradient: Tensor) -> Any:
+    """A gradient as the plan takes it."""
+    if gradient.layout == torch.strided:
+        return as_array(gradient)
+    return SparseRows(as_array(gradient._indices()[0]), as_array(gradient._values().detach()))
+
+
+def rows_of(part: Part, gradient: Tensor) -> Tensor:
+    """A sparse gradient of some rows of the parameter, or an error that names the parameter."""
+    expected = f"{part.label}: expected a sparse gradient of shape {tuple(part.stage.shape)} with one sparse"
+    if gradient.sparse_dim() != 1 or gradient.shape != part.stage.shape:
+        raise ValueError(
+            f"{expected} dimension, got {gradient.sparse_dim()} of {gradient.dim()} of shape "
+            f"{tuple(gradient.shape)}"
+        )
+    reason = why_not(gradient._values())
+    if reason is not None:
+        raise TypeError(f"{expected} dimension on the CPU, but it {reason}")
+    return gradient
+
+
 def gradient_of(part: Part) -> Tensor | None:
     """The gradient of a parameter as it lies here, or an error that names the parameter."""
     gradient: Tensor | None = part.parameter.grad
     if gradient is None:
         return None
     expected = f"{part.label}: expected a dense gradient of shape {tuple(part.stage.shape)} on the CPU"
+    if gradient.layout == torch.sparse_coo:
+        return rows_of(part, gradient)
     if gradient.layout != torch.strided:
         raise RuntimeError(f"{expected}, but sparse gradients are not supported ({gradient.layout})")
     placements = getattr(part.parameter, "placements", None)

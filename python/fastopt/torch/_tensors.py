@@ -23,6 +23,7 @@ _DTYPES = {
     torch.uint8: np.uint8,
     torch.int8: np.int8,
     torch.int16: np.int16,
+    torch.int64: np.int64,  # of the indices of sparse gradients
 }
 HALF = (torch.bfloat16, torch.float16)
 
