@@ -223,6 +223,10 @@ def test_the_options_are_those_of_the_constructor() -> None:
         "dtype": "bfloat16",
         "clip_norm_type": "inf",
         "clip_norm_per": "tensor",
+        "rounding": "nearest",
+        "master": None,
+        "seed": 7,
+        "shadow": None,
     }
     for option in OPTIONS:
         value = values.get(option, 0.5)

@@ -18,7 +18,7 @@ from pairs import CLASSES, KNOWN, pair, results
 from reference import COMMON, ORACLES
 
 # These do not choose numbers but storage and policy: the tests of the engine hold them.
-ELSEWHERE = {"params", "dtype", "state_dtype", "nonfinite"}
+ELSEWHERE = {"params", "dtype", "state_dtype", "nonfinite", "rounding", "master", "seed", "shadow"}
 #: What the whole optimizer takes, all of it away from the defaults.
 ALL = {**WHOLE, **CLIPPING["largest per tensor"]}
 

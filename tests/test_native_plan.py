@@ -140,12 +140,16 @@ def new_group(**changes: Any) -> dict[str, Any]:
         "labels": ["params[9]"],
         "states": [(np.zeros((3, 4), np.float32),)],
         "ema": [np.zeros((3, 4), np.float32)],
+        "masters": [None],
+        "shadows": [None],
+        "stochastic": False,
     }
     assert [bool(s) for s in rule["states"]] == [True]
     return {**given, **changes}
 
 
 F = np.float32
+BFLOAT16_PARAMETER = {"arrays": [np.zeros((3, 4), BFLOAT16)]}
 
 
 def frozen() -> Any:
@@ -196,8 +200,49 @@ BAD_GROUPS: dict[str, dict[str, Any]] = {
         "labels": ["params[9]"] * 2,
         "states": [(np.zeros((3, 4)),)] * 2,
         "ema": [np.zeros((3, 4))] * 2,
+        "masters": [None] * 2,
+        "shadows": [None] * 2,
     },
+    "masters of nobody": {"masters": []},
+    "a master of float32": {"masters": [("split16", np.zeros((3, 4), np.int16))]},
+    "a master of no kind": {"masters": [("split4", np.zeros((3, 4), np.int16))], **BFLOAT16_PARAMETER},
+    "a master of another size": {"masters": [("split16", np.zeros((3, 4), np.int8))], **BFLOAT16_PARAMETER},
+    "a master of another shape": {"masters": [("split8", np.zeros((4, 3), np.int8))], **BFLOAT16_PARAMETER},
+    "a master without an array": {"masters": [("split8",)], **BFLOAT16_PARAMETER},
+    "shadows of nobody": {"shadows": []},
+    "a shadow of float32": {"shadows": [np.zeros((3, 4), np.float32)]},
+    "a shadow of another shape": {"shadows": [np.zeros((4, 3), BFLOAT16)]},
+    "a shadow that is no array": {"shadows": [1]},
+    "codes of a sum": {"states": [((np.zeros((3, 4), np.uint8), np.zeros(1, np.float32), True),)]},
 }
+
+CODES, SCALES = np.zeros((3, 4), np.uint8), np.zeros(1, np.float32)
+BAD_CODES: dict[str, Any] = {
+    "no scales": (CODES,),
+    "positive": (CODES, SCALES, True),
+    "two scales": (CODES, np.zeros(2, np.float32), False),
+    "scales of float64": (CODES, SCALES.astype(float), False),
+    "frozen scales": (CODES, np.broadcast_to(np.float32(0), (1,)), False),
+    "codes of int8": (CODES.view(np.int8), SCALES, False),
+    "codes of another shape": (np.zeros((4, 3), np.uint8), SCALES, False),
+    "codes of another order": (np.zeros((4, 3), np.uint8).T, SCALES, False),
+    "no codes": (None, SCALES, False),
+}
+
+
+def lion_group(state: Any) -> dict[str, Any]:
+    rule = next(r for r in _dispatch.core.rules() if r["name"] == "lion")
+    hypers = dict.fromkeys(rule["hypers"], 0.5)
+    return new_group(rule="lion", hypers=hypers, starts={}, states=[(state,)])
+
+
+def test_codes_are_taken() -> None:
+    optimizer()._plan.add_groups([lion_group((CODES.copy(), SCALES.copy(), False))], [])
+
+
+@pytest.mark.parametrize("case", BAD_CODES)
+def test_codes(case: str) -> None:
+    refuses(lambda plan: plan.add_groups([lion_group(BAD_CODES[case])], []), (TypeError, ValueError))
 
 
 @pytest.mark.parametrize("case", BAD_GROUPS)
@@ -245,7 +290,7 @@ def test_mirrors() -> None:
 
 def saved(**changes: Any) -> Any:
     arrays = [(np.full((3, 4), 2, F),) * 2, (np.full(2, 2.0),) * 2]
-    tensors = [(7, [0.5], arrays[i], np.full_like(arrays[i][0], 3)) for i in range(2)]
+    tensors = [(7, [0.5], arrays[i], np.full_like(arrays[i][0], 3), None) for i in range(2)]
     given = {
         "tensors": tensors,
         "groups": [({"eps": 0.5}, True, False)],
@@ -270,20 +315,22 @@ BAD_RESTORES: dict[str, Any] = {
     "negative count": with_tensor(-1, *GOOD[1:]),
     "no scalars": with_tensor(7, [], *GOOD[2:]),
     "too many scalars": with_tensor(7, [0.5] * 100, *GOOD[2:]),
-    "one state": with_tensor(7, [0.5], GOOD[2][:1], GOOD[3]),
-    "many states": with_tensor(7, [0.5], GOOD[2] * 9, GOOD[3]),
-    "states in a list": with_tensor(7, [0.5], list(GOOD[2]), GOOD[3]),
+    "one state": with_tensor(7, [0.5], GOOD[2][:1], *GOOD[3:]),
+    "many states": with_tensor(7, [0.5], GOOD[2] * 9, *GOOD[3:]),
+    "states in a list": with_tensor(7, [0.5], list(GOOD[2]), *GOOD[3:]),
     **{
-        f"state: {key}": with_tensor(7, [0.5], (GOOD[2][0], value), GOOD[3])
+        f"state: {key}": with_tensor(7, [0.5], (GOOD[2][0], value), *GOOD[3:])
         for key, value in BAD_BUFFERS.items()
         if key
         not in ("other order", "backwards", "gaps", "repeats", "frozen", "misaligned")  # these are only read
     },
     **{
-        f"ema: {key}": with_tensor(7, [0.5], GOOD[2], value)
+        f"ema: {key}": with_tensor(7, [0.5], GOOD[2], value, None)
         for key, value in BAD_BUFFERS.items()
         if key not in ("none", "other order", "backwards", "gaps", "repeats", "frozen", "misaligned")
     },
+    "a master of nobody": with_tensor(*GOOD[:4], np.zeros(12, np.int16)),
+    "codes of nobody": with_tensor(7, [0.5], (GOOD[2][0], (CODES.ravel(), SCALES)), *GOOD[3:]),
     "no groups": {"groups": []},
     "two groups": {"groups": saved()["groups"] * 2},
     "a group's name": {"groups": [({"epss": 0.5}, True, False)]},

@@ -31,6 +31,9 @@ py::list rules() {
     rule["states"] = names(k.states, [](const rules::State& s) { return s.used ? s.name : std::string_view(); });
     rule["squared"] =
         names(k.states, [](const rules::State& s) { return s.used && s.squared ? s.name : std::string_view(); });
+    rule["codes"] = names(k.states, [](const rules::State& s) {
+      return !s.used || s.codes == rules::Codes::none ? "" : s.codes == rules::Codes::positive ? "u" : "i";
+    });
     rule["hypers"] = names(k.hypers, self);
     rule["scalars"] = names(k.scalars, self);
     rule["first_scalars"] = std::vector<double>(k.first_scalars, k.first_scalars + k.scalars.size());
@@ -166,6 +169,7 @@ void register_plan_itself(py::module_& m) {
           "steps", [](const BoundPlan& p) { return p.published().steps.load(); }, &BoundPlan::set_steps)
       .def_property(
           "skipped", [](const BoundPlan& p) { return p.published().skipped.load(); }, &BoundPlan::set_skipped)
+      .def_property("seed", &BoundPlan::seed, &BoundPlan::set_seed)
       .def_property_readonly("averaged", &BoundPlan::averaged)
       .def_property_readonly("norm", [](const BoundPlan& p) { return p.published().norm.load(); });
 }

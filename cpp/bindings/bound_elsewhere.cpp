@@ -9,7 +9,20 @@ FASTOPT_BINDINGS_BEGIN
 
 namespace {
 
-std::size_t bytes(const engine::Tensor& t) { return static_cast<std::size_t>(t.size) * engine::item_size(t.dtype); }
+// Calls f(address, bytes) for all that makes up the values of a parameter.
+template <class F>
+void for_each_part(const engine::Tensor& t, F&& f) {
+  const auto size = static_cast<std::size_t>(t.size);
+  f(t.theta.data, size * engine::item_size(t.theta.encoding));
+  if (t.theta.second != nullptr) f(t.theta.second, size * engine::second_size(t.theta.encoding));
+  if (t.shadow) f(t.shadow.data, size * engine::item_size(t.shadow.encoding));
+}
+
+std::size_t bytes(const engine::Tensor& t) {
+  std::size_t total = 0;
+  for_each_part(t, [&](const char*, std::size_t n) { total += n; });
+  return total;
+}
 
 }  // namespace
 
@@ -37,8 +50,8 @@ void BoundPlan::move_to(Place place, const py::object& asked, std::int64_t at) {
   place_ = place;
   without_gil(plan_.elements(), lock, [&] {
     char* copy = home_.get();
-    for (int i = 0; i < plan_.size(); copy += bytes(plan_.tensor(i++)))
-      std::copy_n(plan_.tensor(i).theta, bytes(plan_.tensor(i)), copy);
+    for (int i = 0; i < plan_.size(); ++i)
+      for_each_part(plan_.tensor(i), [&](const char* part, std::size_t n) { copy = std::copy_n(part, n, copy); });
     swap_rates(rates);
     place == Place::lookahead ? plan_.look_ahead() : plan_.write_ema();
     swap_rates(rates);  // they are the coming step's, which has not been made
@@ -52,8 +65,14 @@ void BoundPlan::move_home() {
   const char* copy = home_.get();
   for (int i = 0; i < plan_.size(); copy += bytes(plan_.tensor(i++))) {
     const auto t = static_cast<std::size_t>(i);
-    if (watched_[t].parameter.matches(watched_[t].owner))
-      std::copy_n(copy, bytes(plan_.tensor(i)), plan_.tensor(i).theta);
+    bool same = watched_[t].parameter.matches(watched_[t].owner);
+    if (watched_[t].shadowed) same = same && parameters_[t]->seen_shadow.matches(parameters_[t]->shadow.ptr());
+    const char* from = copy;
+    if (same)
+      for_each_part(plan_.tensor(i), [&](char* part, std::size_t n) {
+        std::copy_n(from, n, part);
+        from += n;
+      });
     else if (changed.empty())
       changed = parameters_[t]->label;
   }

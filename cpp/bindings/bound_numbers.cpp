@@ -82,6 +82,16 @@ std::vector<bool> BoundPlan::averaged() {
   return begun;
 }
 
+std::uint64_t BoundPlan::seed() {
+  const auto lock = in_use_.within();
+  return plan_.options().seed;
+}
+
+void BoundPlan::set_seed(std::uint64_t seed) {
+  const auto lock = in_use_.within();
+  plan_.set_seed(seed);
+}
+
 void BoundPlan::set_steps(std::int64_t n) {
   const auto lock = in_use_.within();
   plan_.steps = read_count("steps", n);

@@ -67,7 +67,7 @@ void BoundPlan::raise_nonfinite(int tensor) const {
 }
 
 void BoundPlan::raise_overflow(int tensor) {
-  const bool wide = engine::computes_in_double(plan_.tensor(tensor).dtype);
+  const bool wide = engine::computes_in_double(plan_.tensor(tensor).dtype());
   throw RefusedGradient(gradient_label(static_cast<std::size_t>(tensor)) +
                         ": is finite, but its square or multiple in the rule overflows " + (wide ? "float64" : "float32") +
                         " (nonfinite=\"raise\"); nothing was changed");

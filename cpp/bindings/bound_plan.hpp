@@ -4,6 +4,7 @@
 // itself (InUse) or raises RuntimeError, and changes everything or nothing.
 #pragma once
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -33,7 +34,8 @@ class BoundPlan {
             const std::string& nonfinite, double ema_decay, bool uint16_is_bf16);
   virtual ~BoundPlan() = default;
 
-  // Dicts with rule, flags, hypers, decay_kind, maximize, scheduled, starts, arrays, labels, states, ema (new_groups.cpp).
+  // Dicts with rule, flags, hypers, decay_kind, maximize, scheduled, starts, arrays, labels, states, ema, masters, shadows,
+  // stochastic (new_groups.cpp).
   void add_groups(const py::list& groups, const py::list& mirrors);
   // Checks without adding: no memory is had for states of what will be refused.
   void check_parameters(const py::list& arrays, const py::list& labels);
@@ -70,6 +72,9 @@ class BoundPlan {
     std::atomic<double> norm{-1};
   };
   const Published& published() const { return published_; }
+  // Of stochastic rounding.
+  std::uint64_t seed();
+  void set_seed(std::uint64_t seed);
   void set_steps(std::int64_t n);
   void set_skipped(std::int64_t n);
 
@@ -81,15 +86,19 @@ class BoundPlan {
     py::object owner;
     py::tuple states;
     py::object ema;
+    py::object master;  // None, or (kind, array): what a half-precision parameter leaves out
+    py::object shadow;  // None, or the array
     std::string label;
     std::vector<Axis> axes;
     Layout gradient;  // of the gradient that was inspected last
+    Fingerprint seen_shadow;
   };
 
   // What every step looks at, side by side in memory.
   struct Watch {
     PyObject* owner;  // held by the Parameter
     Fingerprint parameter, gradient;
+    bool shadowed = false;
   };
   struct NewParameter;
   struct NewGroup;
@@ -102,6 +111,13 @@ class BoundPlan {
 
   engine::Dtype check_parameter(PyObject* array, const std::string& label) const;
   void check_buffer(PyObject* array, const Parameter& like, const std::string& what, engine::Dtype& dtype) const;
+  void check_layout(PyObject* array, const Parameter& like, const std::string& what, std::size_t item) const;
+  using See = std::function<void(PyObject*)>;  // remembers an array as it is
+  void check_bytes(PyObject* array, const Parameter& like, const std::string& what, std::size_t item, char kind) const;
+  void read_master(const Parameter& parameter, engine::Tensor& t, const See& see) const;
+  void read_shadow(Parameter& parameter, engine::Tensor& t, const See& see) const;
+  engine::Stored read_state(const py::object& state, const Parameter& parameter, const engine::Tensor& t,
+                            const rules::State& of, const std::string& what, const See& see) const;
   NewGroup read_new_group(const py::dict& given) const;
   void read_new_parameter(NewParameter& p, const NewGroup& group) const;
   void reserve(std::size_t groups, std::size_t parameters);
@@ -124,6 +140,7 @@ class BoundPlan {
   Rates read_rates(const py::object& rates, std::int64_t at) const;
   void swap_rates(Rates& rates) noexcept;
   void read_copy(PyObject* source, std::size_t tensor, char* to, engine::Dtype dtype, std::vector<Copy>& copies);
+  void read_bytes(PyObject* source, std::size_t tensor, char* to, std::size_t bytes, std::vector<Copy>& copies);
   void read_copies(const py::tuple& saved, std::size_t tensor, std::vector<Copy>& copies);
   void stage_overlapping(std::vector<Copy>& copies);
   SavedGroup read_group(int index, const py::dict& hypers, bool maximize, bool scheduled);

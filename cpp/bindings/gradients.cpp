@@ -11,6 +11,13 @@ void BoundPlan::recheck_parameter(std::size_t i) const {
                           describe(owner) + "); make a new optimizer");
   if (!View(owner).writeable())
     throw py::value_error(parameters_[i]->label + ": expected a writeable array, it has become read-only");
+  if (!watched_[i].shadowed) return;
+  PyObject* const shadow = parameters_[i]->shadow.ptr();
+  if (!parameters_[i]->seen_shadow.matches(shadow) || !View(shadow).writeable())
+    throw py::value_error(parameters_[i]->label +
+                          ": its shadow has become read-only, or was resized, reshaped or given "
+                          "another dtype after the optimizer was made (now " +
+                          describe(shadow) + ")");
 }
 
 void BoundPlan::recheck_parameters() const {
@@ -65,7 +72,7 @@ void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
   watched_[i].gradient.forget();
   disjoint_ = false;
   const View theta(parameter.owner.ptr());
-  const engine::Dtype dtype = plan_.tensor(static_cast<int>(i)).dtype;
+  const engine::Dtype dtype = plan_.tensor(static_cast<int>(i)).dtype();
   const auto fail = [&](const char* why = "") {
     std::string accepted;
     for (const auto d : {engine::Dtype::f64, engine::Dtype::f32, engine::Dtype::bf16, engine::Dtype::f16})

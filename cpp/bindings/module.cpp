@@ -36,6 +36,7 @@ PYBIND11_MODULE(FASTOPT_MODULE, m) {
   pybind11::register_local_exception_translator(&translate_out_of_memory);
   fastopt::bindings::register_plan(m);
   fastopt::bindings::register_tensors(m);
+  fastopt::bindings::register_codes(m);
   fastopt::bindings::register_threads(m);
   fastopt::bindings::register_linalg(m);
   fastopt::bindings::register_lanczos(m);

@@ -12,7 +12,7 @@ struct BoundPlan::NewParameter {
 
 struct BoundPlan::NewGroup {
   engine::Group group;
-  bool scheduled = false;
+  bool scheduled = false, stochastic = false;
   std::vector<NewParameter> parameters;
 };
 
@@ -27,39 +27,33 @@ T get(const py::dict& dict, const char* key) {
 
 void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const {
   Parameter& parameter = *p.parameter;
-  PyObject* const array = parameter.owner.ptr();
   const auto see = [&](PyObject* a) {
     p.seen.emplace_back();
     p.seen.back().first = a;
     p.seen.back().second.take(a);
   };
+  PyObject* const array = parameter.owner.ptr();
   engine::Tensor& t = p.tensor;
-  t.dtype = check_parameter(array, parameter.label);
+  t.theta.encoding = engine::encoding_of(check_parameter(array, parameter.label));
   const View view(array);
-  dense_axes(view, engine::item_size(t.dtype), parameter.axes);
-  t.theta = lowest(view, engine::item_size(t.dtype));
+  const std::size_t item = engine::item_size(t.dtype());
+  dense_axes(view, item, parameter.axes);
+  t.theta.data = lowest(view, item);
+  t.theta.stochastic = made.stochastic;
   t.size = view.size();
   see(array);
+  if (!parameter.master.is_none()) read_master(parameter, t, see);
+  if (!parameter.shadow.is_none()) read_shadow(parameter, t, see);
 
-  const bool wide = engine::computes_in_double(t.dtype);
-  t.state_dtype = wide ? engine::Dtype::f64 : engine::Dtype::f32;
   const auto& states = made.group.kernel->states;
   check_length("states", parameter.states.size(), states.size());
-  bool first = true;
   for (std::size_t s = 0; s < states.size(); ++s) {
-    PyObject* const state = PyTuple_GET_ITEM(parameter.states.ptr(), static_cast<Py_ssize_t>(s));
+    const py::object state = parameter.states[s];
     const std::string what = parameter.label + ": state " + std::string(states[s].name);
-    if ((state == Py_None) == states[s].used) throw py::type_error(what + ": expected one where the rule has one");
-    if (state == Py_None) continue;
-    engine::Dtype dtype;
-    check_buffer(state, parameter, what, dtype);
-    if (!first && dtype != t.state_dtype) throw py::type_error(what + ": expected the dtype of the other states");
-    if (engine::computes_in_double(dtype) && !wide) throw py::type_error(what + ": expected at most float32");
-    first = false;
-    t.state_dtype = dtype;
-    t.states[s] = lowest(View(state), engine::item_size(dtype));
-    see(state);
+    if (state.is_none() == states[s].used) throw py::type_error(what + ": expected one where the rule has one");
+    if (!state.is_none()) t.states[s] = read_state(state, parameter, t, states[s], what, see);
   }
+  const bool wide = engine::computes_in_double(t.dtype());
   PyObject* const ema = parameter.ema.ptr();
   if ((ema == Py_None) != (plan_.options().ema_decay < 0))
     throw py::type_error(parameter.label + ": ema: expected an array if and only if the plan has an ema_decay");
@@ -68,7 +62,8 @@ void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const 
     check_buffer(ema, parameter, parameter.label + ": ema", dtype);
     if (dtype != (wide ? engine::Dtype::f64 : engine::Dtype::f32))
       throw py::type_error(parameter.label + ": ema: expected float32, or float64 for a float64 parameter");
-    t.ema = lowest(View(ema), engine::item_size(dtype));
+    t.ema.encoding = engine::encoding_of(dtype);
+    t.ema.data = lowest(View(ema), engine::item_size(dtype));
     see(ema);
   }
 }
@@ -84,18 +79,22 @@ BoundPlan::NewGroup BoundPlan::read_new_group(const py::dict& given) const {
   made.group.decay_kind = read_decay_kind(get<std::string>(given, "decay_kind"));
   made.group.maximize = get<bool>(given, "maximize");
   made.scheduled = get<bool>(given, "scheduled");
+  made.stochastic = get<bool>(given, "stochastic");
   assign(made.group, get<py::dict>(given, "hypers"));
   assign_starts(made.group, get<py::dict>(given, "starts"));
 
   const py::tuple arrays = as_tuple(py::object(given["arrays"])), labels = as_tuple(py::object(given["labels"]));
   const py::tuple states = as_tuple(py::object(given["states"])), ema = as_tuple(py::object(given["ema"]));
+  const py::tuple masters = as_tuple(py::object(given["masters"])), shadows = as_tuple(py::object(given["shadows"]));
   check_length("labels", labels.size(), arrays.size());
   check_length("states", states.size(), arrays.size());
   check_length("ema", ema.size(), arrays.size());
+  check_length("masters", masters.size(), arrays.size());
+  check_length("shadows", shadows.size(), arrays.size());
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     made.parameters.emplace_back();
-    made.parameters.back().parameter = std::make_unique<Parameter>(
-        Parameter{arrays[i], as_tuple(states[i]), ema[i], labels[i].cast<std::string>(), {}, {}});
+    made.parameters.back().parameter = std::make_unique<Parameter>(Parameter{
+        arrays[i], as_tuple(states[i]), ema[i], masters[i], shadows[i], labels[i].cast<std::string>(), {}, {}, {}});
     if (made.parameters.back().parameter->label.find('[') == std::string::npos)
       throw py::value_error("labels: expected params[...]");
   }
@@ -114,8 +113,9 @@ void BoundPlan::add(NewGroup& made) noexcept {
   const int group = plan_.add_group(made.group);
   scheduled_.push_back(made.scheduled);
   for (NewParameter& p : made.parameters) {
+    p.tensor.number = static_cast<std::uint64_t>(plan_.size());
     plan_.add_tensor(p.tensor, group);
-    watched_.push_back({p.parameter->owner.ptr(), std::move(p.seen.front().second), {}});
+    watched_.push_back({p.parameter->owner.ptr(), std::move(p.seen.front().second), {}, bool(p.tensor.shadow)});
     gradients_.emplace_back();
     parameters_.push_back(std::move(p.parameter));
   }
@@ -140,8 +140,11 @@ void BoundPlan::add_groups(const py::list& given, const py::list& pairs) {
         if (!fingerprint.matches(array)) throw py::value_error(label + ": was changed while it was looked at");
       const auto number = static_cast<int>(parameters_.size() + parameters++);
       const View view(p.parameter->owner.ptr());
-      if (memory.add(extent(view, engine::item_size(p.tensor.dtype)), number) >= 0)
+      if (memory.add(extent(view, engine::item_size(p.tensor.dtype())), number) >= 0)
         throw py::value_error(label + ": shares memory with another parameter");
+      if (!p.tensor.shadow) continue;
+      if (memory.add(extent(View(p.parameter->shadow.ptr()), engine::item_size(p.tensor.shadow.dtype())), number) >= 0)
+        throw py::value_error(label + ": its shadow shares memory with a parameter or another shadow");
     }
   reserve(groups.size(), parameters);
   mirrors.write();

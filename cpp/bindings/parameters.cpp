@@ -42,8 +42,11 @@ engine::Dtype BoundPlan::check_parameter(PyObject* array, const std::string& lab
 void BoundPlan::check_buffer(PyObject* array, const Parameter& like, const std::string& what, engine::Dtype& dtype) const {
   if (!is_plain_array(array) || !storage_type_of(array, true, dtype))
     throw py::type_error(what + ": expected an array of a floating-point dtype, got " + describe(array));
+  check_layout(array, like, what, engine::item_size(dtype));
+}
+
+void BoundPlan::check_layout(PyObject* array, const Parameter& like, const std::string& what, std::size_t item) const {
   const View view(array);
-  const std::size_t item = engine::item_size(dtype);
   std::vector<Axis> axes;
   if (!same_shape(view, View(like.owner.ptr())) || !dense_axes(view, item, axes) ||
       (view.size() > 0 && !same_axes(axes, like.axes)) || !view.writeable() || !aligned(view, item))

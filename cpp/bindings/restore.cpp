@@ -13,12 +13,13 @@ struct BoundPlan::Copy {
   PyObject* source;  // held by the caller
   Fingerprint seen;
   Layout from;
-  engine::Dtype dtype;
+  engine::Dtype dtype;  // or of that size
   char* to;
   std::int64_t size;
   std::vector<char> staged;  // of a source that overlaps what is written
+  bool flat = false;         // `size` bytes, staged
 
-  std::size_t bytes() const { return static_cast<std::size_t>(size) * engine::item_size(dtype); }
+  std::size_t bytes() const { return static_cast<std::size_t>(size) * (flat ? 1 : engine::item_size(dtype)); }
   void gather(char* at) const noexcept {
     const engine::Gradient g = from.as(dtype);
     const std::size_t item = engine::item_size(dtype);
@@ -57,23 +58,58 @@ void BoundPlan::read_copy(PyObject* source, std::size_t tensor, char* to, engine
   copies.back().seen.take(source);
 }
 
+// Codes, scales, remainders: bytes in memory order, one-dimensional, as a state dict has them.
+void BoundPlan::read_bytes(PyObject* source, std::size_t tensor, char* to, std::size_t bytes, std::vector<Copy>& copies) {
+  const std::string& label = parameters_[tensor]->label;
+  if (!is_plain_array(source) || View(source).axes() != 1)
+    throw py::type_error(label + ": expected a saved array of one axis, got " + describe(source));
+  const auto dtype = py::reinterpret_borrow<py::dtype>(View(source).descr());
+  const auto item = static_cast<std::size_t>(dtype.itemsize());
+  const View view(source);
+  const auto n = static_cast<std::size_t>(view.shape(0));
+  if (n * item != bytes || (n > 1 && view.stride(0) != dtype.itemsize()) ||
+      std::string("iufV").find(dtype.kind()) == std::string::npos)
+    throw py::value_error(label + ": expected a saved array of " + std::to_string(bytes) + " bytes, got " +
+                          describe(source));
+  copies.push_back({source, {}, {}, engine::Dtype::bf16, to, 0, {}});
+  Copy& copy = copies.back();
+  copy.from.data = view.data();
+  copy.staged.assign(view.data(), view.data() + bytes);  // a copy at once: it may overlap what is written
+  copy.size = static_cast<std::int64_t>(bytes);
+  copy.flat = true;
+  copy.seen.take(source);
+}
+
 void BoundPlan::read_copies(const py::tuple& saved, std::size_t tensor, std::vector<Copy>& copies) {
   const engine::Tensor& t = plan_.tensor(static_cast<int>(tensor));
-  const py::object states = saved[2], ema = saved[3];
+  const py::object states = saved[2], ema = saved[3], master = saved[4];
   if (!states.is_none()) {
     const auto& known = plan_.group(plan_.group_of(static_cast<int>(tensor))).kernel->states;
     if (!PyTuple_Check(states.ptr())) throw py::type_error("states: expected a tuple");
     check_length("states", py::len(states), known.size());
     for (std::size_t s = 0; s < known.size(); ++s) {
       PyObject* const array = PyTuple_GET_ITEM(states.ptr(), static_cast<Py_ssize_t>(s));
-      if ((array == Py_None) != (t.states[s] == nullptr))
-        throw py::type_error("states: expected one where the rule has one");
-      if (array != Py_None) read_copy(array, tensor, t.states[s], t.state_dtype, copies);
+      if ((array == Py_None) == bool(t.states[s])) throw py::type_error("states: expected one where the rule has one");
+      if (array == Py_None) continue;
+      if (!engine::is_code(t.states[s].encoding)) {
+        read_copy(array, tensor, t.states[s].data, t.states[s].dtype(), copies);
+        continue;
+      }
+      if (!PyTuple_Check(array)) throw py::type_error("states: expected codes and scales");
+      check_length("states: codes and scales", py::len(array), 2);
+      read_bytes(PyTuple_GET_ITEM(array, 0), tensor, t.states[s].data, static_cast<std::size_t>(t.size), copies);
+      read_bytes(PyTuple_GET_ITEM(array, 1), tensor, t.states[s].second,
+                 sizeof(float) * static_cast<std::size_t>(engine::groups_of(t.size)), copies);
     }
   }
+  if (!master.is_none()) {
+    if (t.theta.second == nullptr) throw py::type_error("master: expected None, the parameter has none");
+    read_bytes(master.ptr(), tensor, t.theta.second,
+               static_cast<std::size_t>(t.size) * engine::second_size(t.theta.encoding), copies);
+  }
   if (ema.is_none()) return;
-  if (t.ema == nullptr) throw py::type_error("ema: expected None, there is no average");
-  read_copy(ema.ptr(), tensor, t.ema, engine::computes_in_double(t.dtype) ? engine::Dtype::f64 : engine::Dtype::f32, copies);
+  if (!t.ema) throw py::type_error("ema: expected None, there is no average");
+  read_copy(ema.ptr(), tensor, t.ema.data, t.ema.dtype(), copies);
 }
 
 // An array of this very optimizer among the saved ones must be read before it is written.
@@ -82,7 +118,7 @@ void BoundPlan::stage_overlapping(std::vector<Copy>& copies) {
   for (std::size_t i = 0; i < copies.size(); ++i)
     written.add({copies[i].to, copies[i].to + copies[i].bytes()}, static_cast<int>(i));
   for (Copy& copy : copies) {
-    if (copy.size == 0) continue;
+    if (copy.size == 0 || copy.flat) continue;
     const engine::Gradient g = copy.from.as(copy.dtype);
     if (written.overlapped(g, extent(View(copy.source), engine::item_size(copy.dtype)), copy.size) < 0) continue;
     copy.staged.resize(copy.bytes());
@@ -115,7 +151,7 @@ void BoundPlan::restore(const py::list& given_tensors, const py::list& given_gro
     const py::object item = tensors[i];
     if (!PyTuple_Check(item.ptr())) throw py::type_error("tensors: expected tuples");
     const auto saved = py::reinterpret_borrow<py::tuple>(item);
-    check_length("tensors: entries", saved.size(), 4);
+    check_length("tensors: entries", saved.size(), 5);
     numbers.emplace_back(read_count("count", saved[0].cast<std::int64_t>()), saved[1].cast<std::vector<double>>());
     check_length("scalars", numbers.back().second.size(),
                  plan_.group(plan_.group_of(static_cast<int>(i))).kernel->scalars.size());

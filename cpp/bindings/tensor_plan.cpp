@@ -49,7 +49,7 @@ bool TensorPlan::read_gradient(std::size_t i, PyObject* gradient) {
   seen.forget();
   Parameter& parameter = *parameters_[i];
   const engine::Tensor& tensor = plan_.tensor(static_cast<int>(i));
-  if (!engine::accepts_gradient(tensor.dtype, now.dtype())) return false;
+  if (!engine::accepts_gradient(tensor.dtype(), now.dtype())) return false;
   const py::detail::PyArray_Proxy proxy = now.as_array(lent_);
   const View view(proxy);
   if (!same_shape(view, View(parameter.owner.ptr()))) return false;

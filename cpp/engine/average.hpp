@@ -15,11 +15,20 @@ inline constexpr std::int64_t block_size = 4096 / sizeof(T);
 template <class T>
 inline void update_average(const Tensor& tensor, const Constants<T>& constants, const T* theta, std::int64_t at,
                            std::int64_t n) {
-  T* mean = reinterpret_cast<T*>(tensor.ema) + at;
+  T* mean = tensor.ema.at<T>(at);
   if (constants.ema_copy)
     std::copy_n(theta, n, mean);
   else
     block::average(mean, theta, n, constants.ema_keep, constants.ema_take);
+}
+
+// The parameter, and its shadow where it has one, between steps: to nearest.
+template <class T>
+inline void store_theta(const Tensor& tensor, std::int64_t at, std::int64_t n, const T* theta) {
+  Stored stored = tensor.theta;
+  stored.stochastic = false;
+  store(stored, at, n, theta, Dither());
+  if (tensor.shadow) store(tensor.shadow, at, n, theta, Dither());
 }
 
 // theta += by * (first state)
@@ -29,13 +38,10 @@ inline void add_first_state(const Tensor& tensor, double by, std::int64_t begin,
   alignas(64) T theta[size], state[size];
   for (std::int64_t at = begin; at < end; at += size) {
     const std::int64_t n = std::min(size, end - at);
-    dispatch(tensor.state_dtype, [&](auto tag) { load(reinterpret_cast<decltype(tag)*>(tensor.states[0]) + at, state, n); });
-    dispatch(tensor.dtype, [&](auto tag) {
-      auto* stored = reinterpret_cast<decltype(tag)*>(tensor.theta) + at;
-      load(stored, theta, n);
-      block::add_scaled(theta, state, n, static_cast<T>(by));
-      store(theta, stored, n);
-    });
+    load(tensor.states[0], at, n, state);
+    load(tensor.theta, at, n, theta);
+    block::add_scaled(theta, state, n, static_cast<T>(by));
+    store_theta(tensor, at, n, theta);
   }
 }
 
@@ -46,8 +52,19 @@ inline void walk_average(const Tensor& tensor, const Constants<T>& constants, st
   alignas(64) T theta[size];
   for (std::int64_t at = begin; at < end; at += size) {
     const std::int64_t n = std::min(size, end - at);
-    dispatch(tensor.dtype, [&](auto tag) { load(reinterpret_cast<decltype(tag)*>(tensor.theta) + at, theta, n); });
+    load(tensor.theta, at, n, theta);
     update_average(tensor, constants, theta, at, n);
+  }
+}
+
+template <class T>
+inline void write_shadow(const Tensor& tensor, std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t size = block_size<T>;
+  alignas(64) T theta[size];
+  for (std::int64_t at = begin; at < end; at += size) {
+    const std::int64_t n = std::min(size, end - at);
+    load(tensor.theta, at, n, theta);
+    store(tensor.shadow, at, n, theta, Dither());
   }
 }
 

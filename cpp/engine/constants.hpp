@@ -18,6 +18,7 @@ struct Constants {
   T limit = 0, coupled_by = 0, l1_by = 0, decay_by = 0, shrink_by = 0, ema_keep = 0, ema_take = 0;
   Factor<T> unscale, clip_norm;
   rules::Start start[max_states] = {};
+  std::uint64_t dither = 0;  // of seed and step
 
   bool only_decay() const { return !changes_gradient() && !shrink && !first; }
   bool changes_gradient() const { return unscale || clip_value || clip_norm || negate || coupled || l1; }

@@ -105,6 +105,11 @@ Kernel describe(unsigned flags) {
     k.decayed_f32 = Loop<Rule, float>::decayed;
     k.decayed_f64 = Loop<Rule, double>::decayed;
   }
+  if constexpr (requires { requires Rule::codes_in_loop; }) {
+    static_assert(Loop<Rule, float>::any_coded() && !Loop<Rule, float>::reduce_writes_states);
+    k.update_coded = Loop<Rule, float>::update_coded;
+    if constexpr (!has_own_decay<Rule>()) k.decayed_coded = Loop<Rule, float>::decayed_coded;
+  }
   if constexpr (requires { Rule::reach; }) k.reach = Rule::reach;
   if constexpr (HasLookAhead<Rule>) k.look_ahead = look_ahead<Rule>;
   if constexpr (HasScalars<Rule>) {

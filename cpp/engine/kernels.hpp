@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "engine/dither.hpp"
 #include "engine/lanes.hpp"
 #include "engine/prefetch.hpp"
 #include "rules/rule.hpp"
@@ -20,6 +21,19 @@ using Update = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, 
 // The first phase of a rule that needs sums over the whole tensor: adds the squares of what it wants summed to `lanes`.
 template <class T>
 using Reduce = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, Lanes* lanes);
+
+// A state as the loops over codes meet it, from the first of their elements on: codes or, where a state has none, numbers.
+struct StateAt {
+  float* values;
+  std::uint8_t* codes;
+  float* scales;
+  Dither::Bits random;
+};
+
+// Update in which every state that may be coded is: a group at a time is decoded, updated and encoded while it is in
+// registers, so that the codes' arithmetic runs beside the roots and divisions of the rule.
+using UpdateCoded = void (*)(float* theta, const float* g, const StateAt* states, std::int64_t n, const float* coefs,
+                             float decay, Prefetch& prefetch);
 
 struct Kernel {
   std::string_view name;
@@ -39,6 +53,7 @@ struct Kernel {
   Update<double> update_f64;
   Update<float> decayed_f32;  // after theta -= decay theta; null where the rule has a weight decay of its own
   Update<double> decayed_f64;
+  UpdateCoded update_coded, decayed_coded;  // null where the rule does not ask for them
   Reduce<float> reduce_f32;
   Reduce<double> reduce_f64;
 

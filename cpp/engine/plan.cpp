@@ -16,6 +16,7 @@ int Plan::add_group(const Group& group) {
 
 int Plan::add_tensor(const Tensor& tensor, int group) {
   tensors_.push_back(tensor);
+  tensors_.back().in_place = is_in_place(tensor);
   group_of_.push_back(group);
   counts_.push_back(0);
   const Kernel& kernel = *at(groups_, group).kernel;
@@ -23,25 +24,24 @@ int Plan::add_tensor(const Tensor& tensor, int group) {
   std::copy_n(kernel.first_scalars, kernel.scalars.size(), scalars.values);
   scalars_.push_back(scalars);
   elements_ += tensor.size;
-  if (tensor.ema != nullptr) start_average(tensor);
+  if (tensor.ema || tensor.shadow) start_copies(tensor);
   return size() - 1;
 }
 
-// Until the first step an average is a copy, not what its memory held. Made by the threads that will walk it: its pages then
-// lie beside them, where memory is divided.
-void Plan::start_average(const Tensor& tensor) {
-  Constants<float> f32;
-  Constants<double> f64;
-  f32.ema_copy = f64.ema_copy = true;
+// Until the first step averages and shadows are copies, not what their memory held. Made by the threads that will walk them:
+// the pages then lie beside them, where memory is divided.
+void Plan::start_copies(const Tensor& tensor) {
   const std::int64_t chunk = chunk_of(tensor.size);
   threads::for_each((tensor.size + chunk - 1) / chunk, average_rate_.estimate(static_cast<double>(tensor.size)),
                     [&](std::int64_t c, int) {
                       const DefaultEnvironment environment;
                       const std::int64_t begin = c * chunk, end = std::min(begin + chunk, tensor.size);
-                      if (computes_in_double(tensor.dtype))
-                        walk_average(tensor, f64, begin, end);
-                      else
-                        walk_average(tensor, f32, begin, end);
+                      computed_in(tensor.dtype(), [&](auto tag) {
+                        Constants<decltype(tag)> constants;
+                        constants.ema_copy = true;
+                        if (tensor.ema) walk_average(tensor, constants, begin, end);
+                        if (tensor.shadow) write_shadow<decltype(tag)>(tensor, begin, end);
+                      });
                     });
 }
 

@@ -38,7 +38,8 @@ struct Options {
   NormType clip_norm_type = NormType::two;
   bool clip_norm_per_tensor = false;  // else over all tensors
   Nonfinite nonfinite = Nonfinite::propagate;
-  double ema_decay = -1;  // < 0: none
+  double ema_decay = -1;   // < 0: none
+  std::uint64_t seed = 0;  // of stochastic rounding
 };
 
 struct Outcome {
@@ -68,6 +69,7 @@ class Plan {
   int size() const { return static_cast<int>(tensors_.size()); }
   std::int64_t elements() const { return elements_; }
   const Options& options() const { return options_; }
+  void set_seed(std::uint64_t seed) { options_.seed = seed; }
 
   // One update of every tensor that has a gradient. Nothing was modified unless the status is `applied`.
   Outcome step(std::span<const Gradient> gradients, double grad_scale, bool zero_gradients);
@@ -130,7 +132,7 @@ class Plan {
   void reduce_phase(std::span<const Gradient> gradients);
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
   void average_frozen();
-  void start_average(const Tensor& tensor);
+  void start_copies(const Tensor& tensor);
   void make_room(std::span<const Gradient> gradients);
   void commit();
 

@@ -26,7 +26,7 @@ void Plan::collect(std::span<const Gradient> gradients) {
         cohort >= 0 &&
         at(cohorts_, cohort).fits(group_of_[tensor], counts_[tensor] + 1, tensors_[tensor].begun, scalars_[tensor]);
     if (!same) cohort = cohort_of(i);
-    check_range(at(cohorts_, cohort), tensors_[tensor].dtype);
+    check_range(at(cohorts_, cohort), tensors_[tensor].dtype());
     items_.push_back({i, cohort});
   }
 }
@@ -104,6 +104,7 @@ void Plan::fill_constants(Constants<T>& constants, const Cohort& cohort, const G
   constants.ema_copy = !group.averaged;
   constants.ema_keep = static_cast<T>(options_.ema_decay);
   constants.ema_take = static_cast<T>(1 - options_.ema_decay);
+  constants.dither = mixed(options_.seed, static_cast<std::uint64_t>(cohort.t));
   constants.first = cohort.t == 1 && !cohort.begun;
   if (!constants.first) return;
   for (std::size_t s = 0; s < group.kernel->states.size(); ++s) {

@@ -23,7 +23,7 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
     const auto read = [&](const auto& constants) {
       return magnitude(gradients[tensor], constants, options_.clip_norm_type, piece.begin, piece.end);
     };
-    magnitudes_[index] = computes_in_double(tensors_[tensor].dtype) ? read(f64) : read(f32);
+    magnitudes_[index] = computes_in_double(tensors_[tensor].dtype()) ? read(f64) : read(f32);
   });
   const Magnitude total = gather();
   const Outcome outcome = judge(total);
@@ -76,7 +76,7 @@ bool Plan::overflows(int tensor, double largest) const {
   const Tensor& t = at(tensors_, tensor);
   const auto finite = [](auto most) { return most <= std::numeric_limits<decltype(most)>::max(); };
   if (reach.summed) return !finite(largest * largest * static_cast<double>(t.size));
-  return !computed_in(t.dtype, [&](auto tag) {
+  return !computed_in(t.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T most = static_cast<T>(reach.times) * static_cast<T>(largest);
     return reach.squared ? finite(static_cast<T>(most * most)) : finite(most);

@@ -17,9 +17,10 @@ void Plan::look_ahead() {
   for_each_of_all([&](int i, const Piece& piece) {
     const Tensor& tensor = at(tensors_, i);
     const Group& group = at(groups_, at(group_of_, i));
-    if (group.kernel->look_ahead == nullptr || at(counts_, i) == 0 || tensor.states[0] == nullptr) return;
+    if (group.kernel->look_ahead == nullptr || at(counts_, i) == 0 || !tensor.states[0]) return;
     const double distance = group.kernel->look_ahead(group.hypers);
-    computed_in(tensor.dtype, [&](auto tag) { add_first_state<decltype(tag)>(tensor, -distance, piece.begin, piece.end); });
+    computed_in(tensor.dtype(),
+                [&](auto tag) { add_first_state<decltype(tag)>(tensor, -distance, piece.begin, piece.end); });
   });
 }
 
@@ -27,11 +28,9 @@ void Plan::write_ema() {
   for_each_of_all([&](int i, const Piece& piece) {
     const Tensor& tensor = at(tensors_, i);
     if (!at(groups_, group_of(i)).averaged) return;
-    computed_in(tensor.dtype, [&](auto tag) {
-      const auto* mean = reinterpret_cast<const decltype(tag)*>(tensor.ema) + piece.begin;
-      dispatch(tensor.dtype, [&](auto stored) {
-        store(mean, reinterpret_cast<decltype(stored)*>(tensor.theta) + piece.begin, piece.end - piece.begin);
-      });
+    computed_in(tensor.dtype(), [&](auto tag) {
+      const auto* mean = tensor.ema.at<decltype(tag)>(piece.begin);
+      store_theta(tensor, piece.begin, piece.end - piece.begin, mean);
     });
   });
 }

@@ -20,7 +20,7 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
   for_each_piece(sum_blocks_, reduce_rate_, [&](std::size_t index, const Piece& piece) {
     const Item& item = at(summed_, piece.item);
     const auto tensor = static_cast<std::size_t>(item.tensor);
-    computed_in(tensors_[tensor].dtype, [&](auto tag) {
+    computed_in(tensors_[tensor].dtype(), [&](auto tag) {
       using T = decltype(tag);
       std::optional<Constants<T>> own;
       Lanes lanes[max_sums];
@@ -39,7 +39,7 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
     Cohort& own = cohorts_[n_cohorts_];
     group.kernel->finish(own.coefs, tensor_sums_[next++].data());
     // A trust ratio of norms that are far apart may be beyond float32: the largest step there is, and no infinity.
-    if (!computes_in_double(at(tensors_, item.tensor).dtype)) {
+    if (!computes_in_double(at(tensors_, item.tensor).dtype())) {
       constexpr double most = std::numeric_limits<float>::max();
       for (int c = 0; c < group.kernel->coefs; ++c) own.coefs[c] = std::clamp(own.coefs[c], -most, most);  // NaN stays NaN
     }
@@ -51,7 +51,7 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
 void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients) {
   const auto walk = [&](const Item& item, std::int64_t begin, std::int64_t end) {
     const auto tensor = static_cast<std::size_t>(item.tensor);
-    computed_in(tensors_[tensor].dtype, [&](auto tag) {
+    computed_in(tensors_[tensor].dtype(), [&](auto tag) {
       using T = decltype(tag);
       std::optional<Constants<T>> own;
       update<T>(tensors_[tensor], gradients[tensor], constants_of(item, own), begin, end, zero_gradients);
@@ -74,7 +74,7 @@ void Plan::average_frozen() {
     const int i = at(frozen_, piece.item).tensor;
     const bool first = !at(groups_, group_of(i)).averaged;
     const Tensor& tensor = at(tensors_, i);
-    if (computes_in_double(tensor.dtype))
+    if (computes_in_double(tensor.dtype()))
       walk_average(tensor, first ? copy_f64 : f64, piece.begin, piece.end);
     else
       walk_average(tensor, first ? copy_f32 : f32, piece.begin, piece.end);

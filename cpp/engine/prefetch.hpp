@@ -9,12 +9,12 @@
 namespace fastopt::engine {
 
 struct Prefetch {
-  static constexpr int max_arrays = 7;                                 // parameter, gradient, four states, average
+  static constexpr int max_arrays = 12;  // parameter, gradient, four states, average, second arrays
   static constexpr std::int64_t ahead = 1024, piece = 256, line = 64;  // bytes, of the type of computation
 
   struct Array {
     std::uintptr_t next;
-    std::uintptr_t pairs;  // of lines, for each piece
+    std::uintptr_t lines;  // for each piece
   };
   Array arrays[max_arrays];
   int count = 0;
@@ -22,7 +22,7 @@ struct Prefetch {
   std::int64_t elements = 0;  // of the loop, during which to ask
 
   // `from` may lie past the array's end, so it is a number.
-  void add(std::uintptr_t from, std::uintptr_t bytes_per_piece) { arrays[count++] = {from, bytes_per_piece / (2 * line)}; }
+  void add(std::uintptr_t from, std::uintptr_t bytes_per_piece) { arrays[count++] = {from, bytes_per_piece / line}; }
 
   template <class T>
   static void ask_ahead(const T* x) {
@@ -36,11 +36,7 @@ struct Prefetch {
 #if defined(__GNUC__)
     for (int k = 0; k < count; ++k) {
       std::uintptr_t at = arrays[k].next;
-      for (std::uintptr_t i = arrays[k].pairs; i > 0; --i) {
-        __builtin_prefetch(reinterpret_cast<const void*>(at));
-        __builtin_prefetch(reinterpret_cast<const void*>(at + line));
-        at += 2 * line;
-      }
+      for (std::uintptr_t i = arrays[k].lines; i > 0; --i, at += line) __builtin_prefetch(reinterpret_cast<const void*>(at));
       arrays[k].next = at;
     }
 #endif

@@ -1,24 +1,37 @@
 // What the engine knows of memory: addresses, sizes, dtypes. NumPy is one way to get them; owners are kept elsewhere.
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 
-#include "engine/convert.hpp"
-#include "engine/dtype.hpp"
 #include "engine/kernels.hpp"
+#include "engine/stored.hpp"
 
 namespace fastopt::engine {
 
 inline constexpr int max_axes = 64;  // NumPy 2's limit
 
-// A parameter and what belongs to it: dense memory, in any order of axes. Elements are numbered in memory order.
+// A parameter and what belongs to it: dense memory, in any order of axes. Elements are numbered in memory order, states and
+// averages lie in the parameter's.
 struct Tensor {
-  char* theta = nullptr;
+  Stored theta;
   std::int64_t size = 0;
-  Dtype dtype = Dtype::f32, state_dtype = Dtype::f32;
-  char* states[max_states] = {};  // of state_dtype, in the parameter's memory order; null where the rule has none
-  char* ema = nullptr;            // float, or double for f64 parameters; null without EMA
-  bool begun = false;             // its states hold values from elsewhere: also a first step goes on from them
+  Stored states[max_states];  // none where the rule has none
+  Stored ema;                 // float, or double for f64 parameters; none without EMA
+  Stored shadow;              // a copy of theta in half precision, written with it; mostly none
+  std::uint64_t number = 0;   // tells tensors apart where random bits are drawn
+  bool begun = false;         // its states hold values from elsewhere: also a first step goes on from them
+  bool in_place = false;      // the rule's loop reads and writes theta and states where they lie, and there is no more
+
+  Dtype dtype() const { return theta.dtype(); }
 };
+
+inline bool is_in_place(const Tensor& t) {
+  if (t.ema || t.shadow || t.theta.encoding != encoding_of(t.dtype())) return false;
+  if (t.dtype() != Dtype::f32 && t.dtype() != Dtype::f64) return false;
+  return std::all_of(std::begin(t.states), std::end(t.states),
+                     [&](const Stored& s) { return !s || s.encoding == t.theta.encoding; });
+}
 
 // A gradient as the parameter's elements meet it. Dense: element i is data[i]. Otherwise the axes, outermost first in the
 // parameter's memory order, and byte strides, which may be zero, negative or not a multiple of the item.

@@ -25,9 +25,10 @@ class Walk {
  public:
   Walk(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants, bool zero_gradients)
       : tensor_(tensor), gradient_(gradient), constants_(constants), kernel_(*constants.kernel), zero_(zero_gradients) {
-    own_theta_ = tensor.dtype != dtype_of<T>;
+    own_theta_ = !tensor.theta.template is<T>();
     own_gradient_ = !gradient.dense || gradient.dtype != dtype_of<T> || constants.changes_gradient();
-    own_states_ = tensor.state_dtype != dtype_of<T>;
+    for (int s = 0; s < max_states; ++s) own_state_[s] = tensor.states[s] && !tensor.states[s].template is<T>();
+    coded_ = all_coded();
   }
 
   void update(std::int64_t begin, std::int64_t end) {
@@ -58,50 +59,80 @@ class Walk {
   void plan_prefetch(std::int64_t at) {
     constexpr auto piece = Prefetch::piece / sizeof(T);
     static_assert(block_size<T> % piece == 0);
-    const auto add = [&](const void* array, Dtype dtype, bool copied) {
-      const std::size_t bytes = item_size(dtype), block = static_cast<std::size_t>(block_size<T>) * bytes;
-      prefetch_.add(reinterpret_cast<std::uintptr_t>(array) + static_cast<std::size_t>(at) * bytes +
-                        (copied ? block : Prefetch::ahead),
-                    piece * bytes);
+    const auto add = [&](const char* array, std::size_t bytes, std::size_t ahead) {
+      prefetch_.add(reinterpret_cast<std::uintptr_t>(array) + static_cast<std::size_t>(at) * bytes + ahead, piece * bytes);
     };
-    add(tensor_.theta, tensor_.dtype, own_theta_);
-    if (gradient_.dense) add(gradient_.data, gradient_.dtype, own_gradient_);
+    const auto add_stored = [&](const Stored& s, bool copied) {
+      const std::size_t bytes = item_size(s.encoding), second = second_size(s.encoding);
+      add(s.data, bytes, copied ? block_size<T> * bytes : Prefetch::ahead);
+      if (second > 0) add(s.second, second, block_size<T> * second);
+    };
+    add_stored(tensor_.theta, own_theta_);
+    if (gradient_.dense) {
+      const std::size_t bytes = item_size(gradient_.dtype);
+      add(gradient_.data, bytes, own_gradient_ ? block_size<T> * bytes : Prefetch::ahead);
+    }
     for (int s = 0; s < max_states; ++s)
-      if (tensor_.states[s] != nullptr) add(tensor_.states[s], tensor_.state_dtype, own_states_);
-    if (tensor_.ema != nullptr)
-      prefetch_.add(reinterpret_cast<std::uintptr_t>(tensor_.ema) + static_cast<std::size_t>(at) * sizeof(T),
-                    Prefetch::piece);
+      if (tensor_.states[s]) add_stored(tensor_.states[s], own_state_[s]);
+    if (tensor_.ema) add(tensor_.ema.data, sizeof(T), 0);
   }
 
   void update_block(std::int64_t at, std::int64_t n) {
     T* theta = load_theta(at, n);
     const bool second_phase = kernel_.sums > 0;
     const T* g = second_phase && !kernel_.reads_gradient ? theta : adjusted_gradient(theta, at, n);
-    T* states[max_states] = {};
-    load_states(states, g, at, n, second_phase && kernel_.reduce_writes_states);
-    kernel_.template update<T>(constants_.decay)(theta, g, states, n, constants_.coefs, constants_.decay_by, prefetch_);
-    store_states(at, n);
+    if (coded_) {
+      if constexpr (sizeof(T) == 4) update_coded(theta, g, at, n);
+    } else {
+      T* states[max_states] = {};
+      load_states(states, g, at, n, second_phase && kernel_.reduce_writes_states);
+      kernel_.template update<T>(constants_.decay)(theta, g, states, n, constants_.coefs, constants_.decay_by, prefetch_);
+      if (!(second_phase && kernel_.reduce_writes_states)) store_states(at, n);
+    }
     if (constants_.shrink) block::soft_threshold(theta, n, constants_.shrink_by);
-    if (own_theta_) store_theta(at, n);
-    if (tensor_.ema != nullptr) update_average(tensor_, constants_, theta, at, n);
+    if (own_theta_) {
+      store(tensor_.theta, at, n, theta_, dither(parameter_role));
+      // what is kept, not what was computed, is what an average must be taken of
+      if (tensor_.ema) load_theta(at, n);
+    }
+    if (tensor_.shadow) store(tensor_.shadow, at, n, theta, Dither());
+    if (tensor_.ema) update_average(tensor_, constants_, theta, at, n);
     if (zero_) zero_gradient(gradient_, at, n);
   }
 
-  T* theta_at(std::int64_t at) const { return reinterpret_cast<T*>(tensor_.theta) + at; }
-  const T* gradient_at(std::int64_t at) const { return reinterpret_cast<const T*>(gradient_.data) + at; }
-  T* state_at(int s, std::int64_t at) const {
-    return tensor_.states[s] == nullptr ? nullptr : reinterpret_cast<T*>(tensor_.states[s]) + at;
+  // All that may be coded is, and nothing else is in another type than the arithmetic's.
+  bool all_coded() const {
+    if (sizeof(T) != 4 || constants_.first || kernel_.update_coded == nullptr) return false;
+    for (std::size_t s = 0; s < kernel_.states.size(); ++s) {
+      const Stored& stored = tensor_.states[s];
+      if (stored && is_code(stored.encoding) != (kernel_.states[s].codes != rules::Codes::none)) return false;
+      if (stored && !is_code(stored.encoding) && own_state_[s]) return false;
+    }
+    return true;
+  }
+  // A block lies in one run of the random bits.
+  void update_coded(float* theta, const float* g, std::int64_t at, std::int64_t n) {
+    static_assert(Dither::run % block_size<float> == 0);
+    StateAt states[max_states];
+    for (int s = 0; s < max_states; ++s) {
+      const Stored& stored = tensor_.states[s];
+      states[s] = {stored.at<float>(at), stored.at<std::uint8_t>(at),
+                   reinterpret_cast<float*>(stored.second) + at / code_group,
+                   dither(static_cast<std::uint64_t>(s)).from(at)};
+    }
+    const auto update = constants_.decay ? kernel_.decayed_coded : kernel_.update_coded;
+    update(theta, g, states, n, constants_.coefs, constants_.decay_by, prefetch_);
   }
 
+  static constexpr std::uint64_t parameter_role = max_states;  // of random bits; those of states are their numbers
+  Dither dither(std::uint64_t role) const { return {constants_.dither, tensor_.number, role}; }
+
+  const T* gradient_at(std::int64_t at) const { return reinterpret_cast<const T*>(gradient_.data) + at; }
+
   T* load_theta(std::int64_t at, std::int64_t n) {
-    if (!own_theta_) return theta_at(at);
-    dispatch(tensor_.dtype, [&](auto tag) { load(reinterpret_cast<decltype(tag)*>(tensor_.theta) + at, theta_, n); });
+    if (!own_theta_) return tensor_.theta.template at<T>(at);
+    load(tensor_.theta, at, n, theta_);
     return theta_;
-  }
-  void store_theta(std::int64_t at, std::int64_t n) {
-    dispatch(tensor_.dtype, [&](auto tag) { store(theta_, reinterpret_cast<decltype(tag)*>(tensor_.theta) + at, n); });
-    // what is kept, not what was computed, is what an average must be taken of
-    if (tensor_.ema != nullptr) load_theta(at, n);
   }
 
   // The order of operations of DESIGN section 4, up to the rule.
@@ -118,21 +149,18 @@ class Walk {
 
   void load_states(T** states, const T* g, std::int64_t at, std::int64_t n, bool started = false) {
     for (int s = 0; s < max_states; ++s) {
-      if (tensor_.states[s] == nullptr) continue;
-      states[s] = own_states_ ? states_[s] : state_at(s, at);
+      const Stored& stored = tensor_.states[s];
+      if (!stored) continue;
+      states[s] = own_state_[s] ? states_[s] : stored.template at<T>(at);
       if (constants_.first && !started)
         block::start(states[s], g, n, constants_.start[s]);
-      else if (own_states_)
-        dispatch(tensor_.state_dtype,
-                 [&](auto tag) { load(reinterpret_cast<decltype(tag)*>(tensor_.states[s]) + at, states_[s], n); });
+      else if (own_state_[s])
+        load(stored, at, n, states_[s]);
     }
   }
   void store_states(std::int64_t at, std::int64_t n) {
-    if (!own_states_) return;
     for (int s = 0; s < max_states; ++s)
-      if (tensor_.states[s] != nullptr)
-        dispatch(tensor_.state_dtype,
-                 [&](auto tag) { store(states_[s], reinterpret_cast<decltype(tag)*>(tensor_.states[s]) + at, n); });
+      if (own_state_[s]) store(tensor_.states[s], at, n, states_[s], dither(static_cast<std::uint64_t>(s)));
   }
 
   const Tensor& tensor_;
@@ -140,7 +168,7 @@ class Walk {
   const Constants<T>& constants_;
   const Kernel& kernel_;
   Prefetch prefetch_;
-  bool zero_, own_theta_, own_gradient_, own_states_;
+  bool zero_ = false, own_theta_, own_gradient_, own_state_[max_states], coded_;
   alignas(64) T theta_[block_size<T>];
   alignas(64) T g_[block_size<T>];
   alignas(64) T states_[max_states][block_size<T>];
@@ -150,11 +178,10 @@ class Walk {
 template <class T>
 inline void update_in_place(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants,
                             std::int64_t begin, std::int64_t end) {
-  T* theta = reinterpret_cast<T*>(tensor.theta) + begin;
+  T* theta = tensor.theta.at<T>(begin);
   const T* g = reinterpret_cast<const T*>(gradient.data) + begin;
   T* states[max_states];
-  for (int s = 0; s < max_states; ++s)
-    states[s] = tensor.states[s] == nullptr ? nullptr : reinterpret_cast<T*>(tensor.states[s]) + begin;
+  for (int s = 0; s < max_states; ++s) states[s] = tensor.states[s] ? tensor.states[s].at<T>(begin) : nullptr;
   Prefetch prefetch;
   prefetch.along = true;
   prefetch.elements = end - begin - Prefetch::ahead / static_cast<std::int64_t>(sizeof(T));
@@ -165,8 +192,7 @@ inline void update_in_place(const Tensor& tensor, const Gradient& gradient, cons
 template <class T>
 inline void update(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants, std::int64_t begin,
                    std::int64_t end, bool zero_gradients) {
-  const bool plain = tensor.dtype == dtype_of<T> && tensor.state_dtype == dtype_of<T> && tensor.ema == nullptr &&
-                     gradient.dense && gradient.dtype == dtype_of<T>;
+  const bool plain = tensor.in_place && gradient.dense && gradient.dtype == dtype_of<T>;
   if (plain && !zero_gradients && constants.only_decay())
     update_in_place(tensor, gradient, constants, begin, end);
   else

@@ -11,7 +11,7 @@ struct Adagrad {
   static constexpr std::string_view name = "adagrad";
   static constexpr Names<1> flags = {"eps_inside_root"};
   static constexpr bool eps_inside_root = Flags & 1;
-  static constexpr std::array states = {State{"sum", true, true}};
+  static constexpr std::array states = {State{"sum", true, true, Codes::none}};
   static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, lr_decay, eps, average;

@@ -9,7 +9,7 @@ template <unsigned Flags>
 struct Adamax {
   static constexpr std::string_view name = "adamax";
   static constexpr Names<0> flags = none;
-  static constexpr std::array states = {State{"exp_avg"}, State{"exp_inf"}};
+  static constexpr std::array states = {State{"exp_avg"}, State{"exp_inf", true, false, Codes::positive}};
   static constexpr Reach reach = {.times = 2};  // g - m
   struct Hypers {
     double lr, beta1, beta2, eps;

@@ -12,7 +12,7 @@ struct Adan {
   static constexpr std::string_view name = "adan";
   static constexpr Names<0> flags = none;
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_diff"}, State{"exp_avg_sq", true, true},
-                                        State{"prev_grad"}};
+                                        State{"prev_grad", true, false, Codes::none}};
   static constexpr Reach reach = {.times = 3, .squared = true};  // g + beta2 (g - previous)
   struct Hypers {
     double lr, beta1, beta2, beta3, eps, weight_decay;

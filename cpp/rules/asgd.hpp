@@ -10,7 +10,7 @@ template <unsigned Flags>
 struct Asgd {
   static constexpr std::string_view name = "asgd";
   static constexpr Names<0> flags = none;
-  static constexpr std::array states = {State{"ax"}};
+  static constexpr std::array states = {State{"ax", true, false, Codes::none}};
   struct Hypers {
     double lr, lambd, alpha, t0;
   };

@@ -11,8 +11,8 @@ struct RmsProp {
   static constexpr std::string_view name = "rmsprop";
   static constexpr Names<3> flags = {"centered", "momentum", "eps_inside_root"};
   static constexpr bool centered = Flags & 1, momentum = Flags & 2, eps_inside_root = Flags & 4;
-  static constexpr std::array states = {State{"square_avg", true, true}, State{"grad_avg", centered},
-                                        State{"momentum_buffer", momentum}};
+  static constexpr std::array states = {State{"square_avg", true, true, centered ? Codes::none : Codes::positive},
+                                        State{"grad_avg", centered, false, Codes::none}, State{"momentum_buffer", momentum}};
   static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, alpha, eps, momentum;

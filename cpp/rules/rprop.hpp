@@ -11,7 +11,8 @@ template <unsigned Flags>
 struct Rprop {
   static constexpr std::string_view name = "rprop";
   static constexpr Names<0> flags = none;
-  static constexpr std::array states = {State{"prev"}, State{"step_size"}};
+  static constexpr std::array states = {State{"prev", true, false, Codes::none},
+                                        State{"step_size", true, false, Codes::none}};
   struct Hypers {
     double lr, shrink, grow, smallest, largest;
   };

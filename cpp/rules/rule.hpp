@@ -6,7 +6,7 @@
 //   template <unsigned Flags> struct Rule {
 //     static constexpr std::string_view name;              // what Python calls it
 //     static constexpr std::array flags;                   // names of the bits of Flags, lowest first
-//     static constexpr std::array states;                  // State{name, used}: arrays of the parameter's shape
+//     static constexpr std::array states;                  // State{name, used, ...}: arrays of the parameter's shape
 //     struct Hypers { double lr, ...; };                   // of the group
 //     static constexpr std::array hypers;                  // their names, in the order of the struct
 //     template <class T> struct Coefs { T ...; };          // what `update` needs, of one type
@@ -26,6 +26,8 @@
 //     template <class T> static void reduce(T theta, T g, T& state..., const Coefs<T>&, T (&x)[sums]);
 //     static constexpr bool reduce_writes_states;          // false: `reduce` has no state arguments
 //     static void finish(Coefs<double>&, const double (&sum)[sums]);  // sum[i] = sum of x[i]^2 over the tensor
+//     static constexpr bool codes_in_loop;                 // true: a loop of its own for states in eight bits, faster and
+//                                                          //   a few kilobytes; else they are copied block by block
 //     static constexpr bool reads_gradient;                // false: `update` after `reduce` does not look at g
 //
 // `update` and `reduce` may use + - x / sqrt, abs, compare, select and copysign only: these round alike on every CPU level,
@@ -42,10 +44,15 @@
 
 namespace fastopt::rules {
 
+// Whether eight bits will do for a state, drawn at random between two codes: for averages of gradients and of their squares.
+// Not for sums and maxima, which forget no error, nor for what is subtracted, compared or multiplied from step to step.
+enum class Codes : std::uint8_t { none, with_sign, positive };
+
 struct State {
   std::string_view name;
   bool used = true;      // by this combination of flags; unused ones take no memory
   bool squared = false;  // holds squares: in the unit of g^2, beyond what a type of few exponents can hold
+  Codes codes = squared ? Codes::positive : Codes::with_sign;
 };
 
 // The largest number that a rule forms of a gradient g at once: `times` |g|, or its square. The policies for non-finite

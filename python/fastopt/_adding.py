@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import _state
-from fastopt._memory import buffers, state_dtype_of
+from fastopt._memory import buffers
+from fastopt._precision import Coded, Remainder
+from fastopt._storage import read_shadow
 from fastopt.param_group import ParamGroup
 
 if TYPE_CHECKING:
@@ -21,22 +23,31 @@ Array = NDArray[Any]
 
 def add_groups(opt: Optimizer, groups: Sequence[dict[str, Any]]) -> None:
     """Check the groups, have their memory, and make them known to plan and `opt` in one native call."""
+    groups = [dict(group) for group in groups]
+    shadows = [
+        read_shadow(group.pop("shadow", None), group["params"], _shadow_label(number, len(groups)))
+        for number, group in enumerate(groups, len(opt.param_groups))
+    ]
     checked = [
         _check(opt, number, group, len(groups)) for number, group in enumerate(groups, len(opt.param_groups))
     ]
     arrays = [a for _, group_arrays in checked for a in group_arrays]
     labels = _labels(opt, len(opt._params), len(arrays))
     opt._plan.check_parameters(arrays, labels)
-    first, native, states, ema = 0, [], list(opt._states), list(opt._ema)
-    for values, group_arrays in checked:
+    if not opt._params:
+        opt._storage.check_use(arrays)
+    first, native = 0, []
+    states, remainders, ema = list(opt._states), list(opt._remainders), list(opt._ema)
+    for (values, group_arrays), shadow in zip(checked, shadows, strict=True):
         end = first + len(group_arrays)
         made = _native(opt, values, group_arrays, labels[first:end])
-        native.append(made)
+        native.append({**made, "shadows": shadow})
         names = _names(opt, values)
         states += [{n: a for n, a in zip(names, row, strict=True) if n} for row in made["states"]]
+        remainders += made["masters"]
         ema += [a for a in made["ema"] if a is not None]
         first = end
-    opt._plan.add_groups(native, _mirrors(opt, checked, [*opt._params, *arrays], states, ema))
+    opt._plan.add_groups(native, _mirrors(opt, checked, [*opt._params, *arrays], states, remainders, ema))
 
 
 def _check(
@@ -54,6 +65,10 @@ def _check(
     return values, group["params"]
 
 
+def _shadow_label(number: int, count: int) -> str:
+    return "shadow" if number == 0 and count == 1 else f"params[{number}]['shadow']"
+
+
 def _labels(opt: Optimizer, first: int, count: int) -> list[str]:
     if opt._names is not None:
         return [f"params[{name!r}]" for name in opt._names]
@@ -69,19 +84,15 @@ def _native(opt: Optimizer, values: dict[str, Any], arrays: list[Array], labels:
     """A group as the plan takes it, with memory for states and averages."""
     hypers, maximize, scheduled = opt._native_group(values)
     decay = opt.rule.decay(values)
-    _refuse_half_squares(opt, values)
-    dtypes = [state_dtype_of(a, opt._state_dtype) for a in arrays]
-    slots = [
-        buffers(arrays, dtypes, s) if name else [None] * len(arrays)
-        for s, name in enumerate(_names(opt, values))
-    ]
+    rule = _state.find_rule(opt.rule.kernel, opt._flags(values))
+    opt._storage.check(type(opt).__name__, rule, _state.all_states(opt.rule.kernel))
     ema: list[Array | None] = [None] * len(arrays)
     if opt._ema_decay is not None:
         wide = [np.dtype(np.float64 if a.dtype == np.float64 else np.float32) for a in arrays]
         ema = list(buffers(arrays, wide, slot=8))
     return {
         "rule": opt.rule.kernel,
-        "flags": _state.find_rule(opt.rule.kernel, opt._flags(values))["flags"],
+        "flags": rule["flags"],
         "hypers": hypers,
         "decay_kind": "rule"
         if decay == "own"
@@ -91,25 +102,19 @@ def _native(opt: Optimizer, values: dict[str, Any], arrays: list[Array], labels:
         "starts": dict(opt._starts(values)),
         "arrays": arrays,
         "labels": labels,
-        "states": [tuple(slot[i] for slot in slots) for i in range(len(arrays))],
+        "states": opt._storage.states(rule, arrays, labels),
         "ema": ema,
+        "masters": opt._storage.remainders(arrays, labels),
+        "stochastic": opt._storage.rounding == "stochastic",
     }
-
-
-def _refuse_half_squares(opt: Optimizer, values: Mapping[str, Any]) -> None:
-    squared = [name for name in _state.find_rule(opt.rule.kernel, opt._flags(values))["squared"] if name]
-    if squared and opt._state_dtype == np.float16:
-        raise TypeError(
-            f"state_dtype: expected float32 or bfloat16 for {type(opt).__name__}, got float16: its state "
-            f"{squared[0]!r} holds squares of gradients, in float16 0 below 2e-4 and infinite from 256 on"
-        )
 
 
 def _mirrors(
     opt: Optimizer,
     checked: Sequence[tuple[dict[str, Any], list[Array]]],
     params: list[Array],
-    states: list[dict[str, Array]],
+    states: list[dict[str, Array | Coded]],
+    remainders: list[Remainder | None],
     ema: list[Array],
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     change, first = weakref.WeakMethod(opt._change_group), len(opt.param_groups)
@@ -121,6 +126,7 @@ def _mirrors(
     changed = {
         "_params": params,
         "_states": states,
+        "_remainders": remainders,
         "_ema": ema,
         "_schedules": {**opt._schedules, **schedules},
         "_adapt": opt._adapt and (opt._names is not None or len(params) == 1),

@@ -73,3 +73,20 @@ def _like(p: Array, dtype: np.dtype[Any], raw: Array, offset: int) -> Array:
     offset += sum((n - 1) * -s for n, s in zip(p.shape, strides, strict=True) if s < 0 and n > 0)
     buffer: Array = np.ndarray(p.shape, dtype, raw, offset, strides)
     return buffer
+
+
+def flat_of(buffer: Array) -> Array:
+    """The items of a dense array in the order of memory, as a view of one axis."""
+    low = sum((n - 1) * s for n, s in zip(buffer.shape, buffer.strides, strict=True) if s < 0 and n > 0)
+    forward = tuple(slice(None, None, -1 if s < 0 else 1) for s in buffer.strides)
+    turned = buffer[forward] if low else buffer
+    order = sorted(range(turned.ndim), key=lambda axis: -turned.strides[axis])
+    flat: Array = turned.transpose(order).reshape(-1)
+    return flat
+
+
+def axes_of(array: Array) -> list[int]:
+    """Axes longer than one in the order of memory, outermost first: k + 1, negative if walked backwards."""
+    axes = [axis for axis in range(array.ndim) if array.shape[axis] != 1]
+    axes.sort(key=lambda axis: -abs(array.strides[axis]))
+    return [(axis + 1) * (-1 if array.strides[axis] < 0 else 1) for axis in axes]

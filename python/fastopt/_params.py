@@ -45,6 +45,18 @@ def read_group(group: Any, label: str) -> dict[str, Any]:
     return {**group, "params": list(arrays)}
 
 
+def give_shadow(groups: list[dict[str, Any]], names: list[str] | None, shadow: Any) -> None:
+    """Put the keyword `shadow` into the group that it belongs to."""
+    if len(groups) != 1 or "shadow" in groups[0]:
+        raise TypeError('shadow: give it in the group dicts, as "shadow" beside "params"')
+    if names is not None:
+        if not isinstance(shadow, Mapping) or {str(key) for key in shadow} != set(names):
+            raise TypeError(f"shadow: expected a dict with the keys {names}, as params is one")
+        by_name = {str(key): array for key, array in shadow.items()}
+        shadow = [by_name[name] for name in names]
+    groups[0]["shadow"] = shadow
+
+
 def _names(params: Mapping[Any, Any]) -> list[str]:
     names = [str(name) for name in params]
     if len(set(names)) < len(names):

@@ -13,6 +13,7 @@ from fastopt._clipping import BEFORE
 from fastopt._errors import CheckpointError
 from fastopt._override import Override, read_override
 from fastopt._problems import Problems, brief, plain
+from fastopt._restore_arrays import read_arrays
 from fastopt._restore_groups import read_groups
 from fastopt._state import VERSION, group_numbers, options_of, rule_of
 
@@ -50,7 +51,7 @@ def prepare(opt: Optimizer, state_dict: Any, override: Mapping[str, Any] | None)
     if order is None or entries is None:
         problems.refuse()
     tensors = [
-        problems.attempt(_read_tensor, opt, i, saved, entries[saved], own is not None)
+        problems.attempt(_read_tensor, opt, i, saved, entries[saved], own is not None, given.options)
         for i, saved in enumerate(order)
     ]
     dropped = opt._ema_decay is None and "ema_decay" in given.options
@@ -63,7 +64,7 @@ def prepare(opt: Optimizer, state_dict: Any, override: Mapping[str, Any] | None)
 def _native(
     opt: Optimizer,
     groups: Sequence[dict[str, Any]],
-    tensors: Sequence[tuple[int, dict[str, Array], list[float]]],
+    tensors: Sequence[tuple[int, dict[str, Any], list[float], Array | None]],
     ema: Sequence[Array | None],
     own: Any,
 ) -> tuple[Any, ...]:
@@ -74,10 +75,10 @@ def _native(
     }
     numbers = group_numbers(opt)
     native = []
-    for i, (count, arrays, scalars) in enumerate(tensors):
+    for i, (count, arrays, scalars, remainder) in enumerate(tensors):
         names = rule_of(opt, numbers[i])["states"]
         states = tuple(arrays[name] if name else None for name in names) if count else None
-        native.append((count, scalars, states, ema[i]))
+        native.append((count, scalars, states, ema[i], remainder))
     begun = [
         any(a is not None for a, n in zip(ema, numbers, strict=True) if n == g) for g in range(len(groups))
     ]
@@ -114,7 +115,8 @@ def _differing(opt: Optimizer, own: Mapping[str, Any], given: Override) -> Probl
     if not isinstance(saved, Mapping):
         problems.append(f"state_dict: expected the options {mine}, got {saved}")
         return problems
-    saved = {**BEFORE, **saved}
+    unsaid = {key: mine[key] for key in ("state_dtype", "rounding", "master", "seed")}  # of earlier editions
+    saved = {**BEFORE, **unsaid, **saved}
     keys = [key for key in mine if key not in given.options and saved.get(key) != mine[key]]
     if keys or not saved.keys() <= mine.keys():
         meant = ", ".join(f"{key!r}: {mine[key]!r}" for key in keys)
@@ -160,8 +162,8 @@ def _saved_order(opt: Optimizer, groups: Any) -> list[int]:
 
 
 def _read_tensor(
-    opt: Optimizer, i: int, saved: int, entry: Any, own_format: bool
-) -> tuple[int, dict[str, Array], list[float]]:
+    opt: Optimizer, i: int, saved: int, entry: Any, own_format: bool, convert: set[str]
+) -> tuple[int, dict[str, Any], list[float], Array | None]:
     label = f'state_dict["state"][{saved}]'
     if not isinstance(entry, Mapping):
         raise TypeError(f"{label}: expected a dict, got {shown(entry)}")
@@ -171,30 +173,21 @@ def _read_tensor(
     present = {k: v for k, v in entry.items() if v is not None and k != "step"}
     # PyTorch's SGD counts nothing: what matters is only whether the buffer has begun
     count = _read_step(f'{label}["step"]', entry.get("step", 1 if present else 0))
-    unknown = set(present) - set(mine) - set(scalar_names)
+    unknown = {name.split(".")[0] for name in present} - set(mine) - set(scalar_names) - {"axes", "master"}
     if unknown:
         raise ValueError(
             f"{label}: {type(opt).__name__} has no state {sorted(unknown)[0]!r}; "
             f"its states are {sorted(mine)}"
         )
     if count == 0:
-        return 0, {}, rule["first_scalars"]
-    arrays = {}
-    for name, own in mine.items():
-        if name not in present:
-            raise ValueError(f"{label}: expected {name!r}, it is missing")
-        array = _as_stored(np.asarray(present[name]), own.dtype)
-        if array.dtype != own.dtype:
-            raise TypeError(f"{label}[{name!r}]: expected dtype {own.dtype}, got {array.dtype}")
-        if array.shape != own.shape:
-            raise ValueError(f"{label}[{name!r}]: expected shape {own.shape}, got {array.shape}")
-        arrays[name] = array
+        return 0, {}, rule["first_scalars"], None
+    arrays, remainder = read_arrays(opt, i, label, present, convert)
     scalars = []
     for name, value in zip(scalar_names, rule["first_scalars"], strict=True):
         if name not in present and own_format:
             raise ValueError(f"{label}: expected {name!r}, it is missing")
         scalars.append(real(f"{label}[{name!r}]", plain(present[name])) if name in present else value)
-    return count, arrays, scalars
+    return count, arrays, scalars, remainder
 
 
 def _read_step(label: str, saved: Any) -> int:
@@ -203,12 +196,6 @@ def _read_step(label: str, saved: Any) -> int:
     return integer(
         label, int(number) if isinstance(number, float) and number.is_integer() else number, minimum=0
     )
-
-
-def _as_stored(array: Array, dtype: np.dtype[Any]) -> Array:
-    """The bits of bfloat16 arrays, which have a dtype of their own only where ml_dtypes is installed."""
-    bfloat16 = {array.dtype.name, dtype.name} == {"uint16", "bfloat16"}
-    return array.view(dtype) if bfloat16 else array
 
 
 def _read_ema(opt: Optimizer, saved: Any, order: Sequence[int]) -> list[Array | None]:

@@ -45,6 +45,10 @@ class Common(TypedDict, total=False):
     clip_norm_type: Literal[2, "inf"] | float
     clip_norm_per: Literal["all", "tensor"]
     nonfinite: Literal["propagate", "skip", "raise"]
-    state_dtype: DTypeLike | None
+    state_dtype: DTypeLike | Mapping[str, DTypeLike] | None
+    rounding: Literal["nearest", "stochastic", "kahan"]
+    master: Literal["split16", "split8"] | None
+    seed: int
+    shadow: Array | Sequence[Array | None] | Mapping[Any, Array | None] | None
     ema_decay: float | None
     dtype: Literal["bfloat16"] | np.dtype[Any] | None

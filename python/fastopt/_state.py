@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from fastopt import _dispatch
 from fastopt._clipping import BEFORE
 from fastopt._errors import CheckpointError
+from fastopt._memory import axes_of, flat_of
+from fastopt._precision import Coded
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -22,7 +24,17 @@ Array = NDArray[Any]
 VERSION = 1
 
 #: Of `options_of`, where the user chose nothing.
-DEFAULTS = {"clip_value": None, "clip_norm": None, **BEFORE, "nonfinite": "propagate", "ema_decay": None}
+DEFAULTS = {
+    "clip_value": None,
+    "clip_norm": None,
+    **BEFORE,
+    "nonfinite": "propagate",
+    "ema_decay": None,
+    "state_dtype": None,
+    "rounding": "nearest",
+    "master": None,
+    "seed": 0,
+}
 
 
 @functools.cache
@@ -38,6 +50,12 @@ def find_rule(name: str, flags: set[str]) -> dict[str, Any]:
             if rule["flags"] == wanted:
                 return rule
     raise ValueError(f"the engine has no rule {name!r} with the flags {sorted(flags)}")
+
+
+@functools.cache
+def all_states(name: str) -> set[str]:
+    """The states of a rule with any flags."""
+    return {state for rule in _rules() if rule["name"] == name for state in rule["states"] if state}
 
 
 def rule_of(opt: Optimizer, group: int) -> dict[str, Any]:
@@ -73,15 +91,27 @@ def collect_within(opt: Optimizer) -> dict[str, Any]:
             groups[-1]["param_names"] = list(opt._names)
         for i in indices:
             if opt._plan.count(i) > 0:
-                state[i] = entry_of(opt, i, scalar_names, lambda a: a.copy(order="K"))
+                state[i] = entry_of(opt, i, scalar_names)
     return {"state": state, "param_groups": groups, "fastopt": _own_section(opt)}
 
 
-def entry_of(
-    opt: Optimizer, index: int, scalar_names: Iterable[str], array_of: Callable[[Array], Array]
-) -> dict[str, Any]:
-    """The state of one parameter that has been updated: its count, arrays and scalars."""
-    arrays = {name: array_of(a) for name, a in opt._states[index].items()}
+def entry_of(opt: Optimizer, index: int, scalar_names: Iterable[str]) -> dict[str, Any]:
+    """The state of one parameter that has been updated: its count, arrays and scalars, copied.
+
+    Codes and remainders are in the order of memory, which is then told as ``"axes"`` if it is not C's.
+    """
+    arrays: dict[str, Any] = {}
+    for name, state in opt._states[index].items():
+        if isinstance(state, Coded):
+            arrays |= {f"{name}.{part}": array for part, array in state.saved().items()}
+        else:
+            arrays[name] = state.copy(order="K")
+    remainder = opt._remainders[index]
+    if remainder is not None:
+        arrays[f"master.{remainder.kind}"] = flat_of(remainder.array).copy()
+    axes = axes_of(opt._params[index])
+    if axes != sorted(map(abs, axes)) and any("." in name for name in arrays):
+        arrays["axes"] = axes
     scalars = zip(scalar_names, opt._plan.scalars(index), strict=True)
     return {"step": opt._plan.count(index), **arrays, **dict(scalars)}
 
@@ -125,6 +155,7 @@ def options_of(opt: Optimizer) -> dict[str, Any]:
         "clip_norm_per": opt._clip_norm_per,
         "nonfinite": opt._nonfinite,
         "ema_decay": opt._ema_decay,
+        **opt._storage.options(),
     }
 
 

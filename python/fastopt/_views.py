@@ -10,6 +10,7 @@ import numpy as np
 
 from fastopt import _state
 from fastopt._checks import shown
+from fastopt._precision import Coded
 from fastopt._signature import Array
 
 if TYPE_CHECKING:
@@ -35,7 +36,12 @@ class State(Mapping[Any, Mapping[str, Any]]):
             if opt._plan.count(index) == 0:  # there is memory for a state, with nothing in it
                 return MappingProxyType({"step": 0})
             scalar_names = _state.rule_of(opt, _state.group_numbers(opt)[index])["scalars"]
-            return MappingProxyType(_state.entry_of(opt, index, scalar_names, _read_only))
+            arrays = {name: _read_only(state) for name, state in opt._states[index].items()}
+            remainder = opt._remainders[index]
+            if remainder is not None:
+                arrays["master"] = _read_only(remainder.exact(opt._params[index]))
+            scalars = zip(scalar_names, opt._plan.scalars(index), strict=True)
+            return MappingProxyType({"step": opt._plan.count(index), **arrays, **dict(scalars)})
 
     def __iter__(self) -> Iterator[Any]:
         return iter(_names(self._opt))
@@ -61,7 +67,7 @@ def _names(opt: Optimizer) -> list[Any]:
     return list(range(len(opt._params))) if opt._names is None else list(opt._names)
 
 
-def _read_only(a: Array) -> Array:
-    view: Array = a.view()
+def _read_only(a: Array | Coded) -> Array:
+    view: Array = a.decoded() if isinstance(a, Coded) else a.view()
     view.flags.writeable = False
     return view

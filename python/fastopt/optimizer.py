@@ -15,9 +15,10 @@ from fastopt._attributes import OPTIONS, why_not
 from fastopt._checks import real, shown
 from fastopt._clipping import norm_per, norm_type
 from fastopt._hypers import COMMON, Hyper, check_single
-from fastopt._memory import storage_dtype
-from fastopt._params import read_group, read_params
+from fastopt._params import give_shadow, read_group, read_params
+from fastopt._precision import Coded, Remainder
 from fastopt._signature import Array, Gradients, Lr, Params
+from fastopt._storage import Storage
 from fastopt._views import State, parameters
 from fastopt.param_group import ParamGroups, same_arrays
 from fastopt.rule import Rule
@@ -63,10 +64,29 @@ class Optimizer:
         skipped and counted in `skipped`, or ValueError is raised. The latter two also where the gradient is
         finite but, after clipping, its square or multiple in the rule is not: float32 beyond 1.8e19, say.
         Skipped and raised steps change nothing.
-    state_dtype : dtype, optional
+    state_dtype : dtype, "int8" or dict, optional
         How states are stored: by default float32 for half-precision parameters, else the parameter's own
-        dtype. Float16 is refused where a state holds squares of gradients. Bfloat16 has their range but eight
-        bits: an average with a decay above 0.99 stands still once its steps are below half of the last bit.
+        dtype. ``"int8"``: averages of gradients and of their squares in eight bits, with a float32 scale for
+        64 of them; other states, and those of fewer than 4096 elements, stay float32. A dict
+        (``{"exp_avg": "bfloat16", "exp_avg_sq": "int8"}``) chooses for each state, whatever its size. What is
+        rounded to sixteen or eight bits is rounded at random, up or down, right on average: otherwise
+        averages would stand still once their steps are below half of the last bit. Float16 is refused where a
+        state holds squares of gradients, eight bits for float64 parameters.
+    rounding : {"nearest", "stochastic", "kahan"}
+        How half-precision parameters are rounded after the update, which is computed in float32: to nearest
+        (steps below half of the last bit are lost: a weight of 1 in bfloat16 does not move by 1e-3), up or
+        down at random so that it is right on average, or to nearest with what rounding left out kept in a
+        second array of the same dtype.
+    master : {"split16", "split8"}, optional
+        Keep the lower part of bfloat16 parameters beside them, which are then the upper part: 16 bits (they
+        train as float32, exactly) or 8. ``opt.state[w]["master"]`` shows the whole numbers.
+    seed : int, default 0
+        Of all random rounding. The bits drawn depend on it, the step, the parameter's position and the
+        element alone: every CPU and number of threads gives the same.
+    shadow : ndarray, or list or dict of ndarray, optional
+        Bfloat16 or float16 copies of float32 parameters, of their shapes and in the form of `params`, that
+        every step writes in the same pass: for models that compute in half precision. They are filled when
+        the optimizer is made. A group dict may have its own ``"shadow"``.
     ema_decay : float, optional
         Keep `ema`, an average of the weights: a copy after the first step, then ``d * ema + (1 - d) *
         theta``.
@@ -94,11 +114,13 @@ class Optimizer:
         self._ema_decay = (
             None if ema_decay is None else real("ema_decay", ema_decay, minimum=0.0, maximum=1.0)
         )
-        state_dtype = common.pop("state_dtype", None)
-        self._state_dtype = None if state_dtype is None else storage_dtype(state_dtype)
+        shadow = common.pop("shadow", None)
+        self._storage = Storage.read(common)
         self._defaults = {key: self._check(key, value) for key, value in {"lr": lr, **hypers}.items()}
 
         groups, self._names, self._single = read_params(params)
+        if shadow is not None:
+            give_shadow(groups, self._names, shadow)
         self._plan = _dispatch.core.Plan(
             self._clip_value or 0.0,
             self._clip_norm or 0.0,
@@ -108,11 +130,13 @@ class Optimizer:
             -1.0 if self._ema_decay is None else self._ema_decay,
             self._uint16 is not None,
         )
+        self._plan.seed = self._storage.seed
         self._native_step: Callable[..., None] = self._plan.step
         # Replaced as a whole, in the same native call that changes the plan: see `_adding` and `_state`.
         self._param_groups = ParamGroups()
         self._params: list[Array] = []
-        self._states: list[dict[str, Array]] = []
+        self._states: list[dict[str, Array | Coded]] = []
+        self._remainders: list[Remainder | None] = []
         self._ema: list[Array] = []
         self._schedules: dict[int, Callable[[int], float]] = {}
         self._adapt = self._single or self._names is not None
@@ -127,8 +151,6 @@ class Optimizer:
         for key in given:
             if key in _ALWAYS_FUSED:
                 raise TypeError(f"{key}: not an option here, fastopt is always fused")
-            if key in ("rounding", "master"):
-                raise TypeError(f"{key}: reserved for low-precision training, not available yet")
             if key not in (*OPTIONS, *COMMON, *self._hypers):
                 raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {key!r}")
         last = {"l1": 0.0, "l1_proximal": 0.0, "maximize": False}
@@ -407,7 +429,8 @@ class Optimizer:
         Each is a read-only mapping with ``"step"``, the number of updates so far, and the states by the names
         of `state_dict`; before the first update there is ``"step"`` alone. Arrays are read-only views of the
         engine's own: later steps are seen through them, and while another thread is in `step`, a step half
-        done. `state_dict` makes copies of one moment.
+        done. States in eight bits are float32 copies instead, and so is ``"master"``, the whole numbers of
+        parameters with `master` or Kahan's rounding. `state_dict` makes copies of one moment.
 
         Raises
         ------

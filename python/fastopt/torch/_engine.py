@@ -190,6 +190,9 @@ class Engine:
                         for part in parts
                     ],
                     "ema": [None if part.states.ema is None else as_array(part.states.ema) for part in parts],
+                    "masters": [None] * len(parts),
+                    "shadows": [None] * len(parts),
+                    "stochastic": False,
                 }
             )
         self.plan.add_groups(groups, [])

@@ -1,0 +1,126 @@
+// Numbers in eight bits: groups of 64 elements with a scale, their largest magnitude, as a float.
+//
+// A code is a window of the bits of y = x / scale, read as an integer, which grows with the logarithm of |y|: codes of
+// squares have 4 bits below each power of two, others 3 and a sign, and both reach down to 2^-16 of the largest. So every
+// element has an error of its own size, and neither direction needs a root or a division for each. Random bits are added
+// before the lower end is cut off: the code's value is x on average, also over thousands of steps in which x changes by less
+// than a code. A scale that is exact absorbs what all elements of a group have in common, their decay above all
+// (docs/design/bytes.md compares with other formats).
+#pragma once
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "engine/dither.hpp"
+
+namespace fastopt::engine {
+
+inline constexpr std::int64_t code_group = 64;
+constexpr std::int64_t groups_of(std::int64_t elements) { return (elements + code_group - 1) / code_group; }
+
+template <bool with_sign>
+struct Codes {
+  static constexpr int shift = with_sign ? 20 : 19;
+  static constexpr std::uint32_t most = with_sign ? 127 : 255;  // of the largest
+  static constexpr std::uint32_t base = (std::bit_cast<std::uint32_t>(1.0f) >> shift) - most;
+  static constexpr std::uint8_t special = with_sign ? 0x80 : 255;  // in marked groups: not finite
+
+  // `n` <= 64 elements of one group.
+  static void decode_group(const std::uint8_t* __restrict codes, float scale, float* __restrict to, std::int64_t n) {
+    const float unit = std::abs(scale);
+    if (n == code_group)
+      for (std::int64_t i = 0; i < code_group; ++i) to[i] = decode(codes[i], unit);
+    else
+      for (std::int64_t i = 0; i < n; ++i) to[i] = decode(codes[i], unit);
+    if (std::signbit(scale)) decode_special(codes, to, n);
+  }
+
+  static void encode_group(const float* __restrict x, std::uint8_t* __restrict codes, float& scale, std::int64_t n,
+                           const Dither::Bits random) {
+    std::int32_t largest = 0;
+    if (n == code_group)
+      for (std::int64_t i = 0; i < code_group; ++i) largest = std::max(largest, size_of(x[i]));
+    else
+      for (std::int64_t i = 0; i < n; ++i) largest = std::max(largest, size_of(x[i]));
+    if (largest >= infinite) return encode_special(x, codes, scale, n, random);
+    scale = scale_of(largest);
+    const float inverse = inverse_of(scale);
+    if (n == code_group)
+      for (std::int64_t i = 0; i < code_group; ++i) codes[i] = encode(x[i], inverse, random[i]);
+    else
+      for (std::int64_t i = 0; i < n; ++i) codes[i] = encode(x[i], inverse, random[i]);
+  }
+
+ private:
+  static constexpr std::int32_t infinite = 0x7f800000;
+  static constexpr std::uint32_t sign = 0x80000000;
+
+  // The bits of magnitudes are in the order of the numbers. Squares have no sign, but a NaN among them may.
+  static std::int32_t size_of(float x) { return std::bit_cast<std::int32_t>(x) & 0x7fffffff; }
+  // A group of subnormal numbers is one of zeros: their inverse may be infinite.
+  static float scale_of(std::int32_t largest) { return largest < 0x00800000 ? 0.0f : std::bit_cast<float>(largest); }
+  // A little less than the inverse: the largest element lies below 1, and the random bits carry it there but no further.
+  static float inverse_of(float scale) { return scale == 0 ? 0 : (1 - 0x1p-22f) / scale; }
+
+  static float decode(std::uint8_t code, float unit) {
+    if constexpr (with_sign) {
+      const std::uint32_t bits =
+          static_cast<std::uint32_t>(static_cast<std::int8_t>(code)) << shift & (sign | most << shift);
+      const float x = std::bit_cast<float>(bits + (base << shift)) * unit;
+      return (bits & ~sign) == 0 ? 0.0f : x;
+    } else {
+      return std::bit_cast<float>((code << shift) + (base << shift)) * unit;
+    }
+  }
+
+  // No square ends at 0, which would let the next step explode: in a group that is not all zeros even a zero does not.
+  static std::uint8_t encode(float x, float inverse, std::uint32_t random) {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(x * inverse) + (random << (shift - Dither::bits));
+    const auto size = static_cast<std::int32_t>((with_sign ? bits & ~sign : bits) >> shift);
+    const std::int32_t code = std::max(size - static_cast<std::int32_t>(base), with_sign ? 0 : 1);
+    return static_cast<std::uint8_t>(with_sign ? (bits >> 24 & 0x80) | static_cast<std::uint32_t>(code)
+                                               : static_cast<std::uint32_t>(code));
+  }
+
+  // What is not finite has a code of its own and does not touch the rest of its group, whose scale is then negative.
+  static void decode_special(const std::uint8_t* codes, float* to, std::int64_t n) {
+    constexpr float value = with_sign ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
+    for (std::int64_t i = 0; i < n; ++i)
+      if (codes[i] == special) to[i] = value;
+  }
+  static void encode_special(const float* x, std::uint8_t* codes, float& scale, std::int64_t n, const Dither::Bits& random) {
+    const auto finite = [](float value) { return std::abs(value) <= std::numeric_limits<float>::max(); };
+    std::int32_t largest = 0;
+    for (std::int64_t i = 0; i < n; ++i)
+      if (finite(x[i])) largest = std::max(largest, size_of(x[i]));
+    // a code above the largest is free then
+    const float own = std::min(scale_of(largest), std::numeric_limits<float>::max() / 2) * 1.125f;
+    const float inverse = inverse_of(own);
+    for (std::int64_t i = 0; i < n; ++i) {
+      codes[i] = finite(x[i]) ? encode(x[i], inverse, random[i]) : special;
+      if (with_sign && finite(x[i]) && codes[i] == special) codes[i] = 0;  // a negative zero
+    }
+    scale = -own;
+  }
+};
+
+// From element `at` on, which begins a group. `random` is that of `at`.
+template <bool with_sign>
+inline void decode(const char* codes, const char* scales, std::int64_t at, float* to, std::int64_t n) {
+  const auto* code = reinterpret_cast<const std::uint8_t*>(codes) + at;
+  const auto* scale = reinterpret_cast<const float*>(scales) + at / code_group;
+  for (std::int64_t i = 0; i < n; i += code_group)
+    Codes<with_sign>::decode_group(code + i, *scale++, to + i, std::min(code_group, n - i));
+}
+template <bool with_sign>
+inline void encode(const float* from, char* codes, char* scales, std::int64_t at, std::int64_t n,
+                   const Dither::Bits& random) {
+  auto* code = reinterpret_cast<std::uint8_t*>(codes) + at;
+  auto* scale = reinterpret_cast<float*>(scales) + at / code_group;
+  for (std::int64_t i = 0; i < n; i += code_group)
+    Codes<with_sign>::encode_group(from + i, code + i, *scale++, std::min(code_group, n - i), random.after(i));
+}
+
+}  // namespace fastopt::engine

@@ -1,0 +1,150 @@
+"""The arrays of a saved state, as the plan takes them: in the precision of this optimizer's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt import _dispatch
+from fastopt._memory import axes_of, flat_of
+from fastopt._precision import Coded, Remainder, is_bfloat16, like, narrowed, widened
+from fastopt._state import group_numbers, rule_of
+
+if TYPE_CHECKING:
+    from fastopt.optimizer import Optimizer
+
+__all__ = ["read_arrays"]
+
+Array = NDArray[Any]
+
+
+def read_arrays(
+    opt: Optimizer, i: int, label: str, present: Mapping[str, Any], convert: set[str]
+) -> tuple[dict[str, Array | tuple[Array, Array]], Array | None]:
+    """States by name, codes with their scales, and the remainder of the parameter.
+
+    `convert`: options whose saved values do not matter; with ``"state_dtype"`` among them states are
+    converted from the precision in which they come.
+    """
+    theta = opt._params[i]
+    rule = rule_of(opt, group_numbers(opt)[i])
+    positive = {name: codes == "u" for name, codes in zip(rule["states"], rule["codes"], strict=True)}
+    if any("." in name for name in present):
+        _check_order(label, present, theta)
+    arrays = {}
+    for name, own in opt._states[i].items():
+        if "state_dtype" in convert and _kind(present, name) != _kind_of(own):
+            arrays[name] = _converted(label, name, present, own, theta, positive[name])
+        elif isinstance(own, Coded):
+            arrays[name] = _codes(label, name, present, own)
+        else:
+            arrays[name] = _plain(label, name, present, own)
+    return arrays, _remainder(label, present, opt._remainders[i], bool(convert & {"master", "rounding"}))
+
+
+def _check_order(label: str, present: Mapping[str, Any], theta: Array) -> None:
+    axes = axes_of(theta)
+    saved = present.get("axes", sorted(map(abs, axes)))
+    if list(saved) != axes:
+        raise ValueError(
+            f"{label}: its codes are in another order of memory than the parameter: axes {list(saved)}, "
+            f"the parameter's are {axes}"
+        )
+
+
+def _plain(label: str, name: str, present: Mapping[str, Any], own: Array) -> Array:
+    if name not in present:
+        hint = " (it is there in eight bits)" if f"{name}.codes" in present else ""
+        raise ValueError(f"{label}: expected {name!r}, it is missing{hint}")
+    array = np.asarray(present[name])
+    if {array.dtype.name, own.dtype.name} == {"uint16", "bfloat16"}:  # the bits, where no dtype is installed
+        array = array.view(own.dtype)
+    if array.dtype != own.dtype:
+        raise TypeError(f"{label}[{name!r}]: expected dtype {own.dtype}, got {array.dtype}")
+    if array.shape != own.shape:
+        raise ValueError(f"{label}[{name!r}]: expected shape {own.shape}, got {array.shape}")
+    return array
+
+
+def _codes(label: str, name: str, present: Mapping[str, Any], own: Coded) -> tuple[Array, Array]:
+    found = []
+    for part, mine in (("codes", own.codes), ("scales", own.scales)):
+        key = f"{name}.{part}"
+        if key not in present:
+            hint = f" (there is {name!r} in another precision)" if name in present else ""
+            raise ValueError(f"{label}: expected {key!r}, it is missing{hint}")
+        array = np.asarray(present[key])
+        if array.dtype != mine.dtype or array.shape != (mine.size,):
+            raise TypeError(
+                f"{label}[{key!r}]: expected {mine.dtype} of shape ({mine.size},), "
+                f"got {array.dtype} of shape {array.shape}"
+            )
+        found.append(np.ascontiguousarray(array))
+    return found[0], found[1]
+
+
+def _remainder(label: str, present: Mapping[str, Any], own: Remainder | None, another: bool) -> Array | None:
+    saved = [name for name in present if name.startswith("master.")]
+    if own is None:
+        if saved and not another:
+            raise ValueError(f"{label}: has {saved[0]!r}, this optimizer keeps none")
+        return None
+    key = f"master.{own.kind}"
+    if saved != [key]:
+        if another:  # the parameters as they are now
+            return np.zeros(own.array.size, own.array.dtype)
+        raise ValueError(f"{label}: expected {key!r}, {f'got {saved[0]!r}' if saved else 'it is missing'}")
+    array = np.asarray(present[key])
+    if array.dtype.itemsize != own.array.itemsize or array.shape != (own.array.size,):
+        raise TypeError(
+            f"{label}[{key!r}]: expected {own.array.dtype} of shape ({own.array.size},), "
+            f"got {array.dtype} of shape {array.shape}"
+        )
+    return np.ascontiguousarray(array)
+
+
+# --- another precision ---
+
+
+def _kind(present: Mapping[str, Any], name: str) -> str:
+    if f"{name}.codes" in present:
+        return "codes"
+    dtype = getattr(present.get(name), "dtype", None)
+    return "bfloat16" if str(dtype) in ("uint16", "bfloat16") else str(dtype)
+
+
+def _kind_of(own: Array | Coded) -> str:
+    if isinstance(own, Coded):
+        return "codes"
+    return "bfloat16" if is_bfloat16(own) else str(own.dtype)
+
+
+def _converted(
+    label: str, name: str, present: Mapping[str, Any], own: Array | Coded, theta: Array, positive: bool
+) -> Array | tuple[Array, Array]:
+    """To nearest."""
+    if f"{name}.codes" in present:
+        codes, scales = (np.asarray(present.get(f"{name}.{part}")) for part in ("codes", "scales"))
+        if codes.size != theta.size:
+            raise ValueError(f"{label}[{name + '.codes'!r}]: expected {theta.size} codes, got {codes.size}")
+        try:
+            values = like(theta, _dispatch.core.decode(codes, scales, positive))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{label}[{name!r}]: {error}") from None
+    elif name in present:
+        values = np.asarray(present[name])
+        if values.shape != theta.shape:
+            raise ValueError(f"{label}[{name!r}]: expected shape {theta.shape}, got {values.shape}")
+        if values.dtype.itemsize == 2:
+            values = widened(values)
+    else:
+        raise ValueError(f"{label}: expected {name!r}, it is missing")
+    if not isinstance(own, Coded):
+        return narrowed(values, own.dtype)
+    ordered = like(theta, np.zeros(theta.size, np.float32))
+    ordered[...] = values
+    coded: tuple[Array, Array] = _dispatch.core.encode(flat_of(ordered), positive)
+    return coded

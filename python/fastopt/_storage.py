@@ -1,0 +1,194 @@
+"""How numbers are kept: the keywords `state_dtype`, `rounding`, `master`, `seed` and `shadow`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastopt._checks import integer, shown
+from fastopt._memory import buffers, flat_of, state_dtype_of, storage_dtype
+from fastopt._precision import Coded, Remainder, is_bfloat16
+
+__all__ = ["Storage", "read_shadow"]
+
+Array = NDArray[Any]
+Rounding = Literal["nearest", "stochastic", "kahan"]
+Master = Literal["split16", "split8"]
+
+_GROUP = 64  # elements that share a scale; as in the engine
+#: Below so many elements `state_dtype="int8"` saves nothing that is worth its noise.
+SMALL = 4096
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The choices of a whole optimizer."""
+
+    state_dtype: np.dtype[Any] | Literal["int8"] | Mapping[str, np.dtype[Any] | Literal["int8"]] | None
+    rounding: Rounding
+    master: Master | None
+    seed: int
+
+    @classmethod
+    def read(cls, given: dict[str, Any]) -> Storage:
+        """Take the keywords out of `given` and check each alone."""
+        rounding, master = given.pop("rounding", "nearest"), given.pop("master", None)
+        if not isinstance(rounding, str) or rounding not in get_args(Rounding):
+            raise ValueError(f"rounding: expected 'nearest', 'stochastic' or 'kahan', got {rounding!r}")
+        if master is not None and (not isinstance(master, str) or master not in get_args(Master)):
+            raise ValueError(f"master: expected 'split16', 'split8' or None, got {master!r}")
+        if master is not None and rounding == "kahan":
+            raise ValueError(
+                "rounding: 'kahan' keeps what rounding leaves out, and so does master; choose one"
+            )
+        if master == "split16" and rounding == "stochastic":
+            raise ValueError("rounding: expected 'nearest' with master='split16', which rounds nothing")
+        seed = integer("seed", given.pop("seed", 0), minimum=0, maximum=2**63 - 1)
+        state_dtype = _read_state_dtype(given.pop("state_dtype", None))
+        return cls(state_dtype, cast(Rounding, rounding), cast("Master | None", master), seed)
+
+    def options(self) -> dict[str, Any]:
+        """As a state dict has them."""
+        return {
+            "state_dtype": {name: _word(d) for name, d in self.state_dtype.items()}
+            if isinstance(self.state_dtype, Mapping)
+            else _word(self.state_dtype),
+            "rounding": self.rounding,
+            "master": self.master,
+            "seed": self.seed,
+        }
+
+    # --- states ---
+
+    def check(self, name: str, rule: Mapping[str, Any], known: set[str]) -> None:
+        """Raise if the rule of class `name` cannot keep its states so. `known`: with any flags."""
+        wanted = self.state_dtype
+        if isinstance(wanted, Mapping):
+            unknown = sorted(set(wanted) - known)
+            if unknown:
+                raise ValueError(
+                    f"state_dtype: {name} has no state {unknown[0]!r}; its states are {sorted(known)}"
+                )
+        for state, squared, codes in zip(rule["states"], rule["squared"], rule["codes"], strict=True):
+            dtype = wanted.get(state) if isinstance(wanted, Mapping) else wanted
+            if squared and not isinstance(dtype, str) and dtype == np.float16:
+                raise TypeError(
+                    f"state_dtype: expected float32, bfloat16 or int8 for {name}, got float16: its state "
+                    f"{state!r} holds squares of gradients, in float16 0 below 2e-4 and infinite from 256 on"
+                )
+            if isinstance(wanted, Mapping) and isinstance(dtype, str) and state and not codes:
+                raise TypeError(f"state_dtype: eight bits cannot hold the state {state!r} of {name}")
+        if isinstance(wanted, str) and any(rule["states"]) and not any(rule["codes"]):
+            raise TypeError(
+                f"state_dtype: {name} has no state that eight bits can hold: sums, maxima and what is "
+                "compared from step to step keep every rounding error"
+            )
+
+    def states(
+        self, rule: Mapping[str, Any], arrays: Sequence[Array], labels: Sequence[str]
+    ) -> list[tuple[Array | Coded | None, ...]]:
+        """Memory for the states of parameters, in the rule's order."""
+        slots: list[Sequence[Array | Coded | None]] = []
+        for s, (name, codes) in enumerate(zip(rule["states"], rule["codes"], strict=True)):
+            if not name:
+                slots.append([None] * len(arrays))
+                continue
+            dtypes = [self._dtype(name, codes, a, label) for a, label in zip(arrays, labels, strict=True)]
+            made = buffers(arrays, dtypes, s)
+            slots.append(
+                [
+                    Coded(a, np.zeros(-(-a.size // _GROUP), np.float32), codes == "u")
+                    if a.itemsize == 1
+                    else a
+                    for a in made
+                ]
+            )
+        return list(zip(*slots, strict=True)) if slots else [()] * len(arrays)
+
+    def _dtype(self, name: str, codes: str, array: Array, label: str) -> np.dtype[Any]:
+        mapping = isinstance(self.state_dtype, Mapping)
+        wanted = self.state_dtype.get(name) if isinstance(self.state_dtype, Mapping) else self.state_dtype
+        if not isinstance(wanted, str):
+            return state_dtype_of(array, wanted)
+        if array.dtype == np.float64:
+            raise TypeError(
+                f"state_dtype: {label} is float64; eight bits are for what is computed in float32, "
+                "that is float32 and half-precision parameters"
+            )
+        if not codes or (array.size < SMALL and not mapping):
+            return np.dtype(np.float32)
+        return np.dtype(np.uint8)
+
+    # --- parameters ---
+
+    def check_use(self, arrays: Sequence[Array]) -> None:
+        """Raise if no parameter is of the precision that `rounding` and `master` are about."""
+        if self.master is not None and not any(is_bfloat16(a) for a in arrays):
+            raise TypeError("master: expected bfloat16 parameters, got none")
+        if self.rounding != "nearest" and not any(a.itemsize == 2 for a in arrays):
+            raise TypeError(f"rounding: {self.rounding!r} is for half-precision parameters, got none")
+
+    def remainders(self, arrays: Sequence[Array], labels: Sequence[str]) -> list[Remainder | None]:
+        """What parameters leave out: nothing yet."""
+        kind = "kahan" if self.rounding == "kahan" else self.master
+        found: list[Remainder | None] = []
+        for array, label in zip(arrays, labels, strict=True):
+            if kind is None or array.itemsize != 2:
+                found.append(None)
+                continue
+            if self.master is not None and not is_bfloat16(array):
+                raise TypeError(f"{label}: master={self.master!r} needs bfloat16, got {array.dtype}")
+            dtypes: dict[str, np.dtype[Any]] = {"split16": np.dtype(np.int16), "split8": np.dtype(np.int8)}
+            rest = buffers([array], [dtypes.get(kind, array.dtype)], slot=6)[0]
+            flat_of(rest).view(np.uint8)[...] = 0
+            found.append(Remainder(kind, rest))
+        return found
+
+
+def _read_state_dtype(given: Any) -> Any:
+    if isinstance(given, Mapping):
+        return {str(name): _state_dtype(value) for name, value in given.items()}
+    return _state_dtype(given)
+
+
+def _state_dtype(given: Any) -> Any:
+    if given is None:
+        return None
+    if isinstance(given, str) and given == "int8":
+        return "int8"
+    if isinstance(given, (str, type, np.dtype)) and str(given) != "bfloat16":
+        try:
+            if np.dtype(given) == np.int8:
+                return "int8"
+        except TypeError:
+            pass
+    return storage_dtype(given)
+
+
+def _word(dtype: np.dtype[Any] | str | None) -> str | None:
+    if dtype is None or isinstance(dtype, str):
+        return dtype
+    return "bfloat16" if dtype.itemsize == 2 and dtype.name != "float16" else dtype.name
+
+
+def read_shadow(shadow: Any, params: Sequence[Array], label: str) -> list[Array | None]:
+    """One array, or one or None for each parameter of a group."""
+    if shadow is None:
+        return [None] * len(params)
+    arrays = [shadow] if isinstance(shadow, np.ndarray) else shadow
+    if not isinstance(arrays, (list, tuple)):
+        raise TypeError(f"{label}: expected an array or a list of arrays, got {shown(shadow)}")
+    if len(arrays) != len(params):
+        raise ValueError(f"{label}: expected {len(params)} arrays, one for each parameter, got {len(arrays)}")
+    for i, (array, theta) in enumerate(zip(arrays, params, strict=True)):
+        if array is None:
+            continue
+        if not isinstance(array, np.ndarray) or not (is_bfloat16(array) or array.dtype == np.float16):
+            raise TypeError(f"{label}[{i}]: expected a bfloat16 or float16 array, got {shown(array)}")
+        if isinstance(theta, np.ndarray) and theta.dtype != np.float32:
+            raise TypeError(f"{label}[{i}]: is a copy of a float32 parameter, which is {theta.dtype}")
+    return list(arrays)
