@@ -28,9 +28,9 @@ def plot_point(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> A
     at, dense = point._evaluation, point._spectrum
     if at is None or not isinstance(dense, DenseSpectrum):
         raise ValueError("plot: expected a point x and a dense Hessian, but critical_point was given none")
-    objective = at.problem.f if f is None else Objective(f, at.problem.layout, "f")
-    if objective is None:
+    if f is None and not at.has_f:
         raise ValueError("f: expected the loss, as critical_point was not given it either; got None")
+    objective = at.f if f is None else Objective(f, at.layout, "f")
     span = None if span is None else real("span", span, minimum=0.0, open_low=True)
     vectors = [_unchanged(dense, i) for i in ((0, dense.n - 1) if dense.n > 1 else (0,))]
     plt = _pyplot()
@@ -40,7 +40,7 @@ def plot_point(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> A
         )
         axes = axes[0]
         figure.suptitle(str(point).splitlines()[0], fontsize=11)
-    g = at.g if at.problem.grad is not None else np.zeros(dense.n)
+    g = at.g if at.has_grad else np.zeros(dense.n)
     for ax, u, which in zip(axes, vectors, ("smallest", "largest"), strict=False):
         _section(
             ax,

@@ -80,9 +80,8 @@ class GradientStep:
     def _look(self, lr: float, unit: Array) -> None:
         """Take the step; NaN and infinity are answers here."""
         at = self.at
-        after = (at.x - lr * at.g).astype(at.x.dtype, copy=False)
-        with np.errstate(all="ignore"):
-            self.measured = self.value - at.f(after)
+        after = at.x - lr * at.g
+        self.measured = self.value - at.value_at(after)
         values, vectors = self.spectrum.pairs()
         # At the limit itself, as far as it is known, the iterate bounces for ever.
         unstable = np.flatnonzero(lr * (values + self.spectrum.tau) >= 2 * (1 + self.momentum))
@@ -92,7 +91,7 @@ class GradientStep:
         if self.unstable_share > 0:
             u = vectors[:, unstable[np.abs(inside).argmax()]]
             with np.errstate(all="ignore"):
-                self.swing = float(u @ at.grad(after)) / float(u @ at.g)
+                self.swing = float(u @ at.gradient_at(after)) / float(u @ at.g)
 
     def gains_nothing(self, share: float) -> bool:
         """Whether f hardly changes per step, relative to its size."""

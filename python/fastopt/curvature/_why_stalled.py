@@ -180,7 +180,7 @@ def why_stalled(
     at = Evaluation(f, grad, x)
     noise = None
     if stochastic_grad is not None:
-        noise = VectorFunction(stochastic_grad, at.problem.layout, "stochastic_grad")
+        noise = VectorFunction(stochastic_grad, at.layout, "stochastic_grad")
     _ = at.value, at.g
     spectrum = spectrum_at(at, hessian, hvp, error)
     point = analysed(at, spectrum, None)
