@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._spectrum import Counts, DenseSpectrum, tolerance
+from fastopt.curvature._spectrum import Counts, DenseHessian, DenseSpectrum, tolerance
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.evaluation import finite_gradient
-from fastopt.functions.matrices import symmetric_part
 from fastopt.linalg import eigvalsh
 from fastopt.linalg._krylov import krylov_space
 
@@ -81,9 +80,7 @@ class SpectrumEnds:
         return self.eigenvalues, self.vectors
 
     def newton(self, g: Array) -> tuple[Array, Array]:
-        """s that minimises |g + H s| over a Krylov space of g (as MINRES); the unresolved part is unknown."""
-        rcond = self.tau / self.norm if self.norm else 0.0
-        return minres(self.matvec, g, NEWTON_STEPS, rcond), np.zeros_like(g)
+        return newton(self, g)
 
     def _certify(self) -> None:
         """Whether all eigenvalues have the sign of those found, but for a chance of `CHANCE`."""
@@ -112,7 +109,7 @@ def _unit(rng: np.random.Generator, n: int, product: VectorFunction) -> Array:
     return np.asarray(v / np.linalg.norm(v))
 
 
-class SpectrumSigns:
+class SpectrumSigns(DenseHessian):
     """What `DenseSpectrum` is, by Sylvester's law of inertia instead of eigenvalues.
 
     The tolerance starts as that of `DenseSpectrum`, with |H| estimated; `inertia` raises it to the magnitude
@@ -126,10 +123,7 @@ class SpectrumSigns:
     def __init__(self, hessian: Array, error: float) -> None:
         from fastopt.linalg import inertia
 
-        self.matrix, skew = symmetric_part(hessian)
-        self.n = len(self.matrix)
-        self.error = max(error, skew)
-        self.eps = float(np.finfo(self.matrix.dtype).eps)
+        super().__init__(hessian, error)
         start = np.random.default_rng(0).standard_normal(self.n).astype(self.matrix.dtype)
         scale = max(float(self.matrix.max()), -float(self.matrix.min())) or 1.0  # squares must not overflow
         self.norm = scale * max(map(abs, ritz_ends(lambda v: self.matvec(v) / scale, start, NORM_STEPS)))
@@ -137,21 +131,22 @@ class SpectrumSigns:
         self.tau = float(found.bound)
         self.counts = Counts(int(found.negative), int(found.zero), int(found.positive))
 
-    def matvec(self, v: Array) -> Array:
-        return np.asarray(self.matrix @ v)
-
     @property
     def smallest(self) -> float:
         """All that is known of the resolved ones."""
         return self.tau
 
     def newton(self, g: Array) -> tuple[Array, Array]:
-        """s that minimises |g + H s| over a Krylov space of g (as MINRES); the unresolved part is unknown."""
-        rcond = self.tau / self.norm if self.norm else 0.0
-        return minres(self.matvec, g, NEWTON_STEPS, rcond), np.zeros_like(g)
+        return newton(self, g)
 
 
 Spectrum = DenseSpectrum | SpectrumEnds | SpectrumSigns
+
+
+def newton(spectrum: SpectrumEnds | SpectrumSigns, g: Array) -> tuple[Array, Array]:
+    """s that minimises |g + H s| over a Krylov space of g (as MINRES); the unresolved part is unknown."""
+    rcond = spectrum.tau / spectrum.norm if spectrum.norm else 0.0
+    return minres(spectrum.matvec, g, NEWTON_STEPS, rcond), np.zeros_like(g)
 
 
 def minres(product: Callable[[Array], Array], g: Array, steps: int, rcond: float) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.functions.lengths import norm
-from fastopt.linalg import eigvalsh
+from fastopt.linalg._norm import spectral_norm
 from fastopt.methods._lengths import length_from_values
 from fastopt.methods._line_differences import AGREE, SETTLED, SHORTER, Difference, Line
 from fastopt.methods._problem import Point, Problem
@@ -60,7 +60,7 @@ class Differences:
             wrong = self._probe(at, h, columns)
         with np.errstate(over="ignore"):
             rows = _in_range(np.array([column.value for column in columns]) / h[:, None])
-        self.error = max(_spectral_norm(rows / 2 - rows.T / 2), self.error)
+        self.error = max(spectral_norm(rows / 2 - rows.T / 2), self.error)
         symmetric: Array = rows / 2 + rows.T / 2
         return symmetric
 
@@ -165,11 +165,3 @@ def _in_range(values: Array) -> Array:
     if not np.isfinite(values).all():
         raise Stop("nan", "differences of grad are beyond what double precision holds.")
     return values
-
-
-def _spectral_norm(a: Array) -> float:
-    largest = float(np.abs(a).max())
-    if largest == 0.0:
-        return 0.0
-    scaled = (a / largest).astype(np.float32)  # an estimate needs no more digits
-    return largest * float(np.sqrt(eigvalsh(scaled @ scaled.T)[-1]))
