@@ -18,7 +18,7 @@ from fastopt.curvature._spectrum import DenseSpectrum, kind_of
 from fastopt.curvature._stationary import stationarity
 from fastopt.functions.arguments import takes_functions
 from fastopt.functions.evaluation import Evaluation
-from fastopt.functions.matrices import Products, given_hessian
+from fastopt.functions.matrices import Products, at_point, given_hessian
 from fastopt.functions.products import product_at
 
 Array = NDArray[Any]
@@ -199,8 +199,7 @@ def matrix_at(at: Evaluation | None, hessian: Any, hvp: Any, error: float | None
     if hessian is not None and hvp is not None:
         raise TypeError("hessian, hvp: expected one of them, got both")
     if hessian is not None:
-        at_x = callable(hessian) and not callable(getattr(hessian, "matvec", None)) and at is not None
-        given = hessian(at.layout.structured(at.x)) if at_x and at is not None else hessian
+        given = hessian if at is None else at_point(hessian, at.layout, at.x)
         return given_hessian(given, None if at is None else at.n, error)
     if error is not None:
         raise TypeError(f"error: expected None without hessian, got {shown(error)}")
