@@ -127,7 +127,7 @@ def check_grad(
     rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
     if directions is not None:
         directions = _checks.integer("directions", directions, minimum=1)
-    tol = _checks.real("tol", tol, minimum=0.0, open_low=True)
+    tol = _checks.positive("tol", tol)
     _follows_points(points, hvp, hessian)
     check = Comparison(Objective(f, layout, "f"), VectorFunction(grad, layout, "grad"), tol, directions, rng)
     check.complex_step = _checks.flag("complex_step", complex_step)

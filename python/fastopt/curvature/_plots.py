@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import real
+from fastopt._checks import positive_or_none
 from fastopt.curvature._density import SpectralDensity
 from fastopt.curvature._point import CriticalPoint
 from fastopt.curvature._spectrum import DenseSpectrum
@@ -31,7 +31,7 @@ def plot_point(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> A
     if f is None and not at.has_f:
         raise ValueError("f: expected the loss, as critical_point was not given it either; got None")
     objective = at.f if f is None else Objective(f, at.layout, "f")
-    span = None if span is None else real("span", span, minimum=0.0, open_low=True)
+    span = positive_or_none("span", span)
     vectors = [_unchanged(dense, i) for i in ((0, dense.n - 1) if dense.n > 1 else (0,))]
     plt = _pyplot()
     if axes is None:

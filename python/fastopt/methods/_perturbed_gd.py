@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import flag, integer, real
+from fastopt._checks import flag, integer, positive, positive_or_none
 from fastopt.functions.lengths import norm
 from fastopt.methods._curvature import Hessians, SecondOrder
 from fastopt.methods._gradient_step import GradientStep
@@ -36,11 +36,11 @@ class PerturbedDescent:
         seed: Any,
     ) -> None:
         self.problem = problem
-        self.rho = real("rho", rho, minimum=0.0, open_low=True)
-        self.step = None if step is None else real("initial_step", step, minimum=0.0, open_low=True)
-        self.radius = None if radius is None else real("radius", radius, minimum=0.0, open_low=True)
+        self.rho = positive("rho", rho)
+        self.step = positive_or_none("initial_step", step)
+        self.radius = positive_or_none("radius", radius)
         self.t_thres = None if t_thres is None else integer("t_thres", t_thres, minimum=1)
-        self.f_thres = None if f_thres is None else real("f_thres", f_thres, minimum=0.0, open_low=True)
+        self.f_thres = positive_or_none("f_thres", f_thres)
         self.second_order = flag("second_order", second_order)
         self.hessians = Hessians(problem)
         self.test = SecondOrder(problem, self.hessians, seed, least=self._gtol())
