@@ -247,14 +247,8 @@ def arc(
     ----------
     initial_sigma : float, optional
         The first sigma.
-    subproblem : {"auto", "dense", "lanczos"}
-        From the whole Hessian, or from products in a Krylov space; "auto" as in `trust_region`.
-    second_order : bool, default True
-        Where the gradient is small, ask for the lowest eigenvalue too, and go on if it is negative.
-    krylov_size : int, optional
-        Dimensions of the Krylov space at most, as in `trust_region`.
-    seed : default 0
-        Of the random vectors: anything that `numpy.random.default_rng` takes.
+    subproblem, second_order, krylov_size, seed
+        As in method "trust-region".
 
     Examples
     --------

@@ -47,7 +47,7 @@ class PerturbedDescent:
         self.rng = np.random.default_rng(seed)
 
     def run(self) -> None:
-        small = self._stopped_by_gradient(self.problem.begin)
+        small = self.problem.small_gradient(self.problem.begin)
         assert self.problem.current is not None
         at = self.problem.current
         self._step = GradientStep(self.problem, at, self.step)
@@ -58,15 +58,6 @@ class PerturbedDescent:
             else:
                 at, small = self._advance(at)
 
-    def _stopped_by_gradient(self, function: Any, *args: Any) -> bool:
-        try:
-            function(*args)
-        except Stop as stop:
-            if stop.reason != "gtol":
-                raise
-            return True
-        return False
-
     def _is_small(self, at: Point) -> bool:
         return float(np.abs(at.jac).max()) <= self.problem.limits.gtol
 
@@ -74,7 +65,7 @@ class PerturbedDescent:
         """One step, reported; whether the gradient is small there."""
         at = self._step(at)
         self.test.forget()
-        return at, self._stopped_by_gradient(self.problem.iterate, *at)
+        return at, self.problem.small_gradient(self.problem.iterate, *at)
 
     def _leave(self, at: Point) -> Point:
         """A point where f is lower by f_thres, by way of noise; the run ends at `at` if there is none."""
