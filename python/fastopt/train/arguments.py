@@ -10,7 +10,7 @@ from typing import Any
 
 import fastopt
 from fastopt.train import augment
-from fastopt.train.argument_types import AppendTuple, at_least, fractions, number, optimizers, share, sizes
+from fastopt.train.argument_types import optimizers, several
 from fastopt.train.initialise import INITIALISERS
 from fastopt.train.settings import CHOICES, LOWEST, Settings
 
@@ -45,7 +45,7 @@ def _wrap(names: Iterable[str]) -> str:
 
 
 class _Group:
-    """A titled group of options; `add` takes from `Settings` what is said there: limits and choices."""
+    """A titled group of options; `add` takes from `Settings` which are integers, and choices."""
 
     def __init__(self, parser: argparse.ArgumentParser, title: str) -> None:
         self.group = parser.add_argument_group(title)
@@ -55,7 +55,7 @@ class _Group:
         if name in CHOICES:
             how["choices"] = CHOICES[name]
         elif name in LOWEST:
-            how = {"type": at_least(LOWEST[name]), "metavar": "N"} | how
+            how = {"type": int, "metavar": "N"} | how
         self.group.add_argument(option, *more, **how)
 
 
@@ -77,7 +77,7 @@ def _data(parser: argparse.ArgumentParser) -> None:
     )
     group.add(
         "--split",
-        type=fractions,
+        type=several(float, "three fractions such as 0.6,0.2,0.2"),
         metavar="A,B,C",
         help=f"shares of training, validation and test rows; default {_show(Settings.split)}",
     )
@@ -89,7 +89,7 @@ def _data(parser: argparse.ArgumentParser) -> None:
     )
     group.add(
         "--subset",
-        type=share,
+        type=float,
         metavar="SHARE",
         help="train on this share of the training rows only, every class in proportion, such as 0.1 for a "
         "first look",
@@ -108,7 +108,7 @@ def _model(parser: argparse.ArgumentParser) -> None:
     group = _Group(parser, "model")
     group.add(
         "--hidden",
-        type=sizes,
+        type=several(int, "layer sizes such as 256,128 or none"),
         metavar="N,N,...",
         help=f"sizes of the hidden layers, or none; default {_show(Settings.hidden)}",
     )
@@ -124,7 +124,7 @@ def _model(parser: argparse.ArgumentParser) -> None:
     )
     group.add(
         "--dropout",
-        type=number(0, 1),
+        type=float,
         metavar="P",
         help=f"probability to drop a hidden value; default {Settings.dropout}",
     )
@@ -155,14 +155,12 @@ def _training(parser: argparse.ArgumentParser) -> None:
     )
     group.add(
         "--opt",
-        action=AppendTuple,
+        action="append",
         dest="options",
         metavar="KEY=VALUE",
         help="an option for every optimizer, such as betas=[0.9,0.99] or nonfinite=skip; may be repeated",
     )
-    group.add(
-        "--lr", type=number(0), metavar="X", help="learning rate; default: a good one for each optimizer"
-    )
+    group.add("--lr", type=float, metavar="X", help="learning rate; default: a good one for each optimizer")
     group.add(
         "--schedule",
         metavar="NAME",
@@ -172,24 +170,22 @@ def _training(parser: argparse.ArgumentParser) -> None:
     group.add("--batch-size", help=f"default {Settings.batch_size}")
     group.add(
         "--clip-norm",
-        type=number(0, open_low=True),
+        type=float,
         metavar="X",
         help="limit of the norm of the whole gradient",
     )
     group.add("--clip-norm-type", help="which norm: 2, or inf, the largest entry; default 2")
     group.add("--clip-norm-per", help="one norm of all, or one of every tensor; default all")
-    group.add(
-        "--clip-value", type=number(0, open_low=True), metavar="X", help="limit of each entry of the gradient"
-    )
+    group.add("--clip-value", type=float, metavar="X", help="limit of each entry of the gradient")
     group.add(
         "--weight-decay",
         "--l2",
-        type=number(0),
+        type=float,
         metavar="X",
         help="of the weights, not of biases and scales: L2 or decoupled, and by default as much, as the "
         "optimizer has it",
     )
-    group.add("--l1", type=number(0), metavar="X", help="L1 penalty of the weights; default 0")
+    group.add("--l1", type=float, metavar="X", help="L1 penalty of the weights; default 0")
     group.add(
         "--early-stopping",
         help="stop after N epochs without a lower validation loss, test the best epoch's model; default: off",
