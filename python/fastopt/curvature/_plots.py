@@ -13,7 +13,7 @@ from fastopt._checks import positive_or_none
 from fastopt.curvature._density import SpectralDensity
 from fastopt.curvature._point import CriticalPoint
 from fastopt.curvature._spectrum import DenseSpectrum
-from fastopt.functions.counted import Objective
+from fastopt.functions.counted import ScalarFunction
 from fastopt.functions.evaluation import Evaluation
 from fastopt.functions.lengths import norm
 
@@ -30,7 +30,7 @@ def plot_point(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> A
         raise ValueError("plot: expected a point x and a dense Hessian, but critical_point was given none")
     if f is None and not at.has_f:
         raise ValueError("f: expected the loss, as critical_point was not given it either; got None")
-    objective = at.f if f is None else Objective(f, at.layout, "f")
+    objective = at.f if f is None else ScalarFunction(f, at.layout, "f")
     span = positive_or_none("span", span)
     vectors = [_unchanged(dense, i) for i in ((0, dense.n - 1) if dense.n > 1 else (0,))]
     plt = _pyplot()
@@ -65,7 +65,7 @@ def _unchanged(dense: DenseSpectrum, i: int) -> Array:
 
 
 def _section(
-    ax: Any, f: Objective, at: Evaluation, u: Array, slope: float, value: float, span: float | None
+    ax: Any, f: ScalarFunction, at: Evaluation, u: Array, slope: float, value: float, span: float | None
 ) -> None:
     def along(t: float) -> float:
         return f((at.x + t * u).astype(at.x.dtype, copy=False))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.counted import ScalarFunction, VectorFunction
 from fastopt.functions.layout import Layout
 
 Array = NDArray[Any]
@@ -38,7 +38,7 @@ class Evaluation:
 
     def __init__(self, f: Callable[..., Any] | None, grad: Callable[..., Any] | None, x: Any) -> None:
         self.layout, self.x = Layout.of(x)
-        self._f = None if f is None else Objective(f, self.layout, "f")
+        self._f = None if f is None else ScalarFunction(f, self.layout, "f")
         self._grad = None if grad is None else VectorFunction(grad, self.layout, "grad")
         self.rng = np.random.default_rng(0)
 
@@ -55,7 +55,7 @@ class Evaluation:
         return self._grad is not None
 
     @property
-    def f(self) -> Objective:
+    def f(self) -> ScalarFunction:
         assert self._f is not None
         return self._f
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
-from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.counted import ScalarFunction, VectorFunction
 from fastopt.functions.layout import Layout
 from fastopt.functions.matrices import Products, square
 from fastopt.methods._result import Stop
@@ -49,7 +49,7 @@ class Evaluations:
             raise TypeError(f"f: expected a function of x, got {shown(f)}")
         if not self.joint and not callable(grad):
             raise TypeError(f"grad: expected a function of x, or True if f returns both, got {shown(grad)}")
-        self._f = Objective(self._split(f) if self.joint else f, self.layout, "f")
+        self._f = ScalarFunction(self._split(f) if self.joint else f, self.layout, "f")
         self._grad = VectorFunction(self._shaped(self._came if self.joint else grad), self.layout, "grad")
         self._hessian = _function(hessian, "hessian")
         self._hvp = self._shaped(_function(hvp, "hvp"))

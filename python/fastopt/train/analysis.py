@@ -20,9 +20,9 @@ from fastopt.train.optimizers import build_model, trained_model
 from fastopt.train.problem import Problem
 from fastopt.train.session import Session
 from fastopt.train.settings import Settings
-from fastopt.train.spectrum import Density, Layer
+from fastopt.train.spectrum import Density, LayerTrace
 
-__all__ = ["Analysis", "Density", "Layer", "Report", "TrainingLoss", "analyse", "expected_seconds", "reading"]
+__all__ = ["Analysis", "Report", "TrainingLoss", "analyse", "expected_seconds", "reading"]
 
 #: (optimizer, what is being computed, steps done, steps in all or 0 if nobody knows)
 Report = Callable[[str, str, int, int], None]
@@ -62,7 +62,7 @@ class Analysis:
     smallest: list[float]
     largest: list[float]
     density: Density
-    layers: list[Layer]
+    layers: list[LayerTrace]
     products: int
     seconds: float
 

@@ -47,7 +47,7 @@ STUDENT = 2.571
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerTrace:
     """The trace of one layer's diagonal block of the Hessian; `deviation` is 0 where it is exact."""
 
     name: str
@@ -85,7 +85,7 @@ def dense(objective: Objective, tick: Tick) -> dict[str, Any]:
         "largest": values[-EXTREMES:].tolist(),
         "density": Density(at.tolist(), density.tolist(), None, None),
         "layers": [
-            Layer(name, where.stop - where.start, float(diagonal[where].sum()), 0.0)
+            LayerTrace(name, where.stop - where.start, float(diagonal[where].sum()), 0.0)
             for name, where in layers(objective).items()
         ],
     }
@@ -142,10 +142,10 @@ class _CountedProducts:
         return self.objective.hvp(self.objective.theta, v)
 
 
-def _layer(name: str, where: slice, products: _CountedProducts) -> Layer:
+def _layer(name: str, where: slice, products: _CountedProducts) -> LayerTrace:
     of_layer = block(products, where, products.objective.n)
     found = trace(of_layer, products=TRACE)
-    return Layer(name, of_layer.n, float(found.estimate), float(found.error))
+    return LayerTrace(name, of_layer.n, float(found.estimate), float(found.error))
 
 
 def layers(objective: Objective) -> dict[str, slice]:
