@@ -98,6 +98,7 @@ BAD = [
     (np.ones(3), ValueError, r"hessian: expected a square matrix .* got shape \(3,\)"),
     (2.0, ValueError, r"hessian: expected a square matrix .* got shape \(\)"),
     (H * 1j, TypeError, "hessian: expected float64 or float32, got complex128"),
+    (H.astype(np.float16), TypeError, "hessian: expected float64 or float32, got float16"),
     (None, TypeError, "hessian: expected a square matrix .*None"),
     ("diag", TypeError, "hessian: expected a square matrix .*'diag'"),
     ([[1, 2, 3], [4]], ValueError, "hessian: expected a square matrix"),

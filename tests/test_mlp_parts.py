@@ -134,6 +134,15 @@ def test_blas_is_left_alone_for_large_products() -> None:
     assert blas.suitable(2, (2, blas.LARGE_PRODUCT // 4)) is None
 
 
+@pytest.mark.parametrize("hidden", [(), (4,)])
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
+def test_a_setting_out_of_range_is_refused_whether_or_not_it_matters(
+    dropout: float, hidden: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match=r"dropout: expected a probability in \[0, 1\), got"):
+        Settings(dropout=dropout, hidden=hidden)
+
+
 def lr_of(text: str, **settings: Any) -> float:
     return base_lr(specs.parse(text, "optimizer"), Settings(**settings))
 
