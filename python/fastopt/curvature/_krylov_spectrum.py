@@ -13,6 +13,7 @@ from fastopt.curvature._spectrum import Counts, DenseHessian, DenseSpectrum, tol
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.evaluation import finite_gradient
 from fastopt.linalg import eigvalsh
+from fastopt.linalg._chance import missed, steps_needed
 from fastopt.linalg._krylov import krylov_space
 
 Array = NDArray[Any]
@@ -165,18 +166,3 @@ def ritz_ends(product: Callable[[Array], Array], start: Array, steps: int) -> tu
     """The smallest and the largest Ritz value."""
     values = eigvalsh(krylov_space(product, start, steps).tridiagonal())
     return float(values[0]), float(values[-1])
-
-
-def missed(n: int, steps: int, chance: float) -> float:
-    r"""How far, relative to the spread of the spectrum, Lanczos may have stayed away from an end of it.
-
-    Kuczynski and Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), theorem 4.2: from a uniformly random
-    start vector, the extreme Ritz value after k steps misses by more than a share e with probability at most
-    :math:`1.648 \sqrt n\, e^{-(2k - 1) \sqrt e}`. This is the e whose probability is `chance`.
-    """
-    return (math.log(1.648 * math.sqrt(n) / chance) / (2 * steps - 1)) ** 2
-
-
-def steps_needed(n: int, share: float, chance: float) -> int:
-    """The steps after which `missed` is `share`."""
-    return math.ceil((math.log(1.648 * math.sqrt(n) / chance) / math.sqrt(share) + 1) / 2)
