@@ -1,0 +1,162 @@
+"""Fewer bytes for PyTorch's parameters: codes, remainders and random rounding beside `torch.optim`'s state."""
+
+from __future__ import annotations
+
+import copy
+import io
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import fastopt.torch as ft  # noqa: E402
+
+FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "int8": (torch.float32, {"state_dtype": "int8"}),
+    "one state": (torch.float32, {"state_dtype": {"exp_avg_sq": "int8"}}),
+    "bfloat16 states": (torch.float32, {"state_dtype": torch.bfloat16}),
+    "stochastic": (torch.bfloat16, {"rounding": "stochastic"}),
+    "kahan": (torch.bfloat16, {"rounding": "kahan"}),
+    "kahan float16": (torch.float16, {"rounding": "kahan"}),
+    "split16": (torch.bfloat16, {"master": "split16"}),
+    "all": (torch.bfloat16, {"master": "split8", "rounding": "stochastic", "state_dtype": "int8"}),
+}
+
+
+def made(form: str, memory_format: Any = torch.contiguous_format, **options: Any) -> tuple[Any, Any]:
+    dtype, kept = FORMS[form]
+    start = torch.linspace(0.5, 2, 8 * 8 * 9 * 10).reshape(8, 8, 9, 10)
+    p = torch.nn.Parameter(start.to(dtype).to(memory_format=memory_format))
+    return p, ft.AdamW([p], **{"lr": 1e-3, "weight_decay": 0.0, **options}, **kept)
+
+
+def gradients(count: int, dtype: Any, seed: int = 0) -> list[Any]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.rand(8, 8, 9, 10, generator=generator).to(dtype) for _ in range(count)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_moves_as_float32_does(form: str, memory_format: Any) -> None:
+    p, opt = made(form, memory_format)
+    exact = torch.nn.Parameter(p.detach().float().clone())
+    before = exact.detach().clone()
+    twin = torch.optim.AdamW([exact], lr=1e-3, weight_decay=0.0)
+    for g in gradients(40, p.dtype):
+        p.grad, exact.grad = g, g.float()
+        opt.step()
+        twin.step()
+    moved = (exact - before).norm()
+    half = 2**-8 * exact.detach().norm() if p.dtype == torch.bfloat16 else 0.0  # what reading it rounds
+    assert (p.detach().float() - exact.detach()).norm() < 0.05 * moved + half
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("way", ["state_dict", "file", "deepcopy"])
+def test_resumes_bit_for_bit(form: str, way: str) -> None:
+    p, opt = made(form)
+    grads = gradients(10, p.dtype)
+    for g in grads[:5]:
+        p.grad = g
+        opt.step()
+    if way == "deepcopy":
+        q, other = copy.deepcopy((p, opt))
+        q = other.param_groups[0]["params"][0]
+    else:
+        q = torch.nn.Parameter(p.detach().clone())
+        other = ft.AdamW([q], lr=1e-3, weight_decay=0.0, **FORMS[form][1])
+        saved = opt.state_dict()
+        if way == "file":
+            file = io.BytesIO()
+            torch.save(saved, file)
+            file.seek(0)
+            saved = torch.load(file)
+        other.load_state_dict(saved)
+    for g in grads[5:]:
+        p.grad = g
+        q.grad = g.clone()
+        opt.step()
+        other.step()
+    assert torch.equal(p, q)
+    for name, value in opt.state[p].items():
+        assert torch.equal(value, other.state[q][name]), name
+
+
+def test_the_step_is_native() -> None:
+    for form in FORMS:
+        p, opt = made(form)
+        for g in gradients(2, p.dtype):
+            p.grad = g
+            opt.step()
+        assert opt._engine.plain
+
+
+def test_the_same_bits_as_on_arrays() -> None:
+    import fastopt
+
+    p, opt = made("int8", seed=3)
+    w = p.detach().numpy().copy()
+    numpy_opt = fastopt.AdamW([w], lr=1e-3, weight_decay=0.0, state_dtype="int8", seed=3)
+    for g in gradients(5, p.dtype):
+        p.grad = g
+        opt.step()
+        numpy_opt.step([g.numpy()])
+    assert (p.detach().numpy() == w).all()
+
+
+def test_a_state_that_the_host_has_filled_keeps_its_form() -> None:
+    p, opt = made("int8")
+    p.grad = gradients(1, p.dtype)[0]
+    opt.step()
+    q = torch.nn.Parameter(p.detach().clone())
+    other = ft.AdamW([q], lr=1e-3)
+    other.load_state_dict(opt.state_dict())
+    q.grad = p.grad.clone()
+    other.step()
+    assert other.state[q]["exp_avg"].dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options", "error", "text"),
+    [
+        (torch.float32, {"state_dtype": "int4"}, TypeError, "state_dtype"),
+        (torch.float32, {"state_dtype": torch.int32}, TypeError, "state_dtype"),
+        (torch.float32, {"state_dtype": {"exp_av": "int8"}}, ValueError, "exp_av"),
+        (torch.float32, {"rounding": "stochastic"}, TypeError, "rounding"),
+        (torch.float32, {"master": "split8"}, TypeError, "master"),
+        (torch.bfloat16, {"master": "split4"}, ValueError, "master"),
+        (torch.bfloat16, {"seed": -1}, ValueError, "seed"),
+    ],
+)
+def test_refused(dtype: Any, options: dict[str, Any], error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        ft.AdamW([torch.nn.Parameter(torch.ones(5000, dtype=dtype))], **options)
+
+
+def test_codes_of_float64_are_refused_at_the_step() -> None:
+    p = torch.nn.Parameter(torch.ones(5000, dtype=torch.float64))
+    opt = ft.AdamW([p], state_dtype="int8")
+    p.grad = torch.ones_like(p)
+    with pytest.raises((TypeError, ValueError), match="float64"):
+        opt.step()
+    assert torch.equal(p, torch.ones_like(p))
+
+
+@pytest.mark.parametrize("damage", ["scales", "remainder", "no master"])
+def test_damaged_states_are_refused(damage: str) -> None:
+    p, opt = made("all")
+    p.grad = gradients(1, p.dtype)[0]
+    opt.step()
+    before = p.detach().clone()
+    if damage == "scales":
+        opt.state[p]["exp_avg_scales"] = torch.zeros(3)
+    elif damage == "remainder":
+        opt.state[p]["remainder"] = torch.zeros(3, dtype=torch.int8)
+    else:
+        saved = opt.state_dict()
+        opt = ft.AdamW([p], lr=1e-3)
+        opt.load_state_dict(saved)
+    with pytest.raises(ValueError, match="scales" if damage == "scales" else "remainder"):
+        opt.step()
+    assert torch.equal(p, before)
