@@ -68,9 +68,14 @@ $(VENV)/.python:
 	@touch $@
 
 # A normal installation of a built wheel, again whenever a source has changed. Training needs the CPU level of this machine
-# only, so that is all that is compiled for it; an installation of all levels serves as well.
+# only, so that is all that is compiled for it; an installation of all levels serves as well. What the report needs is
+# fetched and unpacked while the compiler works.
 $(VENV)/.native: $(VENV)/.python $(SOURCES)
-	$(BIN)/python -m pip install --quiet ".[report]" -C cmake.define.FASTOPT_LEVELS=native
+	@rm -rf $(WHEELS)/native
+	$(BIN)/python tools/requirements.py report | $(BIN)/python -m pip install --quiet -r /dev/stdin & \
+	  $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(WHEELS)/native -C cmake.define.FASTOPT_LEVELS=native . && wait $$!
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/native/*.whl
+	$(BIN)/python -m pip install --quiet "$$(echo $(WHEELS)/native/*.whl)[report]"
 	@rm -f $(VENV)/.installed $(VENV)/.testable
 	@touch $@
 

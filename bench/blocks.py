@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
 from itertools import groupby
-from typing import Any
 
 from claims import RESULTS, Judged, Row, judged, number, read, rows, step_row, unmeasured
 from reasons import why
@@ -171,26 +172,13 @@ def time(us: float) -> str:
     return f"{us:.1f} us" if us < 100 else f"{us:.0f} us" if us < 1000 else f"{us / 1000:.1f} ms"
 
 
-def training() -> str:
-    """Whole training loops, if they have been measured."""
-    path = RESULTS / "training.json"
+def part(name: str) -> str:
+    """What `bench_<name>.py` makes of its results, if they have been measured."""
+    path = RESULTS / f"{name}.json"
     if not path.exists():
-        return "Not measured yet: `python bench/run.py --parts training`.\n"
-    import bench_training
-
-    found: dict[str, Any] = read(path)
-    return bench_training.markdown(found)
-
-
-def torch() -> str:
-    """`fastopt.torch` beside `torch.optim`, if it has been measured."""
-    path = RESULTS / "torch.json"
-    if not path.exists():
-        return "Not measured yet: `python bench/run.py --parts torch`.\n"
-    import bench_torch
-
-    found: dict[str, Any] = read(path)
-    return bench_torch.markdown(found)
+        return f"Not measured yet: `python bench/run.py --parts {name}`.\n"
+    text: str = import_module(f"bench_{name}").markdown(read(path))
+    return text
 
 
 def curvature() -> str:
@@ -209,7 +197,8 @@ def curvature() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (misses, met, large, eigh, curvature, minimize, training, torch, numbers, wheel)
+    **{f.__name__: f for f in (misses, met, large, eigh, curvature, minimize, numbers, wheel)},
+    **{name: partial(part, name) for name in ("training", "torch")},
 }
 #: Page, and the blocks that stand in it.
 PAGES = {

@@ -22,7 +22,9 @@ HERE = Path(__file__).parent
 PARTS: dict[str, list[str]] = {
     "step": ["bench_step.py", "--out", "{out}"],
     "torch": ["bench_torch.py", "--out", "{out}"],
+    "bytes": ["bench_bytes.py", "--out", "{out}"],
     "training": ["bench_training.py", "--out", "{out}"],
+    "sparse": ["bench_sparse.py", "--out", "{out}"],
     "threads": ["bench_threads.py", "--out", "{out}"],
     "eigh": ["bench_eigh.py", "--json", "{out}/eigh.json", "--png", "{out}/eigh.png"],
     "inertia": ["bench_inertia.py", "--json", "{out}/inertia.json"],
@@ -40,6 +42,8 @@ QUICK: dict[str, list[str]] = {
 #: What a part cannot do without, by the name that it is imported by.
 NEEDS = {
     "torch": ("torch",),
+    "bytes": ("torch",),
+    "sparse": ("torch",),
     "eigh": ("threadpoolctl", "matplotlib"),
     "inertia": ("threadpoolctl",),
     "eigsh": ("scipy",),

@@ -50,6 +50,10 @@ VARIANTS: dict[str, list[Draw]] = {
         {**_ADAGRAD, "initial_accumulator_value": 0.7},
         _ADAGRAD,
     ],
+    "FTRL": [
+        {"lr": _uniform(0.1, 1.0), "beta": _uniform(0.3, 1.5), "lambda1": _uniform(0.01, 0.1)},
+        {"lr": _uniform(0.1, 1.0), "beta": _uniform(0.3, 1.5)},
+    ],
     "Adadelta": [{"lr": _uniform(0.3, 3.0), "rho": _uniform(0.5, 0.95), "eps": _uniform(1e-4, 1e-2)}],
     "RMSprop": [
         {

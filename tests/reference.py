@@ -202,6 +202,17 @@ def lamb(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     return theta - h.lr * (size / length if size > 0 and length > 0 else 1.0) * move
 
 
+def ftrl(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """McMahan et al. 2013, Algorithm 1, from lr z and, before the first gradient, from theta."""
+    n = s.get("sum", np.zeros_like(g))
+    z = np.where(n > 0, s.get("linear", 0.0), -h.beta * theta)
+    s["sum"] = n + g * g
+    s["linear"] = z + h.lr * g - (np.sqrt(s["sum"]) - np.sqrt(n)) * theta
+    weight = h.beta + np.sqrt(s["sum"]) + h.lr * h.weight_decay
+    free = -np.sign(s["linear"]) * np.maximum(np.abs(s["linear"]) - h.lr * h.lambda1, 0.0)
+    return np.where(weight > 0, free / np.where(weight > 0, weight, 1.0), theta)
+
+
 @dataclass(frozen=True)
 class Spec:
     """A rule, its public defaults, and where weight decay acts: "gradient", "theta" or inside the "rule"."""
@@ -255,6 +266,7 @@ ORACLES: dict[str, Spec] = {
         {"lr": 0.1, "momentum": 0.9, "trust_coefficient": 1e-3, "eps": 0.0, "weight_decay": 5e-4},
         decay="rule",
     ),
+    "FTRL": Spec(ftrl, {"lr": 0.1, "beta": 1.0, "lambda1": 0.0}, decay="rule"),
     "LAMB": Spec(lamb, {**_MOMENTS, "eps": 1e-6, "weight_decay": 1e-2}, decay="rule"),
 }
 COMMON: dict[str, Any] = {"weight_decay": 0.0, "l1": 0.0, "l1_proximal": 0.0, "maximize": False}

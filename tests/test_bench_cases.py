@@ -13,27 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bench_step
+import bench_training
+import common
+import large_cases
 import numpy as np
 import pytest
+import step_cases
+import thread_cases
+from targets import STEP
 
 import fastopt
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-if not BENCH.is_dir():
-    pytest.skip(
-        "the benchmarks are in the repository, not in the source distribution", allow_module_level=True
-    )
-sys.path.insert(0, str(BENCH))
-
-import bench_step  # noqa: E402
-import bench_training  # noqa: E402
-import common  # noqa: E402
-import large_cases  # noqa: E402
-import step_cases  # noqa: E402
-import thread_cases  # noqa: E402
-from targets import STEP  # noqa: E402
-
 pytestmark = pytest.mark.skipif(common.QUICK, reason="the full benchmark's cases are what is compared")
 
 

@@ -5,31 +5,23 @@ from __future__ import annotations
 import json
 import platform
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
+import blocks
+import claims
+import figure
+import history
 import pytest
+import render
+import tables
+from reasons import why
+from targets import STEP, TARGETS, Target
 
 import fastopt
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-if not BENCH.is_dir():
-    pytest.skip(
-        "the benchmarks are in the repository, not in the source distribution", allow_module_level=True
-    )
-sys.path.insert(0, str(BENCH))
-
-import blocks  # noqa: E402
-import claims  # noqa: E402
-import figure  # noqa: E402
-import history  # noqa: E402
-import render  # noqa: E402
-import tables  # noqa: E402
-from reasons import why  # noqa: E402
-from targets import STEP, TARGETS, Target  # noqa: E402
-
 RESULTS = BENCH / "results"
 TEXTS = render.texts()
 

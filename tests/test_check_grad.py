@@ -360,7 +360,7 @@ def test_bad_functions_and_points(f, grad, x, error, words):
         ({"complex_step": 1}, TypeError, "complex_step: expected True or False"),
         ({"hvp": lambda v: v, "points": 2}, ValueError, r"hvp: expected a function of \(x, v\)"),
         ({"hessian": np.eye(3), "points": 2}, ValueError, "hessian: expected a function of x"),
-        ({"hessian": np.eye(2)}, ValueError, r"hessian: expected a real matrix of shape \(3, 3\)"),
+        ({"hessian": np.eye(2)}, ValueError, r"hessian: expected shape \(3, 3\), got \(2, 2\)"),
         ({"hvp": 7}, TypeError, "hvp: expected a function of v"),
         ({"progress": 7}, TypeError, "progress: expected a function"),
     ],

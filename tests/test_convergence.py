@@ -68,6 +68,7 @@ USUAL = Plan(0.1, 0.03, 0.03)
 PLANS = {
     "SGD": Plan(0.01, 0.01, 0.001, decades=0.0, options=(("momentum", 0.9),)),
     "Adagrad": Plan(1.0, 1.0, 1.0, decades=0.0),  # its own sum is the decay
+    "FTRL": Plan(1.0, 1.0, 1.0, decades=0.0, options=(("beta", 0.0),)),
     "Adadelta": Plan(10.0, 10.0, 10.0),
     "Rprop": Plan(0.01, 0.01, 0.01, options=(("step_sizes", (1e-9, 50.0)),)),
     "ASGD": Plan(0.5, 0.018, 0.0015, decades=0.0, options=(("lambd", 1e-9),)),  # plain descent: below 2 / 100

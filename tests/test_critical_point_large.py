@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fastopt.curvature import critical_point, escape, why_stalled
-from fastopt.curvature._krylov_spectrum import minres, missed, ritz_ends, steps_needed
+from fastopt.curvature._krylov_spectrum import minres, ritz_ends
+from fastopt.linalg._chance import missed, steps_needed
 from fastopt.linalg._krylov import krylov_space
 
 N = 700

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.counted import ScalarFunction, VectorFunction
 from fastopt.functions.evaluation import Evaluation
 from fastopt.functions.layout import Layout
 from fastopt.functions.lengths import norm
@@ -92,13 +92,13 @@ def test_bad_results(result, error, words):
 def test_f_returns_one_real_number(value):
     layout, flat = Layout.of(np.ones(2))
     with pytest.raises(TypeError, match="f: expected a real number, got"):
-        Objective(lambda x: value, layout, "f")(flat)
+        ScalarFunction(lambda x: value, layout, "f")(flat)
 
 
 @pytest.mark.parametrize("value", [2.0, 2, np.float32(2), np.array(2.0), np.array([2.0])])
 def test_f_may_return_any_kind_of_number(value):
     layout, flat = Layout.of(np.ones(2))
-    f = Objective(lambda x: value, layout, "f")
+    f = ScalarFunction(lambda x: value, layout, "f")
     assert (f(flat), f.calls) == (2.0, 1)
     assert f.eps == (np.finfo(np.float32).eps if isinstance(value, np.float32) else np.finfo(float).eps)
 
@@ -132,7 +132,7 @@ def test_what_a_function_keeps_is_not_written_again():
         x[0] = -1
         return 0.0
 
-    f, loose = Objective(f, layout, "f"), Objective(lambda x: float(x[5]), layout, "f")
+    f, loose = ScalarFunction(f, layout, "f"), ScalarFunction(lambda x: float(x[5]), layout, "f")
     for k in range(4):
         flat[:] = k
         f(flat)

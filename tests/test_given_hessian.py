@@ -122,3 +122,9 @@ def test_matrices_that_are_not_symmetric(use):
     h[0, 1] = 5.0
     with pytest.raises(ValueError, match=r"^hessian: expected a symmetric matrix"):
         USES[use](h)
+
+
+@pytest.mark.parametrize("h", [2.0, np.float32(2), [2.0], [[2]], lambda x: np.array(2.0)])
+def test_a_number_for_one_variable(h):
+    assert critical_point(lambda x: 2 * x, np.zeros(1), hessian=h).kind == "minimum"
+    assert check_grad(lambda x: x[0] ** 2, lambda x: 2 * x, np.ones(1), hessian=h).ok

@@ -90,7 +90,7 @@ def test_the_background_of_standardised_images_stays_the_background() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("zoom=2", "augment: expected some of shift, rotate, noise, got 'zoom'"),
+        ("zoom=2", "augment: unknown option 'zoom'; it has shift, rotate, noise"),
         ("shift=-1", "augment: shift: expected a finite number of at least 0, got -1"),
         ("shift", "augment: expected an option as key=value, got 'shift'"),
         ("noise=true", "augment: noise: expected a finite number"),

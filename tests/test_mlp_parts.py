@@ -122,7 +122,7 @@ def test_without_threadpoolctl_blas_is_left_alone_and_an_order_refused(
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
     blas.controller.cache_clear()
     try:
-        assert blas.suitable(1) is None
+        assert blas.suitable(1, (1, 1)) is None
         with pytest.raises(ValueError, match=r"blas_threads: expected threadpoolctl.*fastopt\[report\]"):
             Session(Settings(hidden=(4,), blas_threads=1))
         assert Session(Settings(hidden=(4,), epochs=1)).run()
@@ -131,7 +131,16 @@ def test_without_threadpoolctl_blas_is_left_alone_and_an_order_refused(
 
 
 def test_blas_is_left_alone_for_large_products() -> None:
-    assert blas.suitable(blas.LARGE_PRODUCT) is None
+    assert blas.suitable(2, (2, blas.LARGE_PRODUCT // 4)) is None
+
+
+@pytest.mark.parametrize("hidden", [(), (4,)])
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
+def test_a_setting_out_of_range_is_refused_whether_or_not_it_matters(
+    dropout: float, hidden: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match=r"dropout: expected a probability in \[0, 1\), got"):
+        Settings(dropout=dropout, hidden=hidden)
 
 
 def lr_of(text: str, **settings: Any) -> float:

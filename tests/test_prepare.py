@@ -128,6 +128,7 @@ ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {
     ("adan", 0): _adan,
     ("lars", 0): _lars,
     ("lamb", 0): _lamb,
+    ("ftrl", 0): lambda h, t, s: [h["lr"], h["beta"], h["lr"] * h["lambda1"], h["lr"] * h["weight_decay"]],
 }
 
 

@@ -49,6 +49,14 @@ CASES: dict[str, tuple[str, dict[str, Any], list[float], Vectors, Vectors]] = {
         [[1], [1]],
         [[-1], [-2]],  # the first gradient enters whole
     ),
+    "FTRL, an L1 penalty of the sum of losses": (
+        "FTRL",
+        {"lr": 0.5, "beta": 1.0, "lambda1": 1.0},
+        [0.0],
+        [[3], [-4]],
+        # lr z = 1.5, then 1.5 - 2 + (5 - 3) / 4; lr lambda1 is 1/2, and the root 5
+        [[-1 / 4], [0.0]],
+    ),
     "root mean square of all gradients": (
         "Adagrad",
         {"lr": 1.0, "eps": 0.0, "average": True},

@@ -29,7 +29,7 @@ void BoundPlan::step(const py::object& given, const py::object& scale, const py:
 
 bool BoundPlan::apply(InUse::Lock& lock, double grad_scale, bool zero_gradients, Rates& rates) {
   engine::Outcome outcome;
-  without_gil(plan_.elements(), lock, [&] {
+  without_gil(plan_.elements() + given_elements_, lock, [&] {
     swap_rates(rates);
     outcome = plan_.step(gradients_, grad_scale, zero_gradients);
     if (outcome.status == engine::Outcome::applied)
@@ -40,6 +40,7 @@ bool BoundPlan::apply(InUse::Lock& lock, double grad_scale, bool zero_gradients,
   });
   if (outcome.status == engine::Outcome::nonfinite) raise_nonfinite(outcome.tensor);
   if (outcome.status == engine::Outcome::overflow) raise_overflow(outcome.tensor);
+  if (outcome.status == engine::Outcome::no_row) raise_no_row(outcome.tensor);
   return outcome.status == engine::Outcome::applied;
 }
 

@@ -17,6 +17,7 @@
 #include "bindings/memory_map.hpp"
 #include "bindings/mirrors.hpp"
 #include "engine/plan.hpp"
+#include "engine/rows.hpp"
 
 FASTOPT_BINDINGS_BEGIN
 
@@ -35,7 +36,7 @@ class BoundPlan {
   virtual ~BoundPlan() = default;
 
   // Dicts with rule, flags, hypers, decay_kind, maximize, scheduled, starts, arrays, labels, states, ema, masters, shadows,
-  // stochastic (new_groups.cpp).
+  // stochastic, numbers (new_groups.cpp).
   void add_groups(const py::list& groups, const py::list& mirrors);
   // Checks without adding: no memory is had for states of what will be refused.
   void check_parameters(const py::list& arrays, const py::list& labels);
@@ -82,6 +83,13 @@ class BoundPlan {
   InUse& asking() { return asking_; }  // taken while schedules are asked: they may use the optimizer, but not step
 
  protected:  // for who looks at parameters and gradients in another way (TensorPlan)
+  // A gradient of some rows of a parameter (sparse_rows.cpp); what it holds of the last one is memory for the next.
+  struct SparseGradient {
+    engine::Rows rows;
+    Layout values;
+    PyObject *indices_array = nullptr, *values_array = nullptr;  // held for the step
+    Fingerprint indices_seen, values_seen;
+  };
   struct Parameter {
     py::object owner;
     py::tuple states;
@@ -92,6 +100,7 @@ class BoundPlan {
     std::vector<Axis> axes;
     Layout gradient;  // of the gradient that was inspected last
     Fingerprint seen_shadow;
+    std::unique_ptr<SparseGradient> sparse{};
   };
 
   // What every step looks at, side by side in memory.
@@ -128,14 +137,17 @@ class BoundPlan {
   // Takes the step with the gradients that were taken, or skips it: true if it was taken. Raises what the policy refuses.
   bool apply(InUse::Lock& lock, double grad_scale, bool zero_gradients, Rates& rates);
   virtual void stepped() noexcept {}  // after a step, while the plan is still in use and Python may be running
-  void take_gradients(const Held& held, bool zero_gradients);
-  bool take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients);
+  void take_gradients(Held& held, bool zero_gradients);
+  bool take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients, Held& held);
+  void take_rows(std::size_t i, PyObject* gradient, bool zero_gradients, Held& held);
+  void read_rows(std::size_t i, SparseGradient& sparse, std::int64_t width);
   void inspect_gradient(std::size_t i, PyObject* gradient);
   void verify(const Held& held, bool zero_gradients) const;
   void check_disjoint();
   virtual std::string gradient_label(std::size_t i) const;
   [[noreturn]] void raise_nonfinite(int tensor) const;
   [[noreturn]] void raise_overflow(int tensor);
+  [[noreturn]] void raise_no_row(int tensor) const;
 
   Rates read_rates(const py::object& rates, std::int64_t at) const;
   void swap_rates(Rates& rates) noexcept;
@@ -158,8 +170,9 @@ class BoundPlan {
   MemoryMap memory_;
   py::object bound_;
   std::vector<engine::Gradient> gradients_;
-  std::vector<PyObject*> kept_;  // memory for the references of a step
-  bool disjoint_ = false;        // the gradients seen last overlap nothing, each other included
+  std::vector<PyObject*> kept_;      // memory for the references of a step
+  std::int64_t given_elements_ = 0;  // of the rows that a step was given
+  bool disjoint_ = false;            // the gradients seen last overlap nothing, each other included
 
   std::atomic<Place> place_{Place::home};
   std::uint64_t moved_by_ = 0;  // the thread that will put them back

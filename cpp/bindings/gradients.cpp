@@ -1,5 +1,6 @@
 // The arrays of a step, looked at: parameters for what they have become, gradients for what they are.
 #include "bindings/bound_plan.hpp"
+#include "bindings/sparse_rows.hpp"
 
 FASTOPT_BINDINGS_BEGIN
 
@@ -24,13 +25,14 @@ void BoundPlan::recheck_parameters() const {
   for (std::size_t i = 0; i < watched_.size(); ++i) recheck_parameter(i);
 }
 
-void BoundPlan::take_gradients(const Held& held, bool zero_gradients) {
+void BoundPlan::take_gradients(Held& held, bool zero_gradients) {
   if (held.size() != parameters_.size()) throw py::value_error("grads: the list was changed while it was read");
   bool inspected = false;
+  given_elements_ = 0;
   PyObject* const* item = held.begin();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     recheck_parameter(i);
-    inspected |= take_gradient(i, item[i], zero_gradients);
+    inspected |= take_gradient(i, item[i], zero_gradients, held);
   }
   if (zero_gradients && !disjoint_) check_disjoint();
   if (inspected) verify(held, zero_gradients);
@@ -43,19 +45,29 @@ void BoundPlan::verify(const Held& held, bool zero_gradients) const {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     recheck_parameter(i);
     if (item[i] == Py_None) continue;
+    if (gradients_[i].rows != nullptr) {
+      const SparseGradient& sparse = *parameters_[i]->sparse;
+      if (!sparse.indices_seen.matches(sparse.indices_array) || !sparse.values_seen.matches(sparse.values_array))
+        throw py::value_error(gradient_label(i) + ": was changed while the gradients were looked at");
+      continue;
+    }
     if (!watched_[i].gradient.matches(item[i]) || (zero_gradients && !View(item[i]).writeable()))
       throw py::value_error(gradient_label(i) + ": was changed while the gradients were looked at");
   }
 }
 
 // True if the array had to be inspected.
-bool BoundPlan::take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients) {
+bool BoundPlan::take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients, Held& held) {
   if (gradient == Py_None) {
     gradients_[i].data = nullptr;
     watched_[i].gradient.forget();
     return false;
   }
   const bool known = watched_[i].gradient.matches(gradient);
+  if (!known && is_sparse_rows(gradient)) {
+    take_rows(i, gradient, zero_gradients, held);
+    return true;
+  }
   if (!known) inspect_gradient(i, gradient);
   if (zero_gradients && !View(gradient).writeable())
     throw py::value_error(gradient_label(i) + ": expected a writeable array (zero_grads=True), got a read-only one");
@@ -67,6 +79,13 @@ std::string BoundPlan::gradient_label(std::size_t i) const {
   return "grads" + label.substr(label.find('['));
 }
 
+std::string accepted_gradients(engine::Dtype parameter) {
+  std::string names;
+  for (const auto d : {engine::Dtype::f64, engine::Dtype::f32, engine::Dtype::bf16, engine::Dtype::f16})
+    if (engine::accepts_gradient(parameter, d)) names += (names.empty() ? "" : " or ") + std::string(engine::dtype_name(d));
+  return names;
+}
+
 void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
   Parameter& parameter = *parameters_[i];
   watched_[i].gradient.forget();
@@ -74,12 +93,8 @@ void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
   const View theta(parameter.owner.ptr());
   const engine::Dtype dtype = plan_.tensor(static_cast<int>(i)).dtype();
   const auto fail = [&](const char* why = "") {
-    std::string accepted;
-    for (const auto d : {engine::Dtype::f64, engine::Dtype::f32, engine::Dtype::bf16, engine::Dtype::f16})
-      if (engine::accepts_gradient(dtype, d))
-        accepted += (accepted.empty() ? "" : " or ") + std::string(engine::dtype_name(d));
-    return gradient_label(i) + ": expected " + accepted + " of shape " + shape_text(theta) + ", got " + describe(array) +
-           why;
+    return gradient_label(i) + ": expected " + accepted_gradients(dtype) + " of shape " + shape_text(theta) + ", got " +
+           describe(array) + why;
   };
   if (!py::isinstance<py::array>(array)) throw py::type_error(fail());
   if (!is_plain_array(array)) throw py::type_error(fail(" (only numpy.ndarray and numpy.memmap themselves are taken)"));

@@ -3,6 +3,7 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
+#include <utility>
 #include <vector>
 
 #include "bindings/level.hpp"
@@ -23,6 +24,9 @@ class Held {
   }
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
+
+  // One more object, as long.
+  void also(py::object object) { more_.push_back(std::move(object)); }
 
   // A list or tuple. A tuple cannot change, so it is itself held; of a list every item. No Python runs in here.
   void take(const py::object& sequence) {
@@ -58,6 +62,7 @@ class Held {
 
   std::vector<PyObject*>& kept_;
   std::vector<PyObject*> own_;
+  std::vector<py::object> more_;
   py::object sequence_;
   PyObject* const* items_ = nullptr;
   std::size_t size_ = 0;

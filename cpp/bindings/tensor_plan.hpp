@@ -72,7 +72,7 @@ class TensorPlan : public BoundPlan {
     Items items;
   };
 
-  Watched watched(const py::handle& tensor, const char* what) const;
+  Watched watched(const py::handle& tensor, const char* what, bool any_number = false) const;
   bool same_structure(PyObject* groups, PyObject* state) const;
   bool same_group(const OfGroup& group, PyObject* dict) const;
   bool same_entry(const Entry& entry) const;

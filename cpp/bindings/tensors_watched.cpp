@@ -44,10 +44,10 @@ TensorPlan::TensorPlan(double clip_value, double clip_norm, double clip_norm_typ
       grad_key_(interned("grad")),
       is_neg_(tensor_type_.attr("is_neg")) {}
 
-TensorPlan::Watched TensorPlan::watched(const py::handle& tensor, const char* what) const {
+TensorPlan::Watched TensorPlan::watched(const py::handle& tensor, const char* what, bool any_number) const {
   Watched w{owned(tensor.ptr()), {}};
-  if (!w.facts.read(*table_, tensor.ptr()))
-    throw py::type_error(std::string(what) + ": expected a floating-point tensor in the memory of the CPU, got " +
+  if (!w.facts.read(*table_, tensor.ptr(), any_number))
+    throw py::type_error(std::string(what) + ": expected a tensor of numbers in the memory of the CPU, got " +
                          Py_TYPE(tensor.ptr())->tp_name);
   return w;
 }
@@ -81,7 +81,7 @@ void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::
     if (!e.state.is_none()) e.items.take(e.state.cast<py::dict>().ptr());
     if (!py::object(t[3]).is_none()) e.step.push_back(watched(py::object(t[3]), "step"));
     for (const auto& s : t[4].cast<py::tuple>()) e.scalars.push_back(watched(s, "scalar"));
-    for (const auto& s : t[5].cast<py::tuple>()) e.states.push_back(watched(s, "state"));
+    for (const auto& s : t[5].cast<py::tuple>()) e.states.push_back(watched(s, "state", true));
     const auto tensor = static_cast<int>(made.size()) - 1;
     check_length("scalars", e.scalars.size(), plan_.group(plan_.group_of(tensor)).kernel->scalars.size());
     const auto number = [](const Watched& w) {
@@ -99,7 +99,7 @@ void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::
       const py::detail::PyArray_Proxy proxy = w.facts.as_array(lent_);
       const View view(proxy);
       if (view.size() == 0) return;
-      const int other = memory.add(extent(view, engine::item_size(w.facts.dtype())), static_cast<int>(i));
+      const int other = memory.add(extent(view, w.facts.item_size()), static_cast<int>(i));
       if (other >= 0)
         throw py::value_error(parameters_[i]->label + ": " + what + " shares memory with " +
                               parameters_[static_cast<std::size_t>(other)]->label + " or its state");

@@ -4,22 +4,19 @@
 
 namespace fastopt::engine {
 
-void Cut::make(std::span<const Item> items, std::span<const Tensor> all) {
-  const auto same = [](int tensor, const Item& item) { return tensor == item.tensor; };
-  if (whole && std::equal(tensors.begin(), tensors.end(), items.begin(), items.end(), same)) return;
+void Cut::make(std::span<const Item> given) {
+  const auto same = [](const Item& a, const Item& b) { return a.tensor == b.tensor && a.size == b.size; };
+  if (whole && std::equal(items.begin(), items.end(), given.begin(), given.end(), same)) return;
   whole = false;
-  tensors.clear();
+  items.assign(given.begin(), given.end());
   pieces.clear();
   chunks.assign(1, 0);
   elements = 0;
-  for (const Item& item : items) {
-    tensors.push_back(item.tensor);
-    elements += at(all, item.tensor).size;
-  }
+  for (const Item& item : items) elements += item.size;
   const std::int64_t chunk = chunk_of(elements), most = std::min(length, chunk);
   std::int64_t filled = 0;
   for (int i = 0; i < static_cast<int>(items.size()); ++i) {
-    const std::int64_t n = at(all, at(items, i).tensor).size;
+    const std::int64_t n = at(items, i).size;
     for (std::int64_t begin = 0; begin < n; begin += most) {
       pieces.push_back({i, begin, std::min(begin + most, n)});
       filled += pieces.back().end - begin;

@@ -19,6 +19,7 @@ constexpr std::int64_t chunk_of(std::int64_t elements) { return elements < fine_
 
 struct Item {  // a tensor that a pass touches
   int tensor, cohort;
+  std::int64_t size;  // elements that it touches
 };
 
 struct Piece {  // a part of an item that one thread walks at once
@@ -26,13 +27,13 @@ struct Piece {  // a part of an item that one thread walks at once
   std::int64_t begin, end;
 };
 
-// While the same tensors have gradients, as mostly, the cut of the last step is used again.
+// While the same tensors have gradients of the same sizes, as mostly, the cut of the last step is used again.
 struct Cut {
   explicit Cut(std::int64_t piece) : length(piece) {}
-  void make(std::span<const Item> items, std::span<const Tensor> all);
+  void make(std::span<const Item> items);
 
-  std::int64_t length;       // of a piece, at most
-  std::vector<int> tensors;  // of the items, in their order
+  std::int64_t length;      // of a piece, at most
+  std::vector<Item> items;  // as it was made of
   std::vector<Piece> pieces;
   std::vector<int> chunks{0};  // first piece of each chunk, and the end
   std::int64_t elements = 0;

@@ -96,6 +96,8 @@ Kernel describe(unsigned flags) {
   k.hypers = Rule::hypers;
   k.states = Rule::states;
   k.coefs = sizeof(Coefs) / sizeof(double);
+  k.rows = true;
+  if constexpr (requires { Rule::rows; }) k.rows = Rule::rows;
   k.reads_gradient = true;
   k.prepare = prepare<Rule>;
   k.start = start<Rule>;

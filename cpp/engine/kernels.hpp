@@ -43,6 +43,7 @@ struct Kernel {
   const double* first_scalars;
   rules::Reach reach;
   int coefs, sums;
+  bool rows;                  // may be applied to some rows of a table only
   bool reads_gradient;        // in `update`, if there are sums
   bool reduce_writes_states;  // then a state gets its first value before `reduce`, else before `update`
   void (*prepare)(const double* hypers, std::int64_t t, double* scalars, double* coefs);

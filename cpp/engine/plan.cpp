@@ -50,6 +50,7 @@ Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool 
   unscale_ = grad_scale == 1 ? Scale() : Scale::of(1) / Scale::of(grad_scale);
   clip_by_ = {};
   collect(gradients);
+  if (const Outcome outcome = merge_rows(gradients); outcome.status != Outcome::applied) return outcome;
   make_room(gradients);
   if (needs_norm()) {
     const Outcome outcome = read_pass(gradients);
@@ -60,29 +61,32 @@ Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool 
   }
   for (std::size_t i = 0; i < n_cohorts_; ++i) fill(cohorts_[i], at(groups_, cohorts_[i].group));
   if (any_sums_) reduce_phase(gradients);
+  if (any_rows_) start_tables(gradients);
   update_phase(gradients, zero_gradients);
-  if (options_.ema_decay >= 0 && items_.size() < tensors_.size()) average_frozen();
+  if (options_.ema_decay >= 0 && !frozen_.empty()) average_frozen();
   commit();
   return {};
 }
 
 // All memory is had before the first element is written; from the second step on there is nothing to be had.
 void Plan::make_room(std::span<const Gradient> gradients) {
-  parts_.make(items_, tensors_);
+  parts_.make(items_);
   if (any_sums_) {
     summed_.clear();
     for (const Item& item : items_)
       if (at(groups_, at(group_of_, item.tensor)).kernel->sums > 0) summed_.push_back(item);
-    sum_blocks_.make(summed_, tensors_);
+    sum_blocks_.make(summed_);
     rule_sums_.resize(sum_blocks_.pieces.size());
     tensor_sums_.assign(summed_.size(), {});
     if (cohorts_.size() < n_cohorts_ + summed_.size()) cohorts_.resize(n_cohorts_ + summed_.size());
   }
-  if (options_.ema_decay >= 0 && items_.size() < tensors_.size()) {
+  if (options_.ema_decay >= 0) {
     frozen_.clear();
-    for (int i = 0; i < size(); ++i)
-      if (at(gradients, i).data == nullptr) frozen_.push_back({i, -1});
-    frozen_parts_.make(frozen_, tensors_);
+    if (items_.size() < tensors_.size() || any_rows_)
+      for (int i = 0; i < size(); ++i)
+        if (at(gradients, i).data == nullptr || at(gradients, i).rows != nullptr)
+          frozen_.push_back({i, -1, at(tensors_, i).size});
+    frozen_parts_.make(frozen_);
   }
 }
 

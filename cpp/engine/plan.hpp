@@ -43,8 +43,8 @@ struct Options {
 };
 
 struct Outcome {
-  enum Status { applied, skipped, nonfinite, overflow } status = applied;
-  int tensor = -1;  // the first whose gradient is not finite, or (overflow) what the rule makes of it
+  enum Status { applied, skipped, nonfinite, overflow, no_row } status = applied;
+  int tensor = -1;  // the first whose gradient is not finite, or (overflow) what the rule makes of it, or has no such row
 };
 
 class Plan {
@@ -71,6 +71,8 @@ class Plan {
   const Options& options() const { return options_; }
   void set_seed(std::uint64_t seed) { options_.seed = seed; }
 
+  // Why the tensor takes no gradient of some rows of `width` elements; empty if it takes one.
+  std::string refuses_rows(int tensor, std::int64_t width) const;
   // One update of every tensor that has a gradient. Nothing was modified unless the status is `applied`.
   Outcome step(std::span<const Gradient> gradients, double grad_scale, bool zero_gradients);
 
@@ -123,6 +125,8 @@ class Plan {
   void fill_constants(Constants<T>& constants, const Cohort& cohort, const Group& group) const;
   template <class F>
   void for_each_of_all(F&& f);
+  Outcome merge_rows(std::span<const Gradient> gradients);
+  void start_tables(std::span<const Gradient> gradients);
   Outcome read_pass(std::span<const Gradient> gradients);
   Magnitude gather();
   Scale clip_of(const Magnitude& m) const;
@@ -143,7 +147,7 @@ class Plan {
   std::vector<std::int64_t> counts_;
   std::vector<Scalars> scalars_;
   std::int64_t elements_ = 0;
-  bool any_sums_ = false;
+  bool any_sums_ = false, any_rows_ = false;
 
   // of the step under way; kept for their memory
   Scale unscale_, clip_by_;

@@ -27,7 +27,7 @@ void Plan::collect(std::span<const Gradient> gradients) {
         at(cohorts_, cohort).fits(group_of_[tensor], counts_[tensor] + 1, tensors_[tensor].begun, scalars_[tensor]);
     if (!same) cohort = cohort_of(i);
     check_range(at(cohorts_, cohort), tensors_[tensor].dtype());
-    items_.push_back({i, cohort});
+    items_.push_back({i, cohort, tensors_[tensor].size});
   }
 }
 

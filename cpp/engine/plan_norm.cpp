@@ -4,8 +4,24 @@
 #include <limits>
 
 #include "engine/plan.hpp"
+#include "engine/rows.hpp"
 
 namespace fastopt::engine {
+
+namespace {
+
+template <class T>
+Magnitude magnitude_of_rows(const Rows& rows, const Constants<T>& constants, NormType type, std::int64_t begin,
+                            std::int64_t end) {
+  alignas(64) T buffer[sum_block];
+  gather(rows, begin, end, buffer);
+  Gradient gathered;
+  gathered.data = reinterpret_cast<char*>(buffer);
+  gathered.dtype = dtype_of<T>;
+  return magnitude(gathered, constants, type, 0, end - begin);
+}
+
+}  // namespace
 
 Outcome Plan::read_pass(std::span<const Gradient> gradients) {
   Constants<float> f32;
@@ -15,12 +31,14 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
   f32.clip_value = f64.clip_value = options_.clip_value > 0;
   f32.limit = value_limit<float>(options_.clip_value);
   f64.limit = value_limit<double>(options_.clip_value);
-  blocks_.make(items_, tensors_);
+  blocks_.make(items_);
   magnitudes_.resize(blocks_.pieces.size());
   if (options_.clip_norm_per_tensor) own_clips_.assign(tensors_.size(), Scale());
   for_each_piece(blocks_, read_rate_, [&](std::size_t index, const Piece& piece) {
     const auto tensor = static_cast<std::size_t>(at(items_, piece.item).tensor);
     const auto read = [&](const auto& constants) {
+      if (gradients[tensor].rows != nullptr)
+        return magnitude_of_rows(*gradients[tensor].rows, constants, options_.clip_norm_type, piece.begin, piece.end);
       return magnitude(gradients[tensor], constants, options_.clip_norm_type, piece.begin, piece.end);
     };
     magnitudes_[index] = computes_in_double(tensors_[tensor].dtype()) ? read(f64) : read(f32);

@@ -7,10 +7,10 @@ namespace fastopt::engine {
 template <class F>
 void Plan::for_each_of_all(F&& f) {
   std::vector<Item> all;
-  for (int i = 0; i < size(); ++i) all.push_back({i, -1});
-  all_parts_.make(all, tensors_);
+  for (int i = 0; i < size(); ++i) all.push_back({i, -1, at(tensors_, i).size});
+  all_parts_.make(all);
   for_each_piece(all_parts_, average_rate_,
-                 [&](std::size_t, const Piece& piece) { f(at(all_parts_.tensors, piece.item), piece); });
+                 [&](std::size_t, const Piece& piece) { f(at(all_parts_.items, piece.item).tensor, piece); });
 }
 
 void Plan::look_ahead() {

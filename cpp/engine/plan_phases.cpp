@@ -3,6 +3,8 @@
 #include <limits>
 
 #include "engine/plan.hpp"
+#include "engine/update.hpp"
+#include "engine/rows.hpp"
 
 namespace fastopt::engine {
 
@@ -54,6 +56,11 @@ void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients
     computed_in(tensors_[tensor].dtype(), [&](auto tag) {
       using T = decltype(tag);
       std::optional<Constants<T>> own;
+      if (gradients[tensor].rows != nullptr) {
+        Constants<T> constants = constants_of(item, own);
+        constants.first = false;  // start_tables has been there
+        return update_rows(tensors_[tensor], *gradients[tensor].rows, constants, begin, end);
+      }
       update<T>(tensors_[tensor], gradients[tensor], constants_of(item, own), begin, end, zero_gradients);
     });
   };
@@ -61,7 +68,7 @@ void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients
                  [&](std::size_t, const Piece& piece) { walk(at(items_, piece.item), piece.begin, piece.end); });
 }
 
-// Tensors that had no gradient: their average moves all the same.
+// Tensors without a gradient, or with one of some rows only: their average moves everywhere all the same.
 void Plan::average_frozen() {
   Constants<float> f32;
   Constants<double> f64;

@@ -35,6 +35,7 @@ inline bool is_in_place(const Tensor& t) {
 
 // A gradient as the parameter's elements meet it. Dense: element i is data[i]. Otherwise the axes, outermost first in the
 // parameter's memory order, and byte strides, which may be zero, negative or not a multiple of the item.
+class Rows;
 struct Gradient {
   char* data = nullptr;  // null: leave this tensor alone
   Dtype dtype = Dtype::f32;
@@ -42,6 +43,7 @@ struct Gradient {
   int axes = 0;
   const std::int64_t* shape = nullptr;
   const std::int64_t* strides = nullptr;
+  Rows* rows = nullptr;  // of some rows of the tensor only (rows.hpp); nothing else is said of them here
 };
 
 // Calls f(address, count, stride) for the runs of the innermost axis that hold elements [begin, begin + n).

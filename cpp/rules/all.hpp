@@ -7,6 +7,7 @@
 #include "rules/adamax.hpp"
 #include "rules/adan.hpp"
 #include "rules/asgd.hpp"
+#include "rules/ftrl.hpp"
 #include "rules/lamb.hpp"
 #include "rules/lars.hpp"
 #include "rules/lion.hpp"
@@ -23,6 +24,6 @@ template <template <unsigned> class...>
 struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
-                 Lars, Lamb>;
+                 Lars, Lamb, Ftrl>;
 
 }  // namespace fastopt::rules

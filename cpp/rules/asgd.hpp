@@ -11,6 +11,7 @@ struct Asgd {
   static constexpr std::string_view name = "asgd";
   static constexpr Names<0> flags = none;
   static constexpr std::array states = {State{"ax", true, false, Codes::none}};
+  static constexpr bool rows = false;
   struct Hypers {
     double lr, lambd, alpha, t0;
   };

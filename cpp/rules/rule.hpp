@@ -20,6 +20,7 @@
 //     static constexpr Reach reach;                        // what becomes of a large gradient, if not just lr times it
 //     struct Scalars { double x = x0; };                   // numbers that each tensor carries from step to step;
 //     static constexpr std::array scalars;                 //   then prepare(const Hypers&, t, Scalars&)
+//     static constexpr bool rows = false;                  // if elements without a gradient must move all the same
 //     static Start start(std::size_t state, const Hypers&);// what a state holds before the first step, if not 0
 //     static double look_ahead(const Hypers&);             // Nesterov's point is theta - look_ahead * (first state)
 //     static constexpr int sums;                           // whole-tensor sums of squares are needed before `update`:

@@ -13,7 +13,7 @@ import reprlib
 
 import numpy as np
 
-__all__ = ["flag", "integer", "real", "shown"]
+__all__ = ["flag", "integer", "positive", "positive_or_none", "real", "shown"]
 
 #: Integers up to here are exact in float64, so `k / total` rounds once and never overflows.
 EXACT_IN_DOUBLE = 2**53
@@ -54,6 +54,15 @@ def real(
     if not (math.isfinite(number) and inside):
         raise ValueError(f"{name}: expected {wanted}, got {value!r}")
     return number
+
+
+def positive(name: str, value: object) -> float:
+    """Return `value` as a finite float above 0."""
+    return real(name, value, minimum=0.0, open_low=True)
+
+
+def positive_or_none(name: str, value: object) -> float | None:
+    return None if value is None else positive(name, value)
 
 
 def integer(name: str, value: object, *, minimum: int, maximum: int | None = EXACT_IN_DOUBLE) -> int:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastopt._rows import SparseRows
+
 if TYPE_CHECKING:
     from typing_extensions import Unpack as Unpack
 elif sys.version_info >= (3, 11):
@@ -30,7 +32,8 @@ __all__ = ["Array", "Common", "Gradients", "Lr", "Params", "Unpack"]
 Array = NDArray[Any]
 # One kind of iterable, not two: with a choice, mypy takes a list of arrays of two shapes for `list[object]`.
 Params = Array | Iterable[Array | Mapping[str, Any]] | Mapping[Any, Array]
-Gradients = Array | Sequence[Array | None] | Mapping[Any, Array | None]
+Gradient = Array | SparseRows
+Gradients = Gradient | Sequence[Gradient | None] | Mapping[Any, Gradient | None]
 Lr = float | Callable[[int], float]
 
 

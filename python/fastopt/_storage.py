@@ -97,7 +97,7 @@ class Storage:
             if not name:
                 slots.append([None] * len(arrays))
                 continue
-            dtypes = [self._dtype(name, codes, a, label) for a, label in zip(arrays, labels, strict=True)]
+            dtypes = [self.dtype_of(name, codes, a, label) for a, label in zip(arrays, labels, strict=True)]
             made = buffers(arrays, dtypes, s)
             slots.append(
                 [
@@ -109,7 +109,8 @@ class Storage:
             )
         return list(zip(*slots, strict=True)) if slots else [()] * len(arrays)
 
-    def _dtype(self, name: str, codes: str, array: Array, label: str) -> np.dtype[Any]:
+    def dtype_of(self, name: str, codes: str, array: Any, label: str) -> np.dtype[Any]:
+        """How a state of the parameter `array` is kept; uint8 for codes."""
         mapping = isinstance(self.state_dtype, Mapping)
         wanted = self.state_dtype.get(name) if isinstance(self.state_dtype, Mapping) else self.state_dtype
         if not isinstance(wanted, str):

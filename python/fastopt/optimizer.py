@@ -17,6 +17,7 @@ from fastopt._clipping import norm_per, norm_type
 from fastopt._hypers import COMMON, Hyper, check_single
 from fastopt._params import give_shadow, read_group, read_params
 from fastopt._precision import Coded, Remainder
+from fastopt._rows import SparseRows
 from fastopt._signature import Array, Gradients, Lr, Params
 from fastopt._storage import Storage
 from fastopt._views import State, parameters
@@ -289,12 +290,12 @@ class Optimizer:
 
         Parameters
         ----------
-        grads : list or tuple of ndarray, optional
+        grads : list or tuple of ndarray or SparseRows, optional
             One gradient per parameter, of its shape, in any strides; None leaves that parameter alone (its
-            step count too). A dict if the parameters were given as one, an array if they were one array.
-            Omitted: the arrays of `bind_grads`. Float32 parameters take float32, bfloat16 and float16
-            gradients; float64: float64, float32; half types: their own and float32. Gradients are read only,
-            unless `zero_grads`.
+            step count too), `fastopt.SparseRows` all rows but some. A dict if the parameters were given as
+            one, an array if they were one array. Omitted: the arrays of `bind_grads`. Float32 parameters take
+            float32, bfloat16 and float16 gradients; float64: float64, float32; half types: their own and
+            float32. Gradients are read only, unless `zero_grads`.
         grad_scale : float, default 1
             The gradients are divided by this (the loss scale of mixed-precision training).
         zero_grads : bool, default False
@@ -323,7 +324,7 @@ class Optimizer:
             if by_name.keys() != set(self._names) or len(by_name) != len(grads):
                 raise ValueError(f"grads: expected the keys {self._names}, got {list(by_name)}")
             return [by_name[name] for name in self._names]
-        return [grads] if isinstance(grads, np.ndarray) else grads
+        return [grads] if isinstance(grads, (np.ndarray, SparseRows)) else grads
 
     def bind_grads(self, grads: Gradients) -> None:
         """Remember these gradient arrays, so that ``step()`` needs no argument: it reads them anew each time.

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -43,10 +38,11 @@ def framework(name: str, function: str, extra: str) -> Any:
         raise ImportError(f"{function} needs {name}: pip install 'fastopt[{extra}]'") from e
 
 
-def like(x: Any, arrays: Sequence[Array]) -> Any:
-    """Arrays in the structure of x."""
-    if isinstance(x, np.ndarray):
-        return arrays[0]
+def mapped(function: Callable[[Any], Any], x: Any) -> Any:
+    """What `function` makes of x, or of each item of a list, tuple or dict."""
     if isinstance(x, dict):
-        return dict(zip(x, arrays, strict=True))
-    return tuple(arrays) if isinstance(x, tuple) else list(arrays)
+        return {key: function(item) for key, item in x.items()}
+    if isinstance(x, (list, tuple)):
+        items = [function(item) for item in x]
+        return tuple(items) if isinstance(x, tuple) else items
+    return function(x)

@@ -14,7 +14,7 @@ from fastopt.curvature._comparison import Comparison
 from fastopt.curvature._gradient_report import Finding, GradientReport, report
 from fastopt.curvature._lines import lines
 from fastopt.functions.arguments import takes_functions
-from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.counted import ScalarFunction, VectorFunction
 from fastopt.functions.layout import Layout
 from fastopt.functions.products import product_at, takes_point
 from fastopt.functions.progress import Report, reporter
@@ -127,9 +127,11 @@ def check_grad(
     rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
     if directions is not None:
         directions = _checks.integer("directions", directions, minimum=1)
-    tol = _checks.real("tol", tol, minimum=0.0, open_low=True)
+    tol = _checks.positive("tol", tol)
     _follows_points(points, hvp, hessian)
-    check = Comparison(Objective(f, layout, "f"), VectorFunction(grad, layout, "grad"), tol, directions, rng)
+    check = Comparison(
+        ScalarFunction(f, layout, "f"), VectorFunction(grad, layout, "grad"), tol, directions, rng
+    )
     check.complex_step = _checks.flag("complex_step", complex_step)
     progressed = reporter(progress, "check_grad")
     findings: list[Finding] = []

@@ -13,7 +13,7 @@ from fastopt.curvature._lines import Direction, random_direction
 from fastopt.curvature._probe import probe
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.layout import Layout
-from fastopt.functions.matrices import dense
+from fastopt.functions.matrices import at_point, dense
 
 Array = NDArray[Any]
 
@@ -23,15 +23,7 @@ PAIRS = 5
 
 def matrix_product(hessian: Any, layout: Layout, flat: Array) -> VectorFunction:
     """v -> H v for a matrix, or a function of x that returns one."""
-    at_x = callable(hessian) and not callable(getattr(hessian, "matvec", None))
-    given = hessian(layout.structured(flat)) if at_x else hessian
-    shape = getattr(given, "shape", None)
-    if shape is not None and len(shape) == 2 and 0 < shape[0] == shape[1] != layout.size:
-        raise ValueError(
-            f"hessian: expected a real matrix of shape {(layout.size, layout.size)}, or a function of x that "
-            f"returns one, got shape {tuple(shape)}"
-        )
-    matrix = dense(given, layout.size)
+    matrix = dense(at_point(hessian, layout, flat), layout.size)
     return VectorFunction(matrix.__matmul__, Layout.of(flat, "v")[0], "hessian")
 
 

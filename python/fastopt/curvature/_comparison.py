@@ -12,7 +12,7 @@ from fastopt.curvature._gradient_report import Finding, Target, finding_of
 from fastopt.curvature._kink import Slope
 from fastopt.curvature._lines import Direction, Walk, random_direction
 from fastopt.curvature._probe import probe, unsteadiness
-from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.counted import ScalarFunction, VectorFunction
 from fastopt.functions.lengths import lengths
 
 Array = NDArray[Any]
@@ -35,7 +35,12 @@ class Comparison:
     complex_step = False
 
     def __init__(
-        self, f: Objective, g: VectorFunction, tol: float, directions: int | None, rng: np.random.Generator
+        self,
+        f: ScalarFunction,
+        g: VectorFunction,
+        tol: float,
+        directions: int | None,
+        rng: np.random.Generator,
     ) -> None:
         self.f, self.g, self.tol, self.directions, self.rng = f, g, tol, directions, rng
         self.noise = 0.0
@@ -114,7 +119,9 @@ class Comparison:
         return walk
 
 
-def complex_slope(f: Objective, flat: Array, u: Array, finding: Finding, floor: float, tol: float) -> Finding:
+def complex_slope(
+    f: ScalarFunction, flat: Array, u: Array, finding: Finding, floor: float, tol: float
+) -> Finding:
     r"""`finding` again, with :math:`\operatorname{Im} f(x + ihu) / h` in place of the differences.
 
     Raises ValueError if the two disagree beyond the uncertainty of the differences: f is not analytic.

@@ -18,7 +18,7 @@ from fastopt.curvature._spectrum import DenseSpectrum, kind_of
 from fastopt.curvature._stationary import stationarity
 from fastopt.functions.arguments import takes_functions
 from fastopt.functions.evaluation import Evaluation
-from fastopt.functions.matrices import Products, given_hessian
+from fastopt.functions.matrices import Products, at_point, given_hessian
 from fastopt.functions.products import product_at
 
 Array = NDArray[Any]
@@ -121,7 +121,7 @@ def critical_point(
         gtol = real("gtol", gtol, minimum=0.0)
     counts_only = flag("counts_only", counts_only)
     at = _evaluation(f, grad, x)
-    if at is not None and at.problem.grad is not None:
+    if at is not None and at.has_grad:
         _ = at.g  # before the Hessian, which costs far more
     if counts_only:
         return analysed(at, SpectrumSigns(*matrix_at(at, hessian, hvp, error)), gtol)
@@ -146,7 +146,7 @@ def analysed(at: Evaluation | None, spectrum: Spectrum, gtol: float | None) -> C
     if still.critical and kind in ("saddle", "maximum") and not isinstance(spectrum, SpectrumSigns):
         curvature, u = spectrum.lowest()
         u = signed(u, None if still.norm is None or at is None else at.g)
-        direction = u if at is None else at.problem.structured(u)
+        direction = u if at is None else at.layout.structured(u)
     return CriticalPoint(
         kind if still.critical else "not critical",
         spectrum.n,
@@ -173,25 +173,25 @@ def spectrum_at(
     at: Evaluation | None, hessian: Any, hvp: Any, error: float | None
 ) -> DenseSpectrum | SpectrumEnds:
     """The spectrum: all of it up to order `DENSE` or where an array is given, else its ends."""
-    products = None if at is None or at.problem.n <= DENSE or hvp is not None else Products.of(hessian)
+    products = None if at is None or at.n <= DENSE or hvp is not None else Products.of(hessian)
     if at is not None and products is not None:
         given = 0.0 if error is None else real("error", error, minimum=0.0)
-        product = product_at(products, at.problem.layout, at.x, "hessian")
-        return SpectrumEnds(product, at.problem.n, given, at.rng)
-    if hessian is not None or at is None or at.problem.n <= DENSE:
+        product = product_at(products, at.layout, at.x, "hessian")
+        return SpectrumEnds(product, at.n, given, at.rng)
+    if hessian is not None or at is None or at.n <= DENSE:
         return DenseSpectrum(*matrix_at(at, hessian, hvp, error))
     if error is not None:
         raise TypeError(f"error: expected None without hessian, got {shown(error)}")
     if hvp is None:
-        if at.problem.grad is None:
+        if not at.has_grad:
             raise TypeError("hvp: expected products where there is neither gradient nor Hessian, got None")
-        hvp = differences(at.grad.function, at.problem.structured(at.x))
+        hvp = differences(at.grad.function, at.layout.structured(at.x))
     error = 0.0
-    product = product_at(hvp, at.problem.layout, at.x)
+    product = product_at(hvp, at.layout, at.x)
     if isinstance(hvp, HessianVectorProduct):
-        v = at.rng.standard_normal(at.problem.n)
+        v = at.rng.standard_normal(at.n)
         error = hvp.error(v / np.linalg.norm(v))
-    return SpectrumEnds(product, at.problem.n, error, at.rng)
+    return SpectrumEnds(product, at.n, error, at.rng)
 
 
 def matrix_at(at: Evaluation | None, hessian: Any, hvp: Any, error: float | None) -> tuple[Array, float]:
@@ -199,16 +199,15 @@ def matrix_at(at: Evaluation | None, hessian: Any, hvp: Any, error: float | None
     if hessian is not None and hvp is not None:
         raise TypeError("hessian, hvp: expected one of them, got both")
     if hessian is not None:
-        at_x = callable(hessian) and not callable(getattr(hessian, "matvec", None)) and at is not None
-        given = hessian(at.problem.structured(at.x)) if at_x and at is not None else hessian
-        return given_hessian(given, None if at is None else at.problem.n, error)
+        given = hessian if at is None else at_point(hessian, at.layout, at.x)
+        return given_hessian(given, None if at is None else at.n, error)
     if error is not None:
         raise TypeError(f"error: expected None without hessian, got {shown(error)}")
-    if at is None or (at.problem.grad is None and hvp is None):
+    if at is None or (not at.has_grad and hvp is None):
         raise TypeError("hessian: expected a matrix where there is no gradient function, got None")
     from fastopt.curvature._hessian import hessian as formed
 
-    grad = None if at.problem.grad is None else at.grad.function
+    grad = at.grad.function if at.has_grad else None
     if grad is not None and isinstance(hvp, HessianVectorProduct) and hvp._along is not None:
         hvp = None  # differences either way: column by column their error is known
-    return given_hessian(formed(grad, at.problem.structured(at.x), hvp=hvp), at.problem.n, None)
+    return given_hessian(formed(grad, at.layout.structured(at.x), hvp=hvp), at.n, None)

@@ -18,6 +18,7 @@ from fastopt.functions.lengths import norm
 from fastopt.functions.line import Line
 from fastopt.functions.progress import Report
 from fastopt.functions.step_search import Found
+from fastopt.linalg._norm import spectral_norm
 
 Array = NDArray[Any]
 
@@ -131,17 +132,6 @@ class ErrorEstimate:
         level = largest * np.sqrt(np.mean(np.square(self.roughs / largest, dtype=np.float64), axis=0))
         floor = norm(self.floors) / math.sqrt(len(self.floors))
         return DEVIATIONS * max(norm(level), floor)
-
-
-def spectral_norm(a: Array) -> float:
-    """||A||_2 of k <= n rows to three digits, from the largest eigenvalue of A A'."""
-    from fastopt.linalg import eigvalsh
-
-    largest = float(np.max(np.abs(a)))
-    if largest == 0.0 or not math.isfinite(largest):
-        return largest
-    scaled = (a / largest).astype(np.float32)  # half the time, and an estimate needs no more digits
-    return largest * float(np.sqrt(eigvalsh(scaled @ scaled.T)[-1]))
 
 
 def recheck(columns: Columns, rows: Array, estimate: ErrorEstimate) -> int:

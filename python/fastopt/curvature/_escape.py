@@ -128,7 +128,7 @@ def escape(
         raise TypeError(f"f: expected a function of x, got {shown(f)}")
     max_attempts = integer("max_attempts", max_attempts, minimum=1)
     at = Evaluation(f, grad, x)
-    g = None if at.problem.grad is None else at.g
+    g = at.g if at.has_grad else None
     start = at.value
     spectrum = spectrum_at(at, hessian, hvp, error)
     curvature, u = spectrum.lowest()
@@ -158,12 +158,12 @@ def _result(
     value = next((a.value for a in attempts if a.step == step), at.value)
     flat = at.x if u is None else at.x + step * u
     return EscapeResult(
-        at.problem.structured(flat),
+        at.layout.structured(flat),
         step != 0.0,
         at.value - value,
         value,
         step,
-        None if u is None else at.problem.structured(u),
+        None if u is None else at.layout.structured(u),
         curvature,
         at.value_noise,
         attempts,

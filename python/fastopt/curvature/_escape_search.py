@@ -140,9 +140,8 @@ class EscapeSearch:
     def _value(self, step: float) -> float:
         if step in self.values:
             return self.values[step]
-        at = self.at
         with np.errstate(all="ignore"):
-            value = at.f((at.x + step * self.u).astype(at.x.dtype, copy=False))
+            value = self.at.value_at(self.at.x + step * self.u)
         self.attempts.append(Attempt(step, value))
         self.values[step] = math.inf if math.isnan(value) else value
         return self.values[step]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastopt._checks import shown
-from fastopt.curvature._bridge import Bridge, framework, like
+from fastopt.curvature._bridge import Bridge, framework, mapped
 from fastopt.functions.layout import Layout
 
 
@@ -70,8 +70,4 @@ def from_jax(loss: Callable[[Any], Any], x: Any) -> Bridge:
 
 def _copied(jax: Any, x: Any) -> Any:
     """Arrays of JAX's, or of NumPy's, as new NumPy arrays in the same structure."""
-    if isinstance(x, (np.ndarray, jax.Array)):
-        return np.array(x)
-    if isinstance(x, dict):
-        return {key: np.array(value) for key, value in x.items()}
-    return like(x, [np.array(value) for value in x]) if isinstance(x, (list, tuple)) else x
+    return mapped(np.array, x) if isinstance(x, (np.ndarray, jax.Array, dict, list, tuple)) else x

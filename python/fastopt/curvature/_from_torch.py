@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
-from fastopt.curvature._bridge import Bridge, framework, like
+from fastopt.curvature._bridge import Bridge, framework, mapped
 from fastopt.functions.layout import Layout
 
 Array = NDArray[Any]
@@ -70,15 +69,14 @@ def from_torch(loss: Callable[[], Any], params: Any) -> TorchBridge:
     if not callable(loss):
         raise TypeError(f"loss: expected a function without arguments, got {shown(loss)}")
     collection, tensors = _tensors(torch, params)
-    arrays = [_copied(torch, tensor) for tensor in tensors]
-    x = like(collection, arrays)
+    x = mapped(lambda tensor: _copied(torch, tensor), collection)
     calls = _Calls(torch, loss, tensors, x)
     return TorchBridge(x, calls.f, calls.grad, calls.hvp, calls.assign)
 
 
 class _Calls:
     def __init__(self, torch: Any, loss: Callable[[], Any], tensors: list[Any], x: Any) -> None:
-        self.torch, self.loss, self.tensors, self.x = torch, loss, tensors, x
+        self.torch, self.loss, self.tensors = torch, loss, tensors
         self.layout = Layout.of(x)[0]
 
     def f(self, x: Any) -> Any:
@@ -132,10 +130,7 @@ class _Calls:
                 tensor.copy_(value)
 
     def _read(self, x: Any, name: str) -> list[Any]:
-        structured = self.layout.structured(self.layout.read(x, name))
-        values = [structured] if isinstance(structured, np.ndarray) else structured
-        arrays = list(values.values()) if isinstance(values, dict) else list(values)
-        return [self.torch.from_numpy(array) for array in arrays]
+        return [self.torch.from_numpy(array) for array in self.layout.arrays(self.layout.read(x, name))]
 
     def _arrays(self, tensors: Any) -> Any:
         """In the structure of x; what does not depend on a parameter has None there, which is 0."""
@@ -143,7 +138,7 @@ class _Calls:
             self.torch.zeros_like(tensor) if t is None else t
             for t, tensor in zip(tensors, self.tensors, strict=True)
         ]
-        return like(self.x, [_copied(self.torch, t) for t in found])
+        return self.layout.collected([_copied(self.torch, t) for t in found])
 
 
 def _copied(torch: Any, tensor: Any) -> Any:
@@ -152,11 +147,11 @@ def _copied(torch: Any, tensor: Any) -> Any:
 
 
 def _tensors(torch: Any, params: Any) -> tuple[Any, list[Any]]:
-    """Something of the structure that x shall have, and the tensors."""
-    collection: Any = dict(params) if isinstance(params, Mapping) else None
+    """`params` as a tensor, a dict or a list, and the tensors."""
     if isinstance(params, torch.Tensor):
-        named, collection = {"params": params}, np.zeros(0)
-    elif collection is not None:
+        collection, named = params, {"params": params}
+    elif isinstance(params, Mapping):
+        collection = dict(params)
         named = {f"params[{key!r}]": tensor for key, tensor in collection.items()}
     else:
         collection = list(params)

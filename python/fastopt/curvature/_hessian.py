@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt import _checks
-from fastopt.curvature._differenced_hessian import each, from_gradients, spectral_norm, symmetrise
+from fastopt.curvature._differenced_hessian import each, from_gradients, symmetrise
 from fastopt.functions.arguments import takes_functions
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.layout import Layout
 from fastopt.functions.products import product_at
 from fastopt.functions.progress import Report, reporter
+from fastopt.linalg._norm import spectral_norm
 
 Array = NDArray[Any]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._spectrum import Counts, DenseSpectrum, tolerance
+from fastopt.curvature._spectrum import Counts, DenseHessian, DenseSpectrum, tolerance
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.evaluation import finite_gradient
-from fastopt.functions.matrices import symmetric_part
 from fastopt.linalg import eigvalsh
+from fastopt.linalg._chance import missed, steps_needed
 from fastopt.linalg._krylov import krylov_space
 
 Array = NDArray[Any]
@@ -81,9 +81,7 @@ class SpectrumEnds:
         return self.eigenvalues, self.vectors
 
     def newton(self, g: Array) -> tuple[Array, Array]:
-        """s that minimises |g + H s| over a Krylov space of g (as MINRES); the unresolved part is unknown."""
-        rcond = self.tau / self.norm if self.norm else 0.0
-        return minres(self.matvec, g, NEWTON_STEPS, rcond), np.zeros_like(g)
+        return newton(self, g)
 
     def _certify(self) -> None:
         """Whether all eigenvalues have the sign of those found, but for a chance of `CHANCE`."""
@@ -112,7 +110,7 @@ def _unit(rng: np.random.Generator, n: int, product: VectorFunction) -> Array:
     return np.asarray(v / np.linalg.norm(v))
 
 
-class SpectrumSigns:
+class SpectrumSigns(DenseHessian):
     """What `DenseSpectrum` is, by Sylvester's law of inertia instead of eigenvalues.
 
     The tolerance starts as that of `DenseSpectrum`, with |H| estimated; `inertia` raises it to the magnitude
@@ -126,10 +124,7 @@ class SpectrumSigns:
     def __init__(self, hessian: Array, error: float) -> None:
         from fastopt.linalg import inertia
 
-        self.matrix, skew = symmetric_part(hessian)
-        self.n = len(self.matrix)
-        self.error = max(error, skew)
-        self.eps = float(np.finfo(self.matrix.dtype).eps)
+        super().__init__(hessian, error)
         start = np.random.default_rng(0).standard_normal(self.n).astype(self.matrix.dtype)
         scale = max(float(self.matrix.max()), -float(self.matrix.min())) or 1.0  # squares must not overflow
         self.norm = scale * max(map(abs, ritz_ends(lambda v: self.matvec(v) / scale, start, NORM_STEPS)))
@@ -137,21 +132,22 @@ class SpectrumSigns:
         self.tau = float(found.bound)
         self.counts = Counts(int(found.negative), int(found.zero), int(found.positive))
 
-    def matvec(self, v: Array) -> Array:
-        return np.asarray(self.matrix @ v)
-
     @property
     def smallest(self) -> float:
         """All that is known of the resolved ones."""
         return self.tau
 
     def newton(self, g: Array) -> tuple[Array, Array]:
-        """s that minimises |g + H s| over a Krylov space of g (as MINRES); the unresolved part is unknown."""
-        rcond = self.tau / self.norm if self.norm else 0.0
-        return minres(self.matvec, g, NEWTON_STEPS, rcond), np.zeros_like(g)
+        return newton(self, g)
 
 
 Spectrum = DenseSpectrum | SpectrumEnds | SpectrumSigns
+
+
+def newton(spectrum: SpectrumEnds | SpectrumSigns, g: Array) -> tuple[Array, Array]:
+    """s that minimises |g + H s| over a Krylov space of g (as MINRES); the unresolved part is unknown."""
+    rcond = spectrum.tau / spectrum.norm if spectrum.norm else 0.0
+    return minres(spectrum.matvec, g, NEWTON_STEPS, rcond), np.zeros_like(g)
 
 
 def minres(product: Callable[[Array], Array], g: Array, steps: int, rcond: float) -> Array:
@@ -170,18 +166,3 @@ def ritz_ends(product: Callable[[Array], Array], start: Array, steps: int) -> tu
     """The smallest and the largest Ritz value."""
     values = eigvalsh(krylov_space(product, start, steps).tridiagonal())
     return float(values[0]), float(values[-1])
-
-
-def missed(n: int, steps: int, chance: float) -> float:
-    r"""How far, relative to the spread of the spectrum, Lanczos may have stayed away from an end of it.
-
-    Kuczynski and Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), theorem 4.2: from a uniformly random
-    start vector, the extreme Ritz value after k steps misses by more than a share e with probability at most
-    :math:`1.648 \sqrt n\, e^{-(2k - 1) \sqrt e}`. This is the e whose probability is `chance`.
-    """
-    return (math.log(1.648 * math.sqrt(n) / chance) / (2 * steps - 1)) ** 2
-
-
-def steps_needed(n: int, share: float, chance: float) -> int:
-    """The steps after which `missed` is `share`."""
-    return math.ceil((math.log(1.648 * math.sqrt(n) / chance) / math.sqrt(share) + 1) / 2)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import real
+from fastopt._checks import positive_or_none
 from fastopt.curvature._density import SpectralDensity
 from fastopt.curvature._point import CriticalPoint
 from fastopt.curvature._spectrum import DenseSpectrum
-from fastopt.functions.counted import Objective
+from fastopt.functions.counted import ScalarFunction
 from fastopt.functions.evaluation import Evaluation
 from fastopt.functions.lengths import norm
 
@@ -28,10 +28,10 @@ def plot_point(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> A
     at, dense = point._evaluation, point._spectrum
     if at is None or not isinstance(dense, DenseSpectrum):
         raise ValueError("plot: expected a point x and a dense Hessian, but critical_point was given none")
-    objective = at.problem.f if f is None else Objective(f, at.problem.layout, "f")
-    if objective is None:
+    if f is None and not at.has_f:
         raise ValueError("f: expected the loss, as critical_point was not given it either; got None")
-    span = None if span is None else real("span", span, minimum=0.0, open_low=True)
+    objective = at.f if f is None else ScalarFunction(f, at.layout, "f")
+    span = positive_or_none("span", span)
     vectors = [_unchanged(dense, i) for i in ((0, dense.n - 1) if dense.n > 1 else (0,))]
     plt = _pyplot()
     if axes is None:
@@ -40,7 +40,7 @@ def plot_point(point: CriticalPoint, f: Any, span: float | None, axes: Any) -> A
         )
         axes = axes[0]
         figure.suptitle(str(point).splitlines()[0], fontsize=11)
-    g = at.g if at.problem.grad is not None else np.zeros(dense.n)
+    g = at.g if at.has_grad else np.zeros(dense.n)
     for ax, u, which in zip(axes, vectors, ("smallest", "largest"), strict=False):
         _section(
             ax,
@@ -65,7 +65,7 @@ def _unchanged(dense: DenseSpectrum, i: int) -> Array:
 
 
 def _section(
-    ax: Any, f: Objective, at: Evaluation, u: Array, slope: float, value: float, span: float | None
+    ax: Any, f: ScalarFunction, at: Evaluation, u: Array, slope: float, value: float, span: float | None
 ) -> None:
     def along(t: float) -> float:
         return f((at.x + t * u).astype(at.x.dtype, copy=False))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import integer, real
+from fastopt._checks import integer, positive_or_none, real
 from fastopt.curvature._density import SpectralDensity
 from fastopt.functions.progress import Report, reporter
 from fastopt.linalg._krylov import KrylovSpace, quadrature
@@ -104,8 +104,7 @@ def spectral_density(
     probes = integer("probes", probes, minimum=2)
     steps = min(integer("steps", steps, minimum=1), operator.n)
     confidence = real("confidence", confidence, minimum=0, maximum=1, open_low=True, open_high=True)
-    if sigma is not None:
-        sigma = real("sigma", sigma, minimum=0, open_low=True)
+    sigma = positive_or_none("sigma", sigma)
     if grid is not None:
         grid = _checked(grid)
     report = reporter(progress, "spectral density")

@@ -60,7 +60,20 @@ def kind_of(counts: Counts, tau: float, norm: float, eps: float) -> str:
     return "degenerate" if tau <= math.sqrt(eps) * norm else "unresolved"
 
 
-class DenseSpectrum:
+class DenseHessian:
+    """A Hessian as a matrix: its symmetric part, its error, of which asymmetry is one, and its products."""
+
+    def __init__(self, hessian: Array, error: float) -> None:
+        self.matrix, skew = symmetric_part(hessian)
+        self.n = len(self.matrix)
+        self.error = max(error, skew)
+        self.eps = float(np.finfo(self.matrix.dtype).eps)
+
+    def matvec(self, v: Array) -> Array:
+        return np.asarray(self.matrix @ v)
+
+
+class DenseSpectrum(DenseHessian):
     """The spectrum of a dense Hessian and what the analysis asks of it.
 
     All eigenvectors cost 2.5 times the eigenvalues, and at most two are wanted: they come from one solve with
@@ -68,10 +81,7 @@ class DenseSpectrum:
     """
 
     def __init__(self, hessian: Array, error: float) -> None:
-        self.matrix, skew = symmetric_part(hessian)
-        self.n = len(self.matrix)
-        self.error = max(error, skew)
-        self.eps = float(np.finfo(self.matrix.dtype).eps)
+        super().__init__(hessian, error)
         self.eigenvalues = eigvalsh(self.matrix)
         self.norm = float(np.abs(self.eigenvalues[[0, -1]]).max())
         self.tau = tolerance(self.n, self.norm, self.eps, self.error)
@@ -79,9 +89,6 @@ class DenseSpectrum:
 
     confidence = 1.0
     notes: tuple[str, ...] = ()
-
-    def matvec(self, v: Array) -> Array:
-        return np.asarray(self.matrix @ v)
 
     @property
     def smallest(self) -> float:

@@ -36,7 +36,7 @@ class Cause(NamedTuple):
     evidence: str
 
 
-class GradientStep:
+class PlainStep:
     """x - lr g, and what the spectrum says about it.
 
     Attributes
@@ -80,9 +80,8 @@ class GradientStep:
     def _look(self, lr: float, unit: Array) -> None:
         """Take the step; NaN and infinity are answers here."""
         at = self.at
-        after = (at.x - lr * at.g).astype(at.x.dtype, copy=False)
-        with np.errstate(all="ignore"):
-            self.measured = self.value - at.f(after)
+        after = at.x - lr * at.g
+        self.measured = self.value - at.value_at(after)
         values, vectors = self.spectrum.pairs()
         # At the limit itself, as far as it is known, the iterate bounces for ever.
         unstable = np.flatnonzero(lr * (values + self.spectrum.tau) >= 2 * (1 + self.momentum))
@@ -92,7 +91,7 @@ class GradientStep:
         if self.unstable_share > 0:
             u = vectors[:, unstable[np.abs(inside).argmax()]]
             with np.errstate(all="ignore"):
-                self.swing = float(u @ at.grad(after)) / float(u @ at.g)
+                self.swing = float(u @ at.gradient_at(after)) / float(u @ at.g)
 
     def gains_nothing(self, share: float) -> bool:
         """Whether f hardly changes per step, relative to its size."""
@@ -108,7 +107,7 @@ def critical(point: CriticalPoint, value: float) -> Cause:
     return Cause("critical point", point.kind != "not critical" and left <= LEFT * abs(value), first)
 
 
-def oscillating(step: GradientStep) -> Cause:
+def oscillating(step: PlainStep) -> Cause:
     holds = step.unstable > 0 and step.unstable_share >= SHARE
     evidence = f"lr * sharpness = {step.lr * step.sharpness:.3g}, stable below {2 * (1 + step.momentum):.3g}"
     if step.unstable:
@@ -120,7 +119,7 @@ def oscillating(step: GradientStep) -> Cause:
     return Cause("oscillating", holds, evidence)
 
 
-def noisy(step: GradientStep, deviations: Array) -> tuple[Cause, float]:
+def noisy(step: PlainStep, deviations: Array) -> tuple[Cause, float]:
     """The expected decrease of a stochastic step: the true one, less half lr^2 E[xi' H xi]."""
     lost = step.lr**2 / 2 * float(np.mean([d @ step.spectrum.matvec(d) for d in deviations]))
     rms = float(np.sqrt(np.mean(np.sum(np.square(deviations), axis=1))))
@@ -133,7 +132,7 @@ def noisy(step: GradientStep, deviations: Array) -> tuple[Cause, float]:
     return Cause("gradient noise", lost > 0 and lost >= gained > 0, evidence), ratio
 
 
-def plateau(step: GradientStep) -> Cause:
+def plateau(step: PlainStep) -> Cause:
     reach = PLATEAU_REACH * step.scale
     change = step.size * reach + step.spectrum.norm * reach**2 / 2
     evidence = (
@@ -143,13 +142,13 @@ def plateau(step: GradientStep) -> Cause:
     return Cause("plateau", change <= PLATEAU_CHANGE * abs(step.value), evidence)
 
 
-def small(step: GradientStep) -> Cause:
+def small(step: PlainStep) -> Cause:
     bound = min(step.best, step.limit)
     evidence = f"a step gains {step.gain:.3g}, of {step.value:.4g}; lr is {step.lr / bound:.2g} of a good one"
     return Cause("step too small", step.gains_nothing(NEGLIGIBLE) and step.lr < SMALL * bound, evidence)
 
 
-def valley(step: GradientStep) -> Cause:
+def valley(step: PlainStep) -> Cause:
     bound = min(step.best, step.limit)
     evidence = (
         f"curvature along the gradient {step.along:.3g}, largest {step.sharpness:.3g}: the steepest "
@@ -159,7 +158,7 @@ def valley(step: GradientStep) -> Cause:
     return Cause("narrow valley", holds, evidence)
 
 
-def cure_of(cause: str, point: CriticalPoint, step: GradientStep) -> str:
+def cure_of(cause: str, point: CriticalPoint, step: PlainStep) -> str:
     if cause == "critical point":
         return _CRITICAL[point.kind]
     return _CURES[cause].format(step)

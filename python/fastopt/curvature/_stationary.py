@@ -68,16 +68,14 @@ class Stationarity(NamedTuple):
 
 def stationarity(at: Evaluation | None, spectrum: Spectrum, kind: str, gtol: float | None) -> Stationarity:
     """The four questions of this module's head, in order."""
-    if at is None or at.problem.grad is None:
+    if at is None or not at.has_grad:
         return Stationarity(True, notes=("no gradient was given: the point is taken to be critical",))
     norm = float(np.linalg.norm(at.g))
     if gtol is not None:
         return Stationarity(norm <= gtol, norm)
     if norm <= ROUND_OFF * at.noise:
         return Stationarity(True, norm, at.noise)
-    if at.problem.f is not None and _nothing_to_gain(
-        norm, max(spectrum.smallest, spectrum.tau), at.value_noise
-    ):
+    if at.has_f and _nothing_to_gain(norm, max(spectrum.smallest, spectrum.tau), at.value_noise):
         return Stationarity(True, norm, at.noise)
     newton = _newton_test(at, norm, spectrum.newton, spectrum.tau, _margin(spectrum, kind))
     return Stationarity(newton.critical, norm, at.noise, newton)
@@ -135,7 +133,6 @@ def _near(at: Evaluation, s: Array, left: Array, within: bool, excess: float) ->
 def _holds(at: Evaluation, s: Array, left: Array, times: float) -> bool:
     """Whether the gradient at x + times s is that of the quadratic model, to a half."""
     with np.errstate(all="ignore"):  # it may well be outside of the domain
-        there = (at.x + times * s).astype(at.x.dtype, copy=False)
         model = (1.0 - times) * (at.g - left).astype(np.float64)
-        off = norm(at.grad(there) - left - model)
+        off = norm(at.gradient_at(at.x + times * s) - left - model)
         return bool(off <= 0.5 * norm(model))

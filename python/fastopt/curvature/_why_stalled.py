@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import integer, real, shown
+from fastopt._checks import integer, positive, real, shown
 from fastopt.curvature._critical_point import analysed, spectrum_at
 from fastopt.curvature._point import CriticalPoint
 from fastopt.curvature._stall_causes import (
     Cause,
-    GradientStep,
+    PlainStep,
     critical,
     cure_of,
     noisy,
@@ -174,17 +174,17 @@ def why_stalled(
     for name, function in (("f", f), ("grad", grad)):
         if function is None:
             raise TypeError(f"{name}: expected a function of x, got {shown(function)}")
-    lr = real("lr", lr, minimum=0.0, open_low=True)
+    lr = positive("lr", lr)
     momentum = real("momentum", momentum, minimum=0.0, maximum=1.0, open_high=True)
     draws = integer("draws", draws, minimum=2)
     at = Evaluation(f, grad, x)
     noise = None
     if stochastic_grad is not None:
-        noise = VectorFunction(stochastic_grad, at.problem.layout, "stochastic_grad")
+        noise = VectorFunction(stochastic_grad, at.layout, "stochastic_grad")
     _ = at.value, at.g
     spectrum = spectrum_at(at, hessian, hvp, error)
     point = analysed(at, spectrum, None)
-    step = GradientStep(at, spectrum, lr, momentum)
+    step = PlainStep(at, spectrum, lr, momentum)
     findings = [critical(point, at.value), oscillating(step)]
     ratio = None
     if noise is not None:

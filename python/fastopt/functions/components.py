@@ -8,7 +8,6 @@ nothing yet. Shorter steps do: a slope that two of them agree on, 2^8 apart, is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import chain
 
 import numpy as np
@@ -71,9 +70,9 @@ def hidden(line: Line, start: float, claimed: Array, known: Array) -> Array:
     return found
 
 
-def first_change(line: Line, start: float, steps: Iterable[int] = FAR) -> float:
+def first_change(line: Line, start: float) -> float:
     """The longest step, in large jumps, that changes g at all; 0 if none down to the smallest numbers."""
-    for octaves in steps:
+    for octaves in FAR:
         t = start * 2.0**-octaves
         if t < line.shortest:
             break

@@ -15,7 +15,7 @@ from fastopt.functions.layout import Layout
 
 Array = NDArray[Any]
 
-__all__ = ["Objective", "VectorFunction"]
+__all__ = ["ScalarFunction", "VectorFunction"]
 
 _FLOAT64 = np.dtype(np.float64)
 _LARGE = 1 << 16  # numbers
@@ -59,7 +59,7 @@ class _Counted:
         return sys.getrefcount(self._held)
 
 
-class Objective(_Counted):
+class ScalarFunction(_Counted):
     """`f`: a flat vector -> float. What a value that is not finite means is the caller's to say."""
 
     __slots__ = ()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.functions.counted import Objective, VectorFunction
-from fastopt.functions.problem import Problem
+from fastopt.functions.counted import ScalarFunction, VectorFunction
+from fastopt.functions.layout import Layout
 
 Array = NDArray[Any]
 
@@ -18,31 +18,51 @@ __all__ = ["Evaluation", "finite_gradient"]
 
 
 class Evaluation:
-    """A problem's functions at its x; each is evaluated when first asked for.
+    """f and grad at the x that came with them; each is evaluated when first asked for.
 
     Attributes
     ----------
-    problem : Problem
+    layout : Layout
+        The structure of x.
     x : ndarray, shape (n,)
-        The point.
+        A flat copy of its values, in the widest of their dtypes.
     rng : numpy.random.Generator
         For the directions of probes; the same at every call, so that results can be repeated.
+
+    >>> import numpy as np
+    >>> from fastopt.functions.evaluation import Evaluation
+    >>> at = Evaluation(None, lambda x: [2 * a for a in x], [np.ones(2), np.zeros(1)])
+    >>> at.g, at.grad.calls, at.n
+    (array([2., 2., 0.]), 2, 3)
     """
 
     def __init__(self, f: Callable[..., Any] | None, grad: Callable[..., Any] | None, x: Any) -> None:
-        self.problem = Problem(f, grad, x)
-        self.x = self.problem.x
+        self.layout, self.x = Layout.of(x)
+        self._f = None if f is None else ScalarFunction(f, self.layout, "f")
+        self._grad = None if grad is None else VectorFunction(grad, self.layout, "grad")
         self.rng = np.random.default_rng(0)
 
     @property
-    def f(self) -> Objective:
-        assert self.problem.f is not None
-        return self.problem.f
+    def n(self) -> int:
+        return self.layout.size
+
+    @property
+    def has_f(self) -> bool:
+        return self._f is not None
+
+    @property
+    def has_grad(self) -> bool:
+        return self._grad is not None
+
+    @property
+    def f(self) -> ScalarFunction:
+        assert self._f is not None
+        return self._f
 
     @property
     def grad(self) -> VectorFunction:
-        assert self.problem.grad is not None
-        return self.problem.grad
+        assert self._grad is not None
+        return self._grad
 
     @cached_property
     def g(self) -> Array:
@@ -79,7 +99,8 @@ class Evaluation:
 
     def gradient_at(self, x: Array) -> Array:
         """The gradient elsewhere; finite or not."""
-        return self.grad(x.astype(self.x.dtype, copy=False))
+        with np.errstate(all="ignore"):
+            return self.grad(x.astype(self.x.dtype, copy=False))
 
     def value_at(self, x: Array) -> float:
         """f elsewhere; finite or not."""

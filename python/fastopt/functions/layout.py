@@ -64,8 +64,12 @@ class Layout:
         """A flat vector in the structure and the dtypes of `x`: fresh arrays, the caller's to keep."""
         if self.kind is np.ndarray:
             return np.array(flat, dtype=self.dtypes[0]).reshape(self.shapes[0])
+        return self.collected(self.arrays(flat))
+
+    def arrays(self, flat: Array) -> list[Array]:
+        """Fresh arrays with the values of a flat vector, one for each of x, in their shapes and dtypes."""
         parts = zip(self.parts(flat), self.dtypes, strict=True)
-        return self.collected([np.array(part, dtype=dtype) for part, dtype in parts])
+        return [np.array(part, dtype=dtype) for part, dtype in parts]
 
     def parts(self, flat: Array) -> list[Array]:
         """Views of a flat vector of any dtype, in the shapes of the arrays of x."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import real
+from fastopt._checks import positive
 from fastopt.functions.layout import Layout
 
 __all__ = ["lengths", "norm", "reach", "relative_step", "scales", "ulps"]
@@ -47,7 +47,7 @@ def norm(v: Array) -> float:
 
 def relative_step(step: float | None, eps: float) -> float:
     """The user's step, or cbrt(eps): there h^2 |g''| / 6 and eps |g| / h are of one size."""
-    return eps ** (1.0 / 3.0) if step is None else real("step", step, minimum=0.0, open_low=True)
+    return eps ** (1.0 / 3.0) if step is None else positive("step", step)
 
 
 def scales(flat: Array) -> Array:

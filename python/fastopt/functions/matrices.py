@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import real, shown
+from fastopt.functions.layout import Layout
 
-__all__ = ["Products", "dense", "given_hessian", "symmetric_part"]
+__all__ = ["Products", "at_point", "dense", "given_hessian", "square", "symmetric_part"]
 
 Array = NDArray[Any]
 
@@ -24,7 +25,7 @@ class Products:
     """A sparse matrix or an operator as an object with ``matvec`` and ``shape``, never multiplied out."""
 
     def __init__(self, h: Any) -> None:
-        self.shape = h.shape
+        self.given, self.shape = h, tuple(h.shape)
         matvec = getattr(h, "matvec", None)
         self.matvec = matvec if callable(matvec) else h.__matmul__
 
@@ -33,6 +34,19 @@ class Products:
         """None for arrays, lists and functions."""
         sparse = callable(getattr(h, "toarray", None)) or callable(getattr(h, "matvec", None))
         return cls(h) if sparse and hasattr(h, "shape") else None
+
+    def check(self, n: int) -> Products:
+        """Itself, if it is of real numbers and of order n; else the errors of `square`."""
+        if self.shape != (n, n):
+            raise ValueError(f"hessian: expected shape ({n}, {n}), got {self.shape}")
+        _check_real(getattr(self.given, "dtype", None))
+        return self
+
+
+def at_point(h: Any, layout: Layout, flat: Array) -> Any:
+    """What `h` returns at a point, if it is a function of x; else `h` itself."""
+    of_x = callable(h) and not callable(getattr(h, "matvec", None))
+    return h(layout.structured(flat)) if of_x else h
 
 
 def given_hessian(h: Any, n: int | None, error: float | None) -> tuple[Array, float]:
@@ -55,21 +69,33 @@ def _claimed(h: Any, n: int) -> Any:
 
 def dense(h: Any, n: int | None = None) -> Array:
     """A square matrix of finite float32 or float64; every error names the argument `hessian`."""
-    array = np.asarray(_array(h, n))
-    if array.dtype.kind not in "biufc" and array.ndim != 2:
-        raise TypeError(f"hessian: expected {_EXPECTED}, got {shown(h)}")
-    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
-        raise ValueError(f"hessian: expected a square matrix (n, n) with n >= 1, got shape {array.shape}")
-    if n is not None and len(array) != n:
-        raise ValueError(f"hessian: expected shape ({n}, {n}), as x has {n} elements, got {array.shape}")
-    if array.dtype.kind in "iub":
-        array = array.astype(np.float64)
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
-        raise TypeError(f"hessian: expected float64 or float32, got {array.dtype}")
+    array = square(h, n)
     if not np.isfinite(array).all():
         bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"hessian: expected finite numbers, got {array[bad]} at {bad}")
     return array
+
+
+def square(h: Any, n: int | None = None) -> Array:
+    """As `dense`, finite or not. Of one variable a number is a matrix too."""
+    array = np.asarray(_array(h, n))
+    if array.dtype.kind not in "biufc" and array.ndim != 2:
+        raise TypeError(f"hessian: expected {_EXPECTED}, got {shown(h)}")
+    if n == 1 == array.size:
+        array = array.reshape(1, 1)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
+        raise ValueError(f"hessian: expected a square matrix (n, n) with n >= 1, got shape {array.shape}")
+    if n is not None and len(array) != n:
+        raise ValueError(f"hessian: expected shape ({n}, {n}), got {array.shape}")
+    _check_real(array.dtype)
+    return array.astype(np.float64) if array.dtype.kind in "iub" else array
+
+
+def _check_real(dtype: Any) -> None:
+    """What says nothing of its numbers will be seen by what it returns."""
+    kind = getattr(dtype, "kind", "b")
+    if kind not in "iub" and not (kind == "f" and dtype.itemsize in (4, 8)):
+        raise TypeError(f"hessian: expected float64 or float32, got {dtype}")
 
 
 def _array(h: Any, n: int | None) -> Any:

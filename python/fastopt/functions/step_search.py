@@ -81,7 +81,7 @@ def search_step(line: Line, first: Stencil, known: float = 0.0) -> Found:
             _shorten(line, tried, share)
         _lengthen(line, tried, share)
         _refine(line, tried, share)
-        found = _chosen(line, tried, share, known)
+        found = _chosen(line, tried, known)
         if found.error > max(share, line.g.eps**CERTAIN) * found.stencil.size and _is_ripple(
             line, tried, found
         ):
@@ -125,7 +125,7 @@ def _lengthen(line: Line, tried: list[Stencil], share: float) -> None:
     octaves, blind = 0, 0
     while octaves < HEIGHT:
         longest = max(tried, key=lambda s: s.t)
-        if not longest.finite or (not longest.still and _best(tried, share) is not longest):
+        if not longest.finite or (not longest.still and _best(tried) is not longest):
             return
         if not longest.still and error_of(longest) <= share * longest.size:
             return
@@ -140,7 +140,7 @@ def _lengthen(line: Line, tried: list[Stencil], share: float) -> None:
 def _refine(line: Line, tried: list[Stencil], share: float) -> None:
     """Between the strides: to where the step's error and the noise's are of one size."""
     for _ in range(3):
-        best = _best(tried, share)
+        best = _best(tried)
         if best is None or best.still or error_of(best) <= share * best.size:
             return
         step, noise = norm(best.change) / 3.0, _noise(tried, best) / best.t
@@ -160,7 +160,7 @@ def _noise(tried: list[Stencil], s: Stencil) -> float:
     return max([s.noise, *(max(o.noise, _as_noise(o)) for o in shorter)])
 
 
-def _best(tried: list[Stencil], share: float) -> Stencil | None:
+def _best(tried: list[Stencil]) -> Stencil | None:
     """The stencil with the least error, of those that see a slope if any does."""
     usable = [s for s in tried if s.finite and not s.still]
     seen = [s for s in usable if _error(tried, s) < SEEN * s.size]
@@ -181,8 +181,8 @@ def _error(tried: list[Stencil], s: Stencil) -> float:
     return error
 
 
-def _chosen(line: Line, tried: list[Stencil], share: float, known: float) -> Found:
-    best = _best(tried, share)
+def _chosen(line: Line, tried: list[Stencil], known: float) -> Found:
+    best = _best(tried)
     if best is None:
         still = [s for s in tried if s.finite]
         longest = max(still, key=lambda s: s.t, default=tried[0])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastopt._checks import real
 from fastopt._dispatch import core
 from fastopt.linalg._matrices import is_lower, matrices
 
@@ -97,18 +96,9 @@ def inertia(a: ArrayLike, tol: float | None = None, UPLO: Literal["L", "U", "l",
     stack = matrices(a)
     shape = stack.shape[:-2]
     counts, bounds = np.empty((*shape, 3), np.int64), np.empty(shape, np.float64)
-    core.inertia(stack, lower, _checked(tol), counts, bounds, np.empty(shape, np.int64))
+    least = 0.0 if tol is None else real("tol", tol, minimum=0.0)
+    core.inertia(stack, lower, least, counts, bounds, np.empty(shape, np.int64))
     if shape:
         return Inertia(counts[..., 0], counts[..., 1], counts[..., 2], bounds)
     negative, zero, positive = counts.tolist()
     return Inertia(negative, zero, positive, float(bounds))
-
-
-def _checked(tol: float | None) -> float:
-    if tol is None:
-        return 0.0
-    if not isinstance(tol, numbers.Real) or isinstance(tol, bool):
-        raise TypeError(f"tol: expected a real number or None, got {type(tol).__name__}")
-    if not (math.isfinite(tol) and tol >= 0):
-        raise ValueError(f"tol: expected a finite number of at least 0, got {tol!r}")
-    return float(tol)

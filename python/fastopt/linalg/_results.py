@@ -38,15 +38,15 @@ def values_into(out: Any, stack: Array, name: str = "out") -> Array:
     return values
 
 
-def vectors_into(out: Any, stack: Array, name: str = "out[1]") -> tuple[Array, bool]:
+def vectors_into(out: Any, stack: Array) -> tuple[Array, bool]:
     """The memory of the eigenvectors, C-contiguous, and whether vectors are its rows (else its columns)."""
-    vectors = _checked(out, name, stack, stack.shape)
+    vectors = _checked(out, "out[1]", stack, stack.shape)
     if vectors.flags.c_contiguous:
         return vectors, False
     if vectors.swapaxes(-1, -2).flags.c_contiguous:
         return vectors.swapaxes(-1, -2), True
     raise ValueError(
-        f"{name}: expected matrices that lie one behind the other, row after row or column after column, "
+        "out[1]: expected matrices that lie one behind the other, row after row or column after column, "
         f"got strides {vectors.strides}"
     )
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt.linalg._chance import chance_of
+
 Array = NDArray[Any]
 
 Which = Literal["SA", "LA", "LM", "BE"]
@@ -53,10 +55,8 @@ def nothing_missed(
     """Whether the rest of the spectrum lies within `limits`, but for a chance of `FAILURE`.
 
     `inner` are the Ritz values, ascending, of `steps` Lanczos steps from a random vector on the operator
-    restricted to the complement of what is known; `outer` encloses the whole spectrum. Kuczynski and
-    Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992): the smallest of them is above a + e (b - a), with
-    [a, b] the spectrum, with probability at most 1.65 sqrt(n) exp(-(2 steps - 1) sqrt(e)). Were a below the
-    lower limit, such an e could be read off `inner`; so too at the upper end.
+    restricted to the complement of what is known; `outer` encloses the whole spectrum [a, b]. Were a below
+    the lower limit, a share by which `inner` misses it could be read off; so too at the upper end.
     """
     below, above = limits
     low, high = outer
@@ -68,4 +68,4 @@ def nothing_missed(
     least = min(margins)
     if least <= 0:
         return False
-    return len(margins) * 1.65 * math.sqrt(n) * math.exp(-(2 * steps - 1) * math.sqrt(least)) <= FAILURE
+    return len(margins) * chance_of(n, steps, least) <= FAILURE

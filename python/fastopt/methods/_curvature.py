@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.methods import _hessian_input
+from fastopt.functions.matrices import Products, square, symmetric_part
 from fastopt.methods._differences import Differences
 from fastopt.methods._models import Krylov, room
 from fastopt.methods._names import Subproblem
@@ -23,8 +23,7 @@ Array = NDArray[Any]
 #: Variables up to which differences or an operator make a matrix, unless products were asked for.
 FORMED = 200
 #: Lanczos steps at most. A random start then misses the lowest eigenvalue by more than 0.01 of the spectrum's
-#: width with a probability below 1e-6 at n = 10^6: 1.648 sqrt(n) exp(-(2k - 1) sqrt(0.01)), Kuczynski and
-#: Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094-1122.
+#: width with a probability below 1e-6 at n = 10^6 (`fastopt.linalg._chance`).
 SEARCH = 110
 EPS = float(np.finfo(np.float64).eps)
 
@@ -38,7 +37,7 @@ class Hessians:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._differences = Differences(problem)
-        self._latest: tuple[Array, Any] | None = None  # what `hessian` returned, and where
+        self._latest: tuple[Array, Array | Products] | None = None  # what `hessian` returned, and where
         self.error = 0.0
 
     def wants_matrix(self, subproblem: Subproblem, at: Point) -> bool:
@@ -54,8 +53,7 @@ class Hessians:
         """The Hessian, (n, n) in float64; `error` estimates the spectral norm of what is wrong in it."""
         problem = self._problem
         if problem.has_hessian:
-            given: Array = _finite(_hessian_input.dense(self._given(at), problem.n), "hessian")
-            return given
+            return self._symmetric(at)
         if problem.has_hvp:
             from fastopt.curvature import hessian
 
@@ -71,11 +69,20 @@ class Hessians:
         problem = self._problem
         if problem.has_hvp:
             return lambda v: _finite(problem.hvp(at.x, v), "hvp")
-        if problem.has_hessian:
-            return _product(self._given(at), problem.n)
-        return self._differences.product(at)
+        if not problem.has_hessian:
+            return self._differences.product(at)
+        h = self._given(at)
+        if isinstance(h, Products):
+            return lambda v: _finite(np.asarray(h.matvec(v), dtype=np.float64).reshape(problem.n), "hessian")
+        matrix = self._symmetric(at)
+        return lambda v: matrix @ v
 
-    def _given(self, at: Point) -> Any:
+    def _symmetric(self, at: Point) -> Array:
+        h = self._given(at)
+        matrix = h if isinstance(h, np.ndarray) else square(h.given, self._problem.n).astype(np.float64)
+        return symmetric_part(_finite(matrix, "hessian"))[0]
+
+    def _given(self, at: Point) -> Array | Products:
         if self._latest is None or self._latest[0] is not at.x:
             self._latest = at.x, self._problem.hessian(at.x)
         return self._latest[1]
@@ -134,14 +141,6 @@ class SecondOrder:
         if low < -tolerance:  # known to be negative: only a good direction is still wanted
             return space.lowest_residual() <= 0.1 * abs(low)
         return space.lowest_residual() <= 0.01 * max(abs(low), tolerance)
-
-
-def _product(h: Any, n: int) -> Any:
-    if isinstance(h, np.ndarray):
-        matrix = _finite(_hessian_input.dense(h, n), "hessian")
-        return lambda v: matrix @ v
-    times = h.matvec if hasattr(h, "matvec") else h.dot
-    return lambda v: _finite(np.asarray(times(v), dtype=np.float64).reshape(n), "hessian")
 
 
 def _finite(values: Any, name: str) -> Any:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.functions.lengths import norm
-from fastopt.linalg import eigvalsh
+from fastopt.linalg._norm import spectral_norm
 from fastopt.methods._lengths import length_from_values
-from fastopt.methods._line_differences import AGREE, SETTLED, SHORTER, Difference, Line
+from fastopt.methods._line_differences import AGREE, SETTLED, SHORTER, Difference, TrialLine
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
 
@@ -51,7 +51,7 @@ class Differences:
     def matrix(self, at: Point) -> Array:
         """The Hessian, symmetric: 2 n + 2 gradients, more where the steps have to be found."""
         n, h = self._problem.n, self._steps(at)
-        lines = [Line(self._problem, at, h[i] * np.eye(1, n, i)[0], h) for i in range(n)]
+        lines = [TrialLine(self._problem, at, h[i] * np.eye(1, n, i)[0], h) for i in range(n)]
         columns = [line.difference() for line in lines]
         wrong = self._probe(at, h, columns)
         if wrong > AGREE and self._hopeless < HOPELESS:
@@ -60,7 +60,7 @@ class Differences:
             wrong = self._probe(at, h, columns)
         with np.errstate(over="ignore"):
             rows = _in_range(np.array([column.value for column in columns]) / h[:, None])
-        self.error = max(_spectral_norm(rows / 2 - rows.T / 2), self.error)
+        self.error = max(spectral_norm(rows / 2 - rows.T / 2), self.error)
         symmetric: Array = rows / 2 + rows.T / 2
         return symmetric
 
@@ -78,7 +78,7 @@ class Differences:
                 return np.zeros_like(v)
             u: Array = v / length
             t = self._factor * relative / max(1.0 / whole, float((np.abs(u) / least).max()))
-            line = Line(self._problem, at, t * u, scale)
+            line = TrialLine(self._problem, at, t * u, scale)
             line.least = t * self._bend
             found = line.difference()
             self._bend = max(self._bend, line.size(found.value) / t)
@@ -116,7 +116,7 @@ class Differences:
         self._found = np.where(good, np.minimum(steps * h, norm(self._scale)), self._found)
         self._found_at = np.where(good, self._scale, self._found_at)
 
-    def _checked(self, line: Line, found: Difference) -> Difference:
+    def _checked(self, line: TrialLine, found: Difference) -> Difference:
         shorter = line.at(SHORTER * found.step)
         if shorter is None:
             return found
@@ -139,7 +139,7 @@ class Differences:
         """
         steps = h * np.array([column.step for column in columns])
         signs = self._rng.choice((-1.0, 1.0), h.size)
-        line = Line(self._problem, at, steps * signs, h)
+        line = TrialLine(self._problem, at, steps * signs, h)
         seen = line.at(SHORTER)
         self.error = 0.0
         if seen is None:
@@ -151,7 +151,7 @@ class Differences:
         return float(wrong @ steps) / total if total else float(wrong.any())
 
 
-def _settled(lines: list[Line], columns: list[Difference]) -> list[Difference]:
+def _settled(lines: list[TrialLine], columns: list[Difference]) -> list[Difference]:
     """Columns with good steps, judged in units of f and beside the largest: a column of noise beside
     columns that are not has no step of its own to be found, however short.
     """
@@ -165,11 +165,3 @@ def _in_range(values: Array) -> Array:
     if not np.isfinite(values).all():
         raise Stop("nan", "differences of grad are beyond what double precision holds.")
     return values
-
-
-def _spectral_norm(a: Array) -> float:
-    largest = float(np.abs(a).max())
-    if largest == 0.0:
-        return 0.0
-    scaled = (a / largest).astype(np.float32)  # an estimate needs no more digits
-    return largest * float(np.sqrt(eigvalsh(scaled @ scaled.T)[-1]))

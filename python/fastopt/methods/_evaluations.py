@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
-from fastopt.functions.counted import Objective, VectorFunction
+from fastopt.functions.counted import ScalarFunction, VectorFunction
 from fastopt.functions.layout import Layout
-from fastopt.methods._hessian_input import read as read_hessian
+from fastopt.functions.matrices import Products, square
 from fastopt.methods._result import Stop
 
 __all__ = ["Evaluations", "Point"]
@@ -49,7 +49,7 @@ class Evaluations:
             raise TypeError(f"f: expected a function of x, got {shown(f)}")
         if not self.joint and not callable(grad):
             raise TypeError(f"grad: expected a function of x, or True if f returns both, got {shown(grad)}")
-        self._f = Objective(self._split(f) if self.joint else f, self.layout, "f")
+        self._f = ScalarFunction(self._split(f) if self.joint else f, self.layout, "f")
         self._grad = VectorFunction(self._shaped(self._came if self.joint else grad), self.layout, "grad")
         self._hessian = _function(hessian, "hessian")
         self._hvp = self._shaped(_function(hvp, "hvp"))
@@ -108,11 +108,13 @@ class Evaluations:
     def has_hvp(self) -> bool:
         return self._hvp is not None
 
-    def hessian(self, x: Array) -> Any:
-        """The user's Hessian at a flat vector: float64 of shape (n, n), a copy; or sparse, or an operator."""
+    def hessian(self, x: Array) -> Array | Products:
+        """The user's Hessian at a flat vector: float64 of shape (n, n), a copy; or products with it."""
         assert self._hessian is not None
         self.nhev += 1
-        return read_hessian(self._hessian(self.layout.structured(x)), self.n)
+        given = self._hessian(self.layout.structured(x))
+        products = Products.of(given)
+        return products.check(self.n) if products else np.array(square(given, self.n), np.float64)
 
     def hvp(self, x: Array, v: Array) -> Array:
         """The user's product of the Hessian at `x` with `v`, both flat: a fresh float64 vector."""

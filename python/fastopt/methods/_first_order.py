@@ -41,12 +41,12 @@ def full_batch(name: str) -> Callable[..., None]:
         layout = problem.layout
         x, _, jac = problem.begin()
         # the rule sees the user's arrays, one by one: LARS and LAMB take norms of each
-        arrays = _parts(layout.structured(x))
+        arrays = layout.arrays(x)
         options.setdefault("nonfinite", "raise")
         optimizer: Any = cls(arrays, **options)
         while True:
             with np.errstate(over="ignore"):  # a float64 gradient of a float32 x: the rule says what it lacks
-                gradients = _parts(layout.structured(jac))
+                gradients = layout.arrays(jac)
             _step(optimizer, gradients, problem)
             x = layout.flat(arrays).astype(np.float64, copy=False)
             fun, jac = problem.both(x)
@@ -84,9 +84,3 @@ def _step(optimizer: Any, gradients: list[Any], problem: Problem) -> None:
     except _dispatch.core.RefusedGradient as error:
         reason = str(error).partition(" (nonfinite=")[0]  # the rest is the optimizer's, which nobody sees
         raise Stop("overflow", f"In step {problem.nit + 1}, {reason}.") from None
-
-
-def _parts(structured: Any) -> list[Any]:
-    if isinstance(structured, np.ndarray):
-        return [structured]
-    return list(structured.values() if isinstance(structured, dict) else structured)

@@ -39,7 +39,7 @@ class Direction(Protocol):
         ...
 
 
-class Products(NamedTuple):
+class InnerProducts(NamedTuple):
     """Of t = g(k+1), g = g(k), y = t - g and the old direction d: tt is t't, and so on."""
 
     td: float
@@ -54,7 +54,7 @@ class Products(NamedTuple):
 
 
 #: The choices of beta, as method "cg" documents them; each is asked for only where y'd > 0.
-BETAS: dict[Beta, Callable[[Products], float]] = {
+BETAS: dict[Beta, Callable[[InnerProducts], float]] = {
     "hager-zhang": lambda p: max((p.yt - 2.0 * p.td * (p.yy / p.yd)) / p.yd, _ETA * p.gd / p.dd),
     "polak-ribiere": lambda p: max(0.0, p.yt / p.gg),
     "hestenes-stiefel": lambda p: max(0.0, p.yt / p.yd),
@@ -84,7 +84,7 @@ class ConjugateGradient:
         self.since = 0  # iterations since the last restart
 
     def turn(self, vectors: Any, search: LineSearch, slope: float) -> tuple[float, float]:
-        p = Products(search.slope, slope, *vectors.products())
+        p = InnerProducts(search.slope, slope, *vectors.products())
         self.since += 1
         restart = self.since == self.every or (self.powell is not None and abs(p.tg) >= self.powell * p.tt)
         vectors.accept()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastopt.methods._problem import Point, Problem
 from fastopt.methods._result import Stop
 
-__all__ = ["AGREE", "SHORTER", "Difference", "Line"]
+__all__ = ["AGREE", "SHORTER", "Difference", "TrialLine"]
 
 Array = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ class Difference(NamedTuple):
     error: float = np.inf
 
 
-class Line:
+class TrialLine:
     """x + c d for a direction d of the length that a good step is thought to have: c is about 1.
 
     `weights` put the gradient's elements into one unit: those of f.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastopt._checks import integer, real
+from fastopt._checks import integer, positive_or_none, real
 from fastopt.methods import _line_descent, _region_descent
 from fastopt.methods._line_descent import BETAS, ConjugateGradient, QuasiNewton
 from fastopt.methods._names import Beta, Subproblem
@@ -71,7 +71,7 @@ def cg(
     if beta not in BETAS:
         raise ValueError(f"beta: expected one of {', '.join(BETAS)}, got {beta!r}")
     every = 0 if restart_every is None else integer("restart_every", restart_every, minimum=1)
-    limit = None if powell is None else real("powell", powell, minimum=0.0, open_low=True)
+    limit = positive_or_none("powell", powell)
     if c2 is None:
         c2 = 0.1 if beta in ("fletcher-reeves", "dai-yuan") else 0.4
     _line_descent.descend(problem, ConjugateGradient(beta, limit, every), *_wolfe(c1, c2))
@@ -247,14 +247,8 @@ def arc(
     ----------
     initial_sigma : float, optional
         The first sigma.
-    subproblem : {"auto", "dense", "lanczos"}
-        From the whole Hessian, or from products in a Krylov space; "auto" as in `trust_region`.
-    second_order : bool, default True
-        Where the gradient is small, ask for the lowest eigenvalue too, and go on if it is negative.
-    krylov_size : int, optional
-        Dimensions of the Krylov space at most, as in `trust_region`.
-    seed : default 0
-        Of the random vectors: anything that `numpy.random.default_rng` takes.
+    subproblem, second_order, krylov_size, seed
+        As in method "trust-region".
 
     Examples
     --------

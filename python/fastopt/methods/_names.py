@@ -28,6 +28,7 @@ MethodName = Literal[
     "adamw",
     "adan",
     "asgd",
+    "ftrl",
     "lamb",
     "lars",
     "lion",
@@ -49,7 +50,7 @@ Subproblem = Literal["auto", "dense", "lanczos"]
 class Options(Common, total=False):
     """Documented at each method; those of `Common` are of the optimizer classes, as the second half here."""
 
-    beta: Beta
+    beta: Beta | float  # of cg a word, of ftrl a number
     c1: float
     c2: float | None
     f_thres: float | None
@@ -78,6 +79,7 @@ class Options(Common, total=False):
     etas: tuple[float, float]
     initial_accumulator_value: float | Literal["gradient"]
     lambd: float
+    lambda1: float
     lr: Lr
     lr_decay: float
     momentum: float

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import flag, integer, real
+from fastopt._checks import flag, integer, positive, positive_or_none
 from fastopt.functions.lengths import norm
 from fastopt.methods._curvature import Hessians, SecondOrder
 from fastopt.methods._gradient_step import GradientStep
@@ -36,18 +36,18 @@ class PerturbedDescent:
         seed: Any,
     ) -> None:
         self.problem = problem
-        self.rho = real("rho", rho, minimum=0.0, open_low=True)
-        self.step = None if step is None else real("initial_step", step, minimum=0.0, open_low=True)
-        self.radius = None if radius is None else real("radius", radius, minimum=0.0, open_low=True)
+        self.rho = positive("rho", rho)
+        self.step = positive_or_none("initial_step", step)
+        self.radius = positive_or_none("radius", radius)
         self.t_thres = None if t_thres is None else integer("t_thres", t_thres, minimum=1)
-        self.f_thres = None if f_thres is None else real("f_thres", f_thres, minimum=0.0, open_low=True)
+        self.f_thres = positive_or_none("f_thres", f_thres)
         self.second_order = flag("second_order", second_order)
         self.hessians = Hessians(problem)
         self.test = SecondOrder(problem, self.hessians, seed, least=self._gtol())
         self.rng = np.random.default_rng(seed)
 
     def run(self) -> None:
-        small = self._stopped_by_gradient(self.problem.begin)
+        small = self.problem.small_gradient(self.problem.begin)
         assert self.problem.current is not None
         at = self.problem.current
         self._step = GradientStep(self.problem, at, self.step)
@@ -58,15 +58,6 @@ class PerturbedDescent:
             else:
                 at, small = self._advance(at)
 
-    def _stopped_by_gradient(self, function: Any, *args: Any) -> bool:
-        try:
-            function(*args)
-        except Stop as stop:
-            if stop.reason != "gtol":
-                raise
-            return True
-        return False
-
     def _is_small(self, at: Point) -> bool:
         return float(np.abs(at.jac).max()) <= self.problem.limits.gtol
 
@@ -74,7 +65,7 @@ class PerturbedDescent:
         """One step, reported; whether the gradient is small there."""
         at = self._step(at)
         self.test.forget()
-        return at, self._stopped_by_gradient(self.problem.iterate, *at)
+        return at, self.problem.small_gradient(self.problem.iterate, *at)
 
     def _leave(self, at: Point) -> Point:
         """A point where f is lower by f_thres, by way of noise; the run ends at `at` if there is none."""

@@ -171,6 +171,16 @@ class Problem(Evaluations):
         if self.nit >= self.maxiter:
             raise Stop("maxiter")
 
+    def small_gradient(self, report: Callable[..., Any], *args: Any) -> bool:
+        """Call `begin` or `iterate`; whether the run would end there for its small gradient alone."""
+        try:
+            report(*args)
+        except Stop as stop:
+            if stop.reason != "gtol":
+                raise
+            return True
+        return False
+
     def _follow(self, x: Array) -> None:
         if self.trace is not None:
             self.trace.append(self.layout.structured(x))

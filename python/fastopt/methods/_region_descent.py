@@ -7,6 +7,7 @@ from and in which space the model lives is the business of `Hessians` and `Model
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, get_args
 
 import numpy as np
@@ -66,8 +67,9 @@ class _Descent:
         self.finite = self.nonfinite = 0  # of f at the steps that were rejected in a row
 
     def run(self) -> None:
-        critical = self._begin()
-        at = self._point()
+        critical = self._asks_for_curvature(self.problem.begin)
+        assert self.problem.current is not None
+        at = self.problem.current
         self.dense = self.hessians.wants_matrix(self.subproblem, at)
         self.first_slope = norm(at.jac)
         model = self._critical(at) if critical else self._model(at, newton=False)
@@ -77,36 +79,17 @@ class _Descent:
             if critical:
                 self.region.escape(model, escape_length(model, at))
             at = self._step(model, at, critical)
-            critical = self._finished(at)
+            self.test.forget()
+            critical = self._asks_for_curvature(self.problem.iterate, *at)
             convex = float(model.w[0]) > 0.0
             model = self._critical(at) if critical else self._model(at, newton=convex)
 
-    # --- where the run stands ---
-
-    def _point(self) -> Point:
-        assert self.problem.current is not None
-        return self.problem.current
-
-    def _begin(self) -> bool:
-        try:
-            self.problem.begin()
-        except Stop as stop:
-            return self._only_gradient(stop)
-        return False
-
-    def _finished(self, at: Point) -> bool:
-        self.test.forget()
-        try:
-            self.problem.iterate(*at)
-        except Stop as stop:
-            return self._only_gradient(stop)
-        return False
-
-    def _only_gradient(self, stop: Stop) -> bool:
-        """True if it is the gradient that would stop the run, and curvature is still to be asked."""
-        if stop.reason != "gtol" or not self.second_order:
-            raise stop
-        return True
+    def _asks_for_curvature(self, report: Callable[..., Any], *args: Any) -> bool:
+        """Whether the gradient is small, and curvature is still to be asked; without that it ends the run."""
+        small = self.problem.small_gradient(report, *args)
+        if small and not self.second_order:
+            raise Stop("gtol")
+        return small
 
     # --- models ---
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import real
+from fastopt._checks import positive_or_none
 from fastopt.functions.lengths import norm
 from fastopt.methods._lengths import first_length
 from fastopt.methods._models import Model
@@ -121,7 +121,7 @@ class Ball:
     may_be_newton = True
 
     def __init__(self, radius: float | None, descent: Descent) -> None:
-        self._given = _positive("initial_radius", radius)
+        self._given = positive_or_none("initial_radius", radius)
         self._descent = descent
         self._leaving = False
         self.radius = 0.0
@@ -161,7 +161,7 @@ class Cube:
     may_be_newton = False  # the cube shortens every step
 
     def __init__(self, sigma: float | None) -> None:
-        self._given = _positive("initial_sigma", sigma)
+        self._given = positive_or_none("initial_sigma", sigma)
         self.sigma = 0.0
 
     def begin(self, model: Model, at: Point) -> None:
@@ -197,10 +197,6 @@ class Cube:
 
     def escape(self, model: Model, length: float) -> None:
         self.sigma = min(self.sigma, _inside(-float(model.w[0]) / length))
-
-
-def _positive(name: str, value: float | None) -> float | None:
-    return None if value is None else real(name, value, minimum=0.0, open_low=True)
 
 
 def _faster(share: float, refused: int) -> float:

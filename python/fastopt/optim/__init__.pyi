@@ -7,6 +7,7 @@ from fastopt.optim.adamax import Adamax as Adamax
 from fastopt.optim.adamw import AdamW as AdamW
 from fastopt.optim.adan import Adan as Adan
 from fastopt.optim.asgd import ASGD as ASGD
+from fastopt.optim.ftrl import FTRL as FTRL
 from fastopt.optim.lamb import LAMB as LAMB
 from fastopt.optim.lars import LARS as LARS
 from fastopt.optim.lion import Lion as Lion

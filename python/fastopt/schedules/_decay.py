@@ -39,10 +39,6 @@ class constant(Schedule):
     def _at(self, k: int) -> float:
         return self.lr
 
-    @classmethod
-    def _for_run(cls, total_steps: int, given: Collection[str] = ()) -> dict[str, Any]:
-        return {}
-
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class inverse_time(Schedule):
@@ -107,10 +103,6 @@ class inverse_sqrt(Schedule):
     def _at(self, k: int) -> float:
         return self.lr / math.sqrt(k + 1)
 
-    @classmethod
-    def _for_run(cls, total_steps: int, given: Collection[str] = ()) -> dict[str, Any]:
-        return {}
-
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class exponential(Schedule):
@@ -142,8 +134,8 @@ class exponential(Schedule):
 
     def __post_init__(self) -> None:
         check_lr(self)
-        self._check("gamma", _checks.real("gamma", self.gamma, minimum=0.0, open_low=True))
-        self._check("every", _checks.real("every", self.every, minimum=0.0, open_low=True))
+        self._check("gamma", _checks.positive("gamma", self.gamma))
+        self._check("every", _checks.positive("every", self.every))
 
     def _at(self, k: int) -> float:
         return scaled_power(self.lr, self.gamma, k / self.every)
@@ -198,7 +190,7 @@ class step(Schedule):
             self._check("every", _checks.integer("every", self.every, minimum=1))
         if self.milestones is not None:
             self._check("milestones", ascending("milestones", self.milestones))
-        self._check("gamma", _checks.real("gamma", self.gamma, minimum=0.0, open_low=True))
+        self._check("gamma", _checks.positive("gamma", self.gamma))
 
     def _at(self, k: int) -> float:
         if self.milestones is not None:

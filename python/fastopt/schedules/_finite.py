@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 from .. import _checks
 from ._schedule import Schedule, check_lr
@@ -48,17 +47,13 @@ class polynomial(Schedule):
     def __post_init__(self) -> None:
         check_lr(self)
         self._check("total", _checks.integer("total", self.total, minimum=1))
-        self._check("power", _checks.real("power", self.power, minimum=0.0, open_low=True))
+        self._check("power", _checks.positive("power", self.power))
         check_lr(self, "final")
 
     def _at(self, k: int) -> float:
         if k >= self.total:
             return self.final
         return mix(self.lr, self.final, (1.0 - k / self.total) ** self.power)
-
-    @classmethod
-    def _for_run(cls, total_steps: int, given: Collection[str] = ()) -> dict[str, Any]:
-        return {"total": total_steps}
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -104,10 +99,6 @@ class cosine(Schedule):
         if k >= self.total:
             return self.final
         return mix(self.lr, self.final, half_cosine(k / self.total))
-
-    @classmethod
-    def _for_run(cls, total_steps: int, given: Collection[str] = ()) -> dict[str, Any]:
-        return {"total": total_steps}
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -186,10 +177,6 @@ class one_cycle(Schedule):
             if k == end:
                 return stop
         return corners[-1][1]
-
-    @classmethod
-    def _for_run(cls, total_steps: int, given: Collection[str] = ()) -> dict[str, Any]:
-        return {"total": total_steps}
 
 
 def mix(start: float, stop: float, weight: float) -> float:

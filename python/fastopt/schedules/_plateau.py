@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
 from .. import _checks
@@ -164,7 +163,3 @@ class reduce_on_plateau(Schedule):
     def _memories(self, other: Schedule) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         assert isinstance(other, reduce_on_plateau)
         return [(vars(self), {"_heard": other._now})]
-
-    @classmethod
-    def _for_run(cls, total_steps: int, given: Collection[str] = ()) -> dict[str, Any]:
-        return {}

@@ -73,9 +73,10 @@ class Schedule:
     def _for_run(cls, total_steps: int, given: Collection[str] = ()) -> dict[str, Any] | None:
         """The arguments that a run of `total_steps` implies beside the `given` ones.
 
-        None: the schedule cannot be made from a name and a rate.
+        None: the schedule cannot be made from a name and a rate. Here: of a number of steps, that of the run.
         """
-        return None
+        fields = {f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING} - {"lr"}
+        return dict.fromkeys(fields, total_steps) if fields <= {"total"} else None
 
     @overload
     def __call__(self, k: int) -> float: ...

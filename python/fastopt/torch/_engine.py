@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from fastopt import _dispatch
+from fastopt._rows import SparseRows
 from fastopt._state import find_rule
 from fastopt.torch._groups import Values
-from fastopt.torch._states import Maker, States, is_one_of
+from fastopt.torch._states import Maker, States, is_one_of, native_remainder, native_states
 from fastopt.torch._tensors import (
     PLAIN,
     as_array,
@@ -54,13 +55,14 @@ touched = _touch()
 class Part:
     """A parameter in the plan."""
 
-    def __init__(self, group: int, place: int, parameter: Tensor, label: str) -> None:
-        self.group, self.place, self.parameter, self.label = group, place, parameter, label
+    def __init__(self, group: int, place: int, number: int, parameter: Tensor, label: str) -> None:
+        self.group, self.place, self.number = group, place, number
+        self.parameter, self.label = parameter, label
         here = local(parameter)
         self.stage = here.detach()  # what the engine steps
         self.staged = not is_dense(here)
         self.plain = type(parameter) in PLAIN and not self.staged
-        self.states: States = States(None, (), (), None, False, ())
+        self.states: States = States(None, (), (), (), (), None, None, False, ())
         self.state: dict[str, Any] | None = None
         if self.staged:
             self.stage = self.stage.contiguous()
@@ -106,6 +108,7 @@ class Engine:
             Tensor,
             touched,
         )
+        self.plan.seed = options.seed
         self.volatile = [g for g, values in enumerate(self.values) if values.volatile]
         self._sizes = [len(group["params"]) for group in opt.param_groups]
         self._fill(opt, fresh, counts)
@@ -127,7 +130,7 @@ class Engine:
                 if reason is None and repeats(local(p)):
                     reason = "has elements that share memory"
                 refuse(label, reason)
-                part = Part(g, place, p, label)
+                part = Part(g, place, number - 1, p, label)
                 if is_part(p):
                     self._refuse_sharded(opt, label)
                 gradient_of(part)
@@ -154,13 +157,14 @@ class Engine:
         return bool(names) and all(torch.is_tensor(state.get(name)) for name in names)
 
     def _make_states(self, opt: Optimizer, fresh: list[Tensor]) -> None:
-        average = opt._options.ema_decay is not None
+        average, storage = opt._options.ema_decay is not None, opt._options.storage
+        keeps_rest = storage.master is not None or storage.rounding == "kahan"
         for part in self.parts:
             rule = self.rules[part.group]
-            keeps = any(rule["states"]) or average or rule["name"] != "sgd"
+            keeps = any(rule["states"]) or average or keeps_rest or rule["name"] != "sgd"
             if not keeps:
                 continue
-            maker = Maker(rule, part.label, opt._options.state_dtype, average)
+            maker = Maker(rule, part.label, storage, average)
             part.state = opt.state[part.parameter]
             starts = self.values[part.group].starts()
             try:
@@ -186,13 +190,13 @@ class Engine:
                     "arrays": arrays,
                     "labels": [part.label for part in parts],
                     "states": [
-                        tuple(None if t is None else as_array(t) for t in part.states.tensors or none)
-                        for part in parts
+                        native_states(part.states) if part.states.tensors else tuple(none) for part in parts
                     ],
                     "ema": [None if part.states.ema is None else as_array(part.states.ema) for part in parts],
-                    "masters": [None] * len(parts),
+                    "masters": [native_remainder(part.states) for part in parts],
                     "shadows": [None] * len(parts),
-                    "stochastic": False,
+                    "stochastic": opt._options.rounding == "stochastic",
+                    "numbers": [part.number for part in parts],
                 }
             )
         self.plan.add_groups(groups, [])
@@ -222,7 +226,8 @@ class Engine:
         return any(not is_one_of(ema, fresh) for ema in averages)
 
     def _entry(self, part: Part) -> tuple[Any, ...]:
-        tensors = (*part.states.tensors, part.states.ema)
+        remainder = None if part.states.remainder is None else part.states.remainder[1]
+        tensors = (*part.states.tensors, *part.states.scales, remainder, part.states.ema)
         return (
             part.group,
             part.place,
@@ -295,7 +300,8 @@ class Engine:
     def step_slowly(self, grad_scale: float) -> int:
         """A step with all that the native code does not read by itself: shards, copies, older versions."""
         gradients = [gradient_of(part) for part in self.parts]
-        arrays = [None if g is None else as_array(g) for g in gradients]
+        self._refuse_momentum_of_rows(gradients)
+        arrays = [None if g is None else as_gradient(g) for g in gradients]
         for part in self.parts:
             part.load()
         if not self.plain:
@@ -304,6 +310,18 @@ class Engine:
         if verdict == DONE and not self.plain:
             self._store_numbers(gradients)
         return verdict
+
+    def _refuse_momentum_of_rows(self, gradients: list[Tensor | None]) -> None:
+        """PyTorch's SGD moves rows that have no gradient by their momentum; a lazy step is another rule."""
+        for part, gradient in zip(self.parts, gradients, strict=True):
+            rule = self.rules[part.group]
+            if gradient is None or gradient.layout == torch.strided or rule["name"] != "sgd":
+                continue
+            if any(rule["states"]):
+                raise RuntimeError(
+                    f"{part.label}: expected a dense gradient for SGD with momentum, which moves rows "
+                    "without a gradient too, but it is sparse; use momentum=0"
+                )
 
     def _load_numbers(self) -> None:
         for i, part in enumerate(self.parts):
@@ -328,12 +346,35 @@ def _is_idle(opt: Optimizer, group: dict[str, Any]) -> bool:
     return all(p.grad is None and not opt.state.get(p) for p in group["params"])
 
 
+def as_gradient(gradient: Tensor) -> Any:
+    """A gradient as the plan takes it."""
+    if gradient.layout == torch.strided:
+        return as_array(gradient)
+    return SparseRows(as_array(gradient._indices()[0]), as_array(gradient._values().detach()))
+
+
+def rows_of(part: Part, gradient: Tensor) -> Tensor:
+    """A sparse gradient of some rows of the parameter, or an error that names the parameter."""
+    expected = f"{part.label}: expected a sparse gradient of shape {tuple(part.stage.shape)} with one sparse"
+    if gradient.sparse_dim() != 1 or gradient.shape != part.stage.shape:
+        raise ValueError(
+            f"{expected} dimension, got {gradient.sparse_dim()} of {gradient.dim()} of shape "
+            f"{tuple(gradient.shape)}"
+        )
+    reason = why_not(gradient._values())
+    if reason is not None:
+        raise TypeError(f"{expected} dimension on the CPU, but it {reason}")
+    return gradient
+
+
 def gradient_of(part: Part) -> Tensor | None:
     """The gradient of a parameter as it lies here, or an error that names the parameter."""
     gradient: Tensor | None = part.parameter.grad
     if gradient is None:
         return None
     expected = f"{part.label}: expected a dense gradient of shape {tuple(part.stage.shape)} on the CPU"
+    if gradient.layout == torch.sparse_coo:
+        return rows_of(part, gradient)
     if gradient.layout != torch.strided:
         raise RuntimeError(f"{expected}, but sparse gradients are not supported ({gradient.layout})")
     placements = getattr(part.parameter, "placements", None)

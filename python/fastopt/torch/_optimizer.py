@@ -12,12 +12,13 @@ import torch.optim.optimizer as base
 from torch import Tensor
 
 from fastopt._hypers import Hyper
+from fastopt._state import all_states, find_rule
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
 from fastopt.torch._groups import Values, keys_of
 from fastopt.torch._options import NAMES, Options, defaults_of, refuse_ineffective, take_options
-from fastopt.torch._states import EMA, dtype_of
+from fastopt.torch._states import EMA, wanted_dtype
 from fastopt.torch._tensors import label_of, local, refuse, why_not
 
 __all__ = ["Optimizer"]
@@ -48,9 +49,19 @@ class Optimizer(torch.optim.Optimizer):
         What happens when a gradient holds NaN or infinity.
     ema_decay : float, optional
         Keep an average of the weights, in ``state[p]["ema"]``; see `ema_weights`.
-    state_dtype : torch.dtype, optional
+    state_dtype : torch.dtype, "int8" or dict, optional
         How states are stored. By default float32 for bfloat16 and float16 parameters (PyTorch: as the
-        parameters), else the parameter's own dtype. States that are there already keep their dtype.
+        parameters), else the parameter's own dtype. ``"int8"``: codes of eight bits under PyTorch's names
+        (uint8) with their scales beside them (``"exp_avg_scales"``); a dict chooses for each state. See
+        `fastopt.Optimizer`. States that are there already keep their dtype.
+    rounding : {"nearest", "stochastic", "kahan"}
+        How half-precision parameters are rounded, see `fastopt.Optimizer`; what Kahan's rounding leaves out
+        is ``state[p]["remainder"]``.
+    master : {"split16", "split8"}, optional
+        Keep the lower part of bfloat16 parameters in ``state[p]["remainder"]``: with 16 bits they train as
+        float32.
+    seed : int, default 0
+        Of all random rounding.
     """
 
     #: The class whose rule this is.
@@ -76,6 +87,7 @@ class Optimizer(torch.optim.Optimizer):
         self._extra = self._take_extra(keywords)
         super().__init__(params, *args, **keywords)
         self.defaults.update(self._extra)
+        self._options.check_use([local(p) for group in self.param_groups for p in group["params"]])
         self._own_precision()
 
     def _take_extra(self, keywords: dict[str, Any]) -> dict[str, Any]:
@@ -92,10 +104,11 @@ class Optimizer(torch.optim.Optimizer):
 
     def _own_precision(self) -> None:
         """States that PyTorch's constructor has made (Adagrad's) get the dtype they have here."""
+        kernel = self._formula.rule.kernel
         for p, state in self.state.items():
             for name, value in state.items():
-                if torch.is_tensor(value) and value.shape == p.shape and name != "step":
-                    wanted = dtype_of(local(p), self._options.state_dtype)
+                if torch.is_tensor(value) and value.shape == p.shape and name in all_states(kernel):
+                    wanted = wanted_dtype(self._options.storage, name, "", local(p), "params")
                     if value.dtype != wanted:
                         state[name] = value.to(wanted)
 
@@ -117,7 +130,11 @@ class Optimizer(torch.optim.Optimizer):
             if p.device.type == "meta" or isinstance(p, torch.nn.parameter.UninitializedTensorMixin):
                 continue  # has no memory yet; the step looks again
             refuse(label_of(first + place, names, place), why_not(p))
-        self._values(group)
+        self._options.storage.check(
+            type(self).__name__,
+            find_rule(self._formula.rule.kernel, self._values(group).flags),
+            all_states(self._formula.rule.kernel),
+        )
 
     def _values(self, group: dict[str, Any]) -> Values:
         number = next((i for i, g in enumerate(self.param_groups) if g is group), 0)

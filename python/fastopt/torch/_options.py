@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from fastopt._checks import real
 from fastopt._clipping import NormPer, NormType, norm_per, norm_type
+from fastopt._storage import Storage
 from fastopt.optimizer import Optimizer
 
 _REFUSED = ("capturable", "differentiable")
 _FREE = ("foreach", "fused")  # any value: there is one way to step
-_STATE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_WORDS = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.bfloat16: "bfloat16",
+    torch.float16: "float16",
+    torch.int8: "int8",
+    torch.uint8: "int8",
+}
 
 
 @dataclass
@@ -28,7 +37,10 @@ class Options:
     clip_value: float | None = None
     nonfinite: str = "propagate"
     ema_decay: float | None = None
-    state_dtype: torch.dtype | None = None
+    state_dtype: torch.dtype | str | Mapping[str, torch.dtype | str] | None = None
+    rounding: str = "nearest"
+    master: str | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("clip_norm", "clip_value"):
@@ -41,8 +53,34 @@ class Options:
             self.ema_decay = real("ema_decay", self.ema_decay, minimum=0.0, maximum=1.0)
         if self.nonfinite not in ("propagate", "skip", "raise"):
             raise ValueError(f"nonfinite: expected 'propagate', 'skip' or 'raise', got {self.nonfinite!r}")
-        if self.state_dtype is not None and self.state_dtype not in _STATE_DTYPES:
-            raise TypeError(f"state_dtype: expected a floating-point torch.dtype, got {self.state_dtype!r}")
+        _ = self.storage
+
+    @property
+    def storage(self) -> Storage:
+        """How states and parameters are kept, as the NumPy classes know it."""
+        given: Any = self.state_dtype
+        if isinstance(given, Mapping):
+            given = {name: _word(dtype) for name, dtype in given.items()}
+        else:
+            given = _word(given)
+        return Storage.read(
+            {"state_dtype": given, "rounding": self.rounding, "master": self.master, "seed": self.seed}
+        )
+
+    def check_use(self, params: Sequence[torch.Tensor]) -> None:
+        """Raise if no parameter is of the precision that `rounding` and `master` are about."""
+        self.storage.check_use([np.empty(0, _EXAMPLES.get(p.dtype, np.float32)) for p in params])
+
+
+_EXAMPLES = {torch.bfloat16: np.uint16, torch.float16: np.float16, torch.float64: np.float64}
+
+
+def _word(dtype: Any) -> Any:
+    if dtype is None or dtype == "int8":
+        return dtype
+    if dtype in _WORDS:
+        return _WORDS[dtype]
+    raise TypeError(f"state_dtype: expected a floating-point torch.dtype or 'int8', got {dtype!r}")
 
 
 #: Keywords of the whole optimizer, as the NumPy classes have them.

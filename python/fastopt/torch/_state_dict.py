@@ -83,7 +83,7 @@ def check(opt: Optimizer) -> None:
                 raise ValueError(
                     f"{label}: expected a state with 'step', got {list(state)}; is it another class's?"
                 )
-            maker = Maker(rule, label, opt._options.state_dtype, False)
+            maker = Maker(rule, label, opt._options.storage, False)
             maker.check({**state, "step": float(state.get("step", 0))}, names)
 
 

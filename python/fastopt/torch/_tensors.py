@@ -20,6 +20,10 @@ _DTYPES = {
     torch.float64: np.float64,
     torch.float16: np.float16,
     torch.bfloat16: np.uint16,
+    torch.uint8: np.uint8,
+    torch.int8: np.int8,
+    torch.int16: np.int16,
+    torch.int64: np.int64,  # of the indices of sparse gradients
 }
 HALF = (torch.bfloat16, torch.float16)
 

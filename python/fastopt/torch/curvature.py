@@ -10,7 +10,7 @@ back in its answer:
 'saddle'
 
 Products with the Hessian are exact (double backward). Afterwards the parameters, their `grad` and the model's
-buffers are what they were.
+buffers are what they were. What cannot be used as `model` or `loss` is refused as by `critical_point`.
 """
 
 from __future__ import annotations
@@ -138,11 +138,6 @@ def hessian(model: Any, loss: Loss, *, progress: Any = None) -> Tensor:
     tensor, shape (n, n)
         Rows and columns in the order of ``model.named_parameters()``, each parameter in its own order.
 
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`critical_point`.
-
     Examples
     --------
     >>> import torch
@@ -243,11 +238,6 @@ def spectral_density(model: Any, loss: Loss, **keywords: Any) -> SpectralDensity
     fastopt.curvature.SpectralDensity
         With ``plot()``; its arrays are NumPy's.
 
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`critical_point`.
-
     Examples
     --------
     >>> import torch
@@ -275,11 +265,6 @@ def trace(model: Any, loss: Loss, **keywords: Any) -> TraceEstimate:
     -------
     fastopt.curvature.TraceEstimate
 
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`critical_point`.
-
     Examples
     --------
     >>> import torch
@@ -305,11 +290,6 @@ def diagonal(model: Any, loss: Loss, **keywords: Any) -> DiagonalEstimate:
     Returns
     -------
     DiagonalEstimate
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`critical_point`.
 
     Examples
     --------
@@ -340,11 +320,6 @@ def escape(model: Any, loss: Loss, **keywords: Any) -> EscapeResult:
     -------
     fastopt.curvature.EscapeResult
         With `x` and `direction` as tensors by parameter. Where ``moved`` is True the model holds `x`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`critical_point`.
 
     Examples
     --------
@@ -378,11 +353,6 @@ def check_grad(model: Any, loss: Loss, **keywords: Any) -> GradientReport:
     fastopt.curvature.GradientReport
         Findings name the parameter.
 
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`critical_point`.
-
     Examples
     --------
     >>> import torch
@@ -410,11 +380,6 @@ def why_stalled(model: Any, loss: Loss, lr: float, **keywords: Any) -> StallRepo
     Returns
     -------
     fastopt.curvature.StallReport
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`critical_point`.
 
     Examples
     --------

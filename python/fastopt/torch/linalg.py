@@ -1,4 +1,7 @@
-"""Eigenproblems of symmetric matrices in tensors: `torch.linalg`'s functions by `fastopt.linalg`'s engine."""
+"""Eigenproblems of symmetric matrices in tensors: `torch.linalg`'s functions by `fastopt.linalg`'s engine.
+
+All take the tensors that `eigh` takes, and raise what it raises.
+"""
 
 from __future__ import annotations
 
@@ -93,11 +96,6 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     -------
     tensor, shape (..., n)
 
-    Raises
-    ------
-    TypeError, torch.linalg.LinAlgError, ValueError
-        As :func:`eigh`.
-
     Examples
     --------
     >>> import torch
@@ -122,11 +120,6 @@ def inertia(A: Tensor, tol: float | None = None, UPLO: str = "L") -> Inertia:
     -------
     Inertia
         ``negative``, ``zero``, ``positive`` (integers) and ``bound``, tensors of shape (...).
-
-    Raises
-    ------
-    TypeError, torch.linalg.LinAlgError, ValueError
-        As :func:`eigh`.
 
     Examples
     --------

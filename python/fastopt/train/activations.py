@@ -24,39 +24,6 @@ def sigmoid(z: Array) -> Array:
     return np.asarray(np.where(z >= 0, 1.0, e) / (1.0 + e), dtype=z.dtype)
 
 
-def _relu(z: Array) -> Array:
-    return np.maximum(z, 0)
-
-
-def _relu_derivative(a: Array) -> Array:
-    derivative: Array = (a > 0).astype(a.dtype)
-    return derivative
-
-
-def _tanh_derivative(a: Array) -> Array:
-    derivative: Array = 1 - a * a
-    return derivative
-
-
-def _sigmoid_derivative(a: Array) -> Array:
-    derivative: Array = a * (1 - a)
-    return derivative
-
-
-def _relu_second(a: Array) -> Array:
-    return np.zeros_like(a)  # the kink itself, a set of measure zero, counts as flat
-
-
-def _tanh_second(a: Array) -> Array:
-    second: Array = -2 * a * (1 - a * a)
-    return second
-
-
-def _sigmoid_second(a: Array) -> Array:
-    second: Array = a * (1 - a) * (1 - 2 * a)
-    return second
-
-
 @dataclass(frozen=True)
 class Activation:
     """An element-wise function a = value(z) with da/dz and d2a/dz2 as functions of a."""
@@ -75,8 +42,27 @@ ActivationName = Literal["relu", "tanh", "sigmoid"]
 ACTIVATIONS: dict[str, Activation] = {
     a.name: a
     for a in (
-        Activation("relu", _relu, _relu_derivative, _relu_second, init="he", curved=False),
-        Activation("tanh", np.tanh, _tanh_derivative, _tanh_second, init="xavier"),
-        Activation("sigmoid", sigmoid, _sigmoid_derivative, _sigmoid_second, init="xavier"),
+        Activation(
+            "relu",
+            value=lambda z: np.maximum(z, 0),
+            derivative=lambda a: (a > 0).astype(a.dtype),
+            second=np.zeros_like,  # the kink itself, a set of measure zero, counts as flat
+            init="he",
+            curved=False,
+        ),
+        Activation(
+            "tanh",
+            value=np.tanh,
+            derivative=lambda a: 1 - a * a,
+            second=lambda a: -2 * a * (1 - a * a),
+            init="xavier",
+        ),
+        Activation(
+            "sigmoid",
+            value=sigmoid,
+            derivative=lambda a: a * (1 - a),
+            second=lambda a: a * (1 - a) * (1 - 2 * a),
+            init="xavier",
+        ),
     )
 }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import partial
-from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -20,9 +20,9 @@ from fastopt.train.optimizers import build_model, trained_model
 from fastopt.train.problem import Problem
 from fastopt.train.session import Session
 from fastopt.train.settings import Settings
-from fastopt.train.spectrum import Density, Layer
+from fastopt.train.spectrum import Density, LayerTrace
 
-__all__ = ["Analysis", "Density", "Layer", "Report", "TrainingLoss", "analyse", "expected_seconds", "reading"]
+__all__ = ["Analysis", "Report", "TrainingLoss", "analyse", "expected_seconds", "reading"]
 
 #: (optimizer, what is being computed, steps done, steps in all or 0 if nobody knows)
 Report = Callable[[str, str, int, int], None]
@@ -62,7 +62,7 @@ class Analysis:
     smallest: list[float]
     largest: list[float]
     density: Density
-    layers: list[Layer]
+    layers: list[LayerTrace]
     products: int
     seconds: float
 
@@ -109,10 +109,10 @@ class TrainingLoss:
         gradient = self.objective.gradient(self.objective.theta)
         return bool(np.isfinite(self.objective.value(self.objective.theta)) and np.isfinite(gradient).all())
 
-    @property
-    def largest_product(self) -> int:
-        """Multiplications in the largest matrix product of a pass."""
-        return self.rows * max(a * b for a, b in pairwise(self.objective.model.sizes))
+    def blas_threads(self, settings: Settings) -> AbstractContextManager[None]:
+        """A context in which passes are made with the threads that the settings name, or that suit."""
+        suitable = blas.suitable(self.rows, self.objective.model.sizes)
+        return blas.limited(settings.blas_threads or suitable)
 
 
 def analyse(session: Session, report: Report) -> list[Analysis]:
@@ -127,7 +127,7 @@ def analyse(session: Session, report: Report) -> list[Analysis]:
         model = trained_model(run, problem, result)
         loss = TrainingLoss.of(model, run.settings, problem, result["l2"], ROWS)
         label = str(result["label"])
-        with blas.limited(session.settings.blas_threads or blas.suitable(loss.largest_product)):
+        with loss.blas_threads(session.settings):
             found.append(_analysis(label, loss, lambda *step, label=label: report(label, *step)))
     return found
 
@@ -166,7 +166,7 @@ def expected_seconds(session: Session) -> float:
     objective = loss.objective
     small = objective.n <= spectrum.LARGEST
     directions = np.ones((objective.block if small else 1, objective.n))
-    with blas.limited(session.settings.blas_threads or blas.suitable(loss.largest_product)):
+    with loss.blas_threads(session.settings):
         objective.gradient(objective.theta)
         began = perf_counter()
         objective.hvp(objective.theta, directions)

@@ -10,7 +10,7 @@ from typing import Any
 
 import fastopt
 from fastopt.train import augment
-from fastopt.train.argument_types import AppendTuple, at_least, fractions, number, optimizers, share, sizes
+from fastopt.train.argument_types import optimizers, several
 from fastopt.train.initialise import INITIALISERS
 from fastopt.train.settings import CHOICES, LOWEST, Settings
 
@@ -45,18 +45,27 @@ def _wrap(names: Iterable[str]) -> str:
 
 
 class _Group:
-    """A titled group of options; `add` takes from `Settings` what is said there: limits and choices."""
+    """A titled group; `add` takes from `Settings` which options are integers, choices, and the defaults."""
 
     def __init__(self, parser: argparse.ArgumentParser, title: str) -> None:
         self.group = parser.add_argument_group(title)
 
-    def add(self, option: str, *more: str, **how: Any) -> None:
-        name = option.removeprefix("--").replace("-", "_")
+    def add(self, option: str, *more: str, help: str = "", **how: Any) -> None:
+        name = how.get("dest", option.removeprefix("--").replace("-", "_"))
         if name in CHOICES:
             how["choices"] = CHOICES[name]
         elif name in LOWEST:
-            how = {"type": at_least(LOWEST[name]), "metavar": "N"} | how
-        self.group.add_argument(option, *more, **how)
+            how = {"type": int, "metavar": "N"} | how
+        default = getattr(Settings, name, None)
+        if default not in (None, ()) and how.get("action") != "store_true":
+            help = f"{help}{'; ' if help else ''}default {_shown(default)}"
+        self.group.add_argument(option, *more, help=help, **how)
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
@@ -71,15 +80,13 @@ def _data(parser: argparse.ArgumentParser) -> None:
     group.add("--task", help="default: classes if the targets are integers or text, else regression")
     group.add("--target", metavar="COLUMN", help="target column of a .csv, by name or number from 0")
     group.add(
-        "--test-data",
-        metavar="FILE",
-        help="test rows from a file of their own, of the same form as --data",
+        "--test-data", metavar="FILE", help="test rows from a file of their own, of the same form as --data"
     )
     group.add(
         "--split",
-        type=fractions,
+        type=several(float, "three fractions such as 0.6,0.2,0.2"),
         metavar="A,B,C",
-        help=f"shares of training, validation and test rows; default {_show(Settings.split)}",
+        help="shares of training, validation and test rows",
     )
     group.add(
         "--folds",
@@ -89,7 +96,7 @@ def _data(parser: argparse.ArgumentParser) -> None:
     )
     group.add(
         "--subset",
-        type=share,
+        type=float,
         metavar="SHARE",
         help="train on this share of the training rows only, every class in proportion, such as 0.1 for a "
         "first look",
@@ -108,26 +115,18 @@ def _model(parser: argparse.ArgumentParser) -> None:
     group = _Group(parser, "model")
     group.add(
         "--hidden",
-        type=sizes,
+        type=several(int, "layer sizes such as 256,128 or none"),
         metavar="N,N,...",
-        help=f"sizes of the hidden layers, or none; default {_show(Settings.hidden)}",
+        help="sizes of the hidden layers, or none",
     )
-    group.add("--activation", help=f"default {Settings.activation}")
+    group.add("--activation")
     group.add(
         "--batch-norm",
         action=argparse.BooleanOptionalAction,
-        help=f"batch normalisation before each activation; default {'on' if Settings.batch_norm else 'off'}",
+        help="batch normalisation before each activation",
     )
-    group.add(
-        "--bn-test",
-        help=f"statistics for testing: moving averages or all training rows'; default {Settings.bn_test}",
-    )
-    group.add(
-        "--dropout",
-        type=number(0, 1),
-        metavar="P",
-        help=f"probability to drop a hidden value; default {Settings.dropout}",
-    )
+    group.add("--bn-test", help="statistics for testing: moving averages or all training rows'")
+    group.add("--dropout", type=float, metavar="P", help="probability to drop a hidden value")
     group.add(
         "--init",
         metavar="NAME",
@@ -137,8 +136,7 @@ def _model(parser: argparse.ArgumentParser) -> None:
     group.add(
         "--residual",
         action=argparse.BooleanOptionalAction,
-        help="connections around the hidden layers that are as wide as what comes before them; "
-        f"default {'on' if Settings.residual else 'off'}",
+        help="connections around the hidden layers that are as wide as what comes before them",
     )
     group.add("--output", help="output and loss; default: softmax for classes, else linear")
 
@@ -150,59 +148,39 @@ def _training(parser: argparse.ArgumentParser) -> None:
         type=optimizers,
         dest="optimizers",
         metavar="NAME,...",
-        help="optimizers to train and compare, with own options as in sgd:lr=0.1,momentum=0.9; "
-        f"default {','.join(Settings.optimizers)}",
+        help="optimizers to train and compare, with own options as in sgd:lr=0.1,momentum=0.9",
     )
     group.add(
         "--opt",
-        action=AppendTuple,
+        action="append",
         dest="options",
         metavar="KEY=VALUE",
         help="an option for every optimizer, such as betas=[0.9,0.99] or nonfinite=skip; may be repeated",
     )
-    group.add(
-        "--lr", type=number(0), metavar="X", help="learning rate; default: a good one for each optimizer"
-    )
-    group.add(
-        "--schedule",
-        metavar="NAME",
-        help=f"of the rate, with options as in step:every=100,gamma=0.5; default {Settings.schedule}",
-    )
-    group.add("--epochs", help=f"default {Settings.epochs}")
-    group.add("--batch-size", help=f"default {Settings.batch_size}")
-    group.add(
-        "--clip-norm",
-        type=number(0, open_low=True),
-        metavar="X",
-        help="limit of the norm of the whole gradient",
-    )
+    group.add("--lr", type=float, metavar="X", help="learning rate; default: a good one for each optimizer")
+    group.add("--schedule", metavar="NAME", help="of the rate, with options as in step:every=100,gamma=0.5")
+    group.add("--epochs")
+    group.add("--batch-size")
+    group.add("--clip-norm", type=float, metavar="X", help="limit of the norm of the whole gradient")
     group.add("--clip-norm-type", help="which norm: 2, or inf, the largest entry; default 2")
     group.add("--clip-norm-per", help="one norm of all, or one of every tensor; default all")
-    group.add(
-        "--clip-value", type=number(0, open_low=True), metavar="X", help="limit of each entry of the gradient"
-    )
+    group.add("--clip-value", type=float, metavar="X", help="limit of each entry of the gradient")
     group.add(
         "--weight-decay",
         "--l2",
-        type=number(0),
+        type=float,
         metavar="X",
         help="of the weights, not of biases and scales: L2 or decoupled, and by default as much, as the "
         "optimizer has it",
     )
-    group.add("--l1", type=number(0), metavar="X", help="L1 penalty of the weights; default 0")
+    group.add("--l1", type=float, metavar="X", help="L1 penalty of the weights; default 0")
     group.add(
         "--early-stopping",
         help="stop after N epochs without a lower validation loss, test the best epoch's model; default: off",
     )
-    group.add("--seed", help=f"of everything that is drawn; default {Settings.seed}")
-    group.add(
-        "--threads",
-        help="threads of the fused kernels; default: the CPUs this process may use",
-    )
-    group.add(
-        "--blas-threads",
-        help="threads of NumPy's matrix products; default: 1 while they are small",
-    )
+    group.add("--seed", help="of everything that is drawn")
+    group.add("--threads", help="threads of the fused kernels; default: the CPUs this process may use")
+    group.add("--blas-threads", help="threads of NumPy's matrix products; default: 1 while they are small")
 
 
 def _findings(parser: argparse.ArgumentParser) -> None:
@@ -248,7 +226,3 @@ def _files(parser: argparse.ArgumentParser) -> None:
     )
     group.add("--json", action="store_true", default=False, help="print metrics.json instead of the table")
     group.add("--quiet", action="store_true", default=False, help="no progress")
-
-
-def _show(values: Iterable[object]) -> str:
-    return ",".join(map(str, values))

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.train import specs
-from fastopt.train.specs import SpecError
 
 Array = NDArray[Any]
 
@@ -38,13 +37,7 @@ def parse(text: str) -> Amounts:
     Amounts(shift=1.0, rotate=0.0, noise=0.1)
     """
     given = specs.parse(f"images:{text}", "augment").options
-    for key, value in given.items():
-        if key not in Amounts.__dataclass_fields__:
-            names = ", ".join(Amounts.__dataclass_fields__)
-            raise SpecError(f"augment: expected some of {names}, got {key!r}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-            raise SpecError(f"augment: {key}: expected a finite number of at least 0, got {value!r}")
-    return Amounts(**{key: float(value) for key, value in given.items()})
+    return Amounts(**specs.amounts(given, list(Amounts.__dataclass_fields__), "augment"))
 
 
 class Augmenter:

@@ -8,9 +8,10 @@ threadpoolctl (in the extra `report`) the library keeps its own number; `OPENBLA
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 # Multiplications per product from which all threads are worth it: one or two milliseconds of one core.
@@ -43,6 +44,10 @@ def limited(threads: int | None) -> Iterator[None]:
         yield
 
 
-def suitable(largest_product: int) -> int | None:
-    """One thread for small products where that can be said, else None: the library's own choice."""
-    return 1 if largest_product < LARGE_PRODUCT and controller() is not None else None
+def suitable(rows: int, widths: Sequence[int]) -> int | None:
+    """The threads for passes of so many rows through layers of these widths: 1 where all products are small.
+
+    None, the library's own choice, where they are not, or where nothing can be said to it.
+    """
+    largest = rows * max(a * b for a, b in pairwise(widths))
+    return 1 if largest < LARGE_PRODUCT and controller() is not None else None

@@ -69,6 +69,11 @@ class Encoding:
         return cls(output, x_scale, y_scale, data.labels, 1 if single else data.outputs)
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """Widths of the model's input and output."""
+        return len(self.x_scale.mean), self.columns
+
+    @property
     def single_column(self) -> bool:
         return bool(self.labels) and self.columns == 1
 

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt.train import specs
+
 Weights = NDArray[np.float64]
 
 
@@ -59,12 +61,6 @@ def weights(
     """
     if name not in INITIALISERS:
         raise ValueError(f"init: expected one of {', '.join(INITIALISERS)}, got {name!r}")
-    options = dict(options or {})
     scheme = INITIALISERS[name]
-    known = [] if scheme.__kwdefaults__ is None else list(scheme.__kwdefaults__)
-    for key, value in options.items():
-        if key not in known:
-            raise ValueError(f"init {name}: unknown option {key!r}; it has {', '.join(known) or 'none'}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < np.inf:
-            raise ValueError(f"init {name}: {key}: expected a finite number of at least 0, got {value!r}")
-    return scheme(rng, inputs, outputs, **options)
+    given = specs.amounts(options or {}, list(scheme.__kwdefaults__ or {}), f"init {name}")
+    return scheme(rng, inputs, outputs, **given)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import fastopt
 from fastopt.train import specs
+from fastopt.train.encoding import Encoding
 from fastopt.train.initialise import InitName
 from fastopt.train.model import MLP
 from fastopt.train.problem import Problem
@@ -70,9 +71,9 @@ def _default_lr(name: str, options: dict[str, Any]) -> float:
     return float(f"{lr:.3g}")
 
 
-def build_model(settings: Settings, problem: Problem) -> MLP:
+def build_model(settings: Settings, data: Problem | Encoding) -> MLP:
     """The untrained model; equal for every optimizer of one seed."""
-    inputs, outputs = problem.sizes
+    inputs, outputs = data.sizes
     widths = [inputs, *settings.hidden]
     if settings.residual and not any(a == b for a, b in pairwise(widths)):
         raise ValueError(
@@ -84,7 +85,7 @@ def build_model(settings: Settings, problem: Problem) -> MLP:
         [*widths, outputs],
         rng=np.random.default_rng([settings.seed, 1]),
         activation=settings.activation,
-        output=problem.output.name,
+        output=data.output.name,
         batch_norm=settings.batch_norm,
         dropout=settings.dropout,
         residual=settings.residual,

@@ -61,10 +61,6 @@ def squared(z: Array, t: Array) -> tuple[Array, Array]:
     return 0.5 * np.einsum("ij,ij->i", error, error), error
 
 
-def _identity(z: Array) -> Array:
-    return z
-
-
 # The derivative of each gradient along rz, of shape (rows, k, outputs): k directions at once.
 
 
@@ -85,10 +81,6 @@ def _sigmoid_squared_curvature(z: Array, t: Array, rz: Array) -> Array:
     slope = p * (1 - p)
     product: Array = (slope * (slope + (p - t) * (1 - 2 * p)))[:, None] * rz
     return product
-
-
-def _squared_curvature(z: Array, t: Array, rz: Array) -> Array:
-    return rz
 
 
 OutputName = Literal["softmax", "sigmoid", "sigmoid-mse", "linear"]
@@ -144,9 +136,9 @@ OUTPUTS: dict[str, Output] = {
         Output(
             "linear",
             "linear + squared error",
-            _identity,
+            lambda z: z,
             squared,
-            _squared_curvature,
+            lambda z, t, rz: rz,
             single_column=False,
             tasks=("regression", "classes"),
         ),

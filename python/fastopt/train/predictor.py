@@ -13,7 +13,8 @@ from fastopt.checkpoint import CheckpointError
 from fastopt.train import blas, checkpoint_file, runs
 from fastopt.train.data import as_rows
 from fastopt.train.encoding import Encoding
-from fastopt.train.model import MLP
+from fastopt.train.model import CHUNK_ROWS
+from fastopt.train.optimizers import build_model
 from fastopt.train.readers import read_features
 from fastopt.train.runs import Result
 from fastopt.train.settings import Settings
@@ -44,16 +45,8 @@ class Predictor:
         self.labels = self.encoding.labels
         self.features, self.target = tuple(data["features"]), data["target"]
         self.image_shape = data["image_shape"]
-        self.n_features = len(self.encoding.x_scale.mean)
-        hidden = (runs.larger(settings) if result["larger"] else settings).hidden
-        self.model = MLP(
-            [self.n_features, *hidden, self.encoding.columns],
-            rng=np.random.default_rng(0),  # the weights drawn are overwritten
-            activation=settings.activation,
-            output=self.encoding.output.name,
-            batch_norm=settings.batch_norm,
-            residual=settings.residual,
-        )
+        self.n_features = self.encoding.sizes[0]
+        self.model = build_model(runs.larger(settings) if result["larger"] else settings, self.encoding)
         self.model.restore(result)
         self.blas_threads = settings.blas_threads
 
@@ -100,8 +93,8 @@ class Predictor:
         if image_shape is not None and image_shape != self.image_shape:
             raise ValueError(f"X: expected {wanted}, got images of {image_shape[0]} x {image_shape[1]}")
         # The threads of the training, so that the sums of a matrix product are those of the training as well.
-        widest = max(a * b for a, b in zip(self.model.sizes, self.model.sizes[1:], strict=False))
-        with blas.limited(self.blas_threads or blas.suitable(min(len(x), 4096) * widest)):
+        suitable = blas.suitable(min(len(x), CHUNK_ROWS), self.model.sizes)
+        with blas.limited(self.blas_threads or suitable):
             return self.model.values(self.encoding.x_scale.apply(x))
 
 

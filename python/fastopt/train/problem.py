@@ -37,9 +37,7 @@ class Problem:
             )
         self.rows = self._split(settings, number)
         self.encoding = Encoding.fit(dataset, self.output, self.rows.train)
-        self.x_scale, self.y_scale = self.encoding.x_scale, self.encoding.y_scale
-        self.columns, self.single_column = self.encoding.columns, self.encoding.single_column
-        self.predictions = self.encoding.predictions
+        self.x_scale, self.predictions = self.encoding.x_scale, self.encoding.predictions
         parts = self.rows._asdict().items()
         self.x = {part: self.x_scale.apply(dataset.x[rows]) for part, rows in parts}
         self.y = {part: dataset.y[rows] for part, rows in parts}
@@ -92,7 +90,7 @@ class Problem:
     @property
     def sizes(self) -> tuple[int, int]:
         """Widths of the model's input and output."""
-        return self.dataset.x.shape[1], self.columns
+        return self.encoding.sizes
 
     def measure(self, model: MLP, part: Part, limit: int | None = None) -> dict[str, float]:
         """Loss and metrics of the model on a part of the data (its first `limit` rows)."""

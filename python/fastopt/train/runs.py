@@ -76,8 +76,12 @@ def steps_per_second(steps: int, seconds: dict[str, float]) -> float:
 
     The one figure for speed: that of the progress line, the table, `metrics.json` and the page.
     """
-    training = seconds["batches"] + seconds["gradients"] + seconds["optimizer"]
+    training = training_seconds(seconds)
     return float(steps / training) if training else 0.0
+
+
+def training_seconds(seconds: dict[str, float]) -> float:
+    return seconds["batches"] + seconds["gradients"] + seconds["optimizer"]
 
 
 class History:

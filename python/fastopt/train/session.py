@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 from typing import Protocol
@@ -66,7 +65,7 @@ class Session:
         self._latest: tuple[int, Problem] | None = None
         if settings.threads is not None:
             fastopt.set_num_threads(settings.threads)
-        self.blas_threads = settings.blas_threads or blas.suitable(self._largest_product())
+        self.blas_threads = settings.blas_threads or blas.suitable(settings.batch_size, self._widths())
         with blas.limited(self.blas_threads):
             pass  # raises now if that is impossible
         # Built once each before anything is trained: a wrong option of the third optimizer is an error now.
@@ -122,12 +121,11 @@ class Session:
             self._latest = fold, Problem(self.problem.dataset, self.settings, fold)
         return self._latest[1]
 
-    def _largest_product(self) -> int:
-        """Multiplications in the largest matrix product of a step."""
+    def _widths(self) -> tuple[int, ...]:
+        """Of the largest model that will be trained."""
         inputs, outputs = self.problem.sizes
         settings = runs.larger(self.settings) if self.settings.diagnose else self.settings
-        widths = (inputs, *settings.hidden, outputs)
-        return self.settings.batch_size * max(a * b for a, b in pairwise(widths))
+        return inputs, *settings.hidden, outputs
 
     def runs(self) -> list[Run]:
         """All runs, as far as the results so far decide them."""

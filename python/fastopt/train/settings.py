@@ -106,6 +106,8 @@ class Settings:
             raise ValueError(f"hidden: expected layer sizes of at least 1, got {list(self.hidden)}")
         if self.lr is not None and not 0 <= self.lr < float("inf"):
             raise ValueError(f"lr: expected a finite number of at least 0, got {self.lr}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: expected a probability in [0, 1), got {self.dropout}")
         if self.subset is not None and not 0 < self.subset <= 1:
             raise ValueError(f"subset: expected a share above 0 and up to 1, got {self.subset}")
         if self.augment is not None:

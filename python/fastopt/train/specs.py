@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +35,16 @@ def parse(text: str, what: str) -> Spec:
     except ValueError as error:
         raise SpecError(f"{what}: {error}") from None
     return Spec(text, name.lower(), options)
+
+
+def amounts(options: Mapping[str, Any], known: Sequence[str], what: str) -> dict[str, float]:
+    """Options that are numbers of at least 0, each of a name that is known."""
+    for key, value in options.items():
+        if key not in known:
+            raise SpecError(f"{what}: unknown option {key!r}; it has {', '.join(known) or 'none'}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+            raise SpecError(f"{what}: {key}: expected a finite number of at least 0, got {value!r}")
+    return {key: float(value) for key, value in options.items()}
 
 
 def parse_list(text: str, what: str) -> list[Spec]:

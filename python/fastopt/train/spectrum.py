@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastopt
-from fastopt.curvature import SpectralDensity, spectral_density, trace
+from fastopt.curvature import SpectralDensity, block, spectral_density, trace
 from fastopt.train.objective import Objective
 
 Array = NDArray[Any]
@@ -47,7 +47,7 @@ STUDENT = 2.571
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerTrace:
     """The trace of one layer's diagonal block of the Hessian; `deviation` is 0 where it is exact."""
 
     name: str
@@ -85,7 +85,7 @@ def dense(objective: Objective, tick: Tick) -> dict[str, Any]:
         "largest": values[-EXTREMES:].tolist(),
         "density": Density(at.tolist(), density.tolist(), None, None),
         "layers": [
-            Layer(name, where.stop - where.start, float(diagonal[where].sum()), 0.0)
+            LayerTrace(name, where.stop - where.start, float(diagonal[where].sum()), 0.0)
             for name, where in layers(objective).items()
         ],
     }
@@ -97,8 +97,8 @@ def bells(values: Array) -> tuple[Array, Array]:
     width = BELL * (high - low) or 1e-3 * abs(high) or 1.0
     at = np.linspace(low - 4 * width, high + 4 * width, POINTS)
     density = np.zeros(POINTS)
-    for block in np.array_split(values, -(-len(values) // 256)):
-        density += np.exp(-0.5 * ((at - block[:, None]) / width) ** 2).sum(axis=0)
+    for some in np.array_split(values, -(-len(values) // 256)):
+        density += np.exp(-0.5 * ((at - some[:, None]) / width) ** 2).sum(axis=0)
     return at, density / (len(values) * width * np.sqrt(2 * np.pi))
 
 
@@ -142,15 +142,10 @@ class _CountedProducts:
         return self.objective.hvp(self.objective.theta, v)
 
 
-def _layer(name: str, where: slice, products: _CountedProducts) -> Layer:
-    def block(v: Array) -> Array:
-        whole = np.zeros(products.objective.n)
-        whole[where] = v
-        return products(whole)[where]
-
-    size = where.stop - where.start
-    found = trace(block, size, products=TRACE)
-    return Layer(name, size, float(found.estimate), float(found.error))
+def _layer(name: str, where: slice, products: _CountedProducts) -> LayerTrace:
+    of_layer = block(products, where, products.objective.n)
+    found = trace(of_layer, products=TRACE)
+    return LayerTrace(name, of_layer.n, float(found.estimate), float(found.error))
 
 
 def layers(objective: Objective) -> dict[str, slice]:

@@ -69,6 +69,7 @@ def _places(args: argparse.Namespace) -> tuple[Path, Path]:
 def _session(args: argparse.Namespace) -> Session:
     fields = [field.name for field in dataclasses.fields(Settings)]
     given = {name: getattr(args, name) for name in fields if hasattr(args, name)}
+    given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     if not hasattr(args, "resume"):
         return Session(Settings(**given))
     for name in given:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 import fastopt
 from fastopt.train.analysis import Analysis
 from fastopt.train.report import plot
-from fastopt.train.report.groups import Result
+from fastopt.train.runs import Result
 
 # Points of a line over the steps of a run; more than the paper has dots helps nobody.
 BINS = 180

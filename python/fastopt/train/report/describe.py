@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastopt.train.optimizers import build_model
+from fastopt.train.runs import training_seconds
 from fastopt.train.session import Session
 
 
@@ -51,7 +52,7 @@ def _count(n: int, noun: str) -> str:
 
 def optimizer_share(seconds: dict[str, float]) -> float:
     """Share of the training time (evaluation left out) that was spent in the optimizer's step."""
-    training = seconds["batches"] + seconds["gradients"] + seconds["optimizer"]
+    training = training_seconds(seconds)
     return float(seconds["optimizer"] / training) if training else 0.0
 
 

@@ -76,14 +76,9 @@ def environment(session: Session) -> dict[str, Any]:
 
 def _result(result: dict[str, Any]) -> dict[str, Any]:
     measured = result["metrics"] or {}
+    same = ("optimizer", "options", "lr", "status", "steps", "epochs", "tested_epoch")
     return {
-        "optimizer": result["optimizer"],
-        "options": result["options"],
-        "lr": result["lr"],
-        "status": result["status"],
-        "steps": result["steps"],
-        "epochs": result["epochs"],
-        "tested_epoch": result["tested_epoch"],
+        **{key: result[key] for key in same},
         **{
             f"{part}_{key}": value
             for part in ("test", "validation", "train")

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fastopt.train.runs import steps_per_second
+from fastopt.train.runs import Result, steps_per_second
 from fastopt.train.session import Session
 
-Result = dict[str, Any]
 Metrics = dict[str, dict[str, float]]
 
 

@@ -32,21 +32,18 @@ def page(
         lstrip_blocks=True,
     )
     environment.filters |= {"shown": _shown, "options_apart": _options_apart, "score": describe.score}
-    best, shown = ranking(session)[0], groups(session)
-    names = {
-        "session": session,
-        "problem": session.problem,
-        "settings": session.settings,
-        "document": document,
-    }
-    runs = {group.label: group.run for group in shown}
+    ranked, shown = ranking(session), groups(session)
+    best = ranked[0]
     with plot.styled():
         return environment.get_template("page.html").render(
-            **names,
+            session=session,
+            problem=session.problem,
+            settings=session.settings,
+            document=document,
             best=best,
             groups=shown,
-            ranking=ranking(session),
-            runs=runs,
+            ranking=ranked,
+            runs={group.label: group.run for group in shown},
             diagnosis=diagnosis,
             losses=_losses(diagnosis) if diagnosis else [],
             training=charts.training([(g.run, r) for g in shown for r in g.results], session.problem.score),

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fastopt.train.data import Dataset
 from fastopt.train.problem import Problem
-from fastopt.train.report.groups import Group, Result
+from fastopt.train.report.groups import Group
+from fastopt.train.runs import Result
 from fastopt.train.session import Session
 
 Array = NDArray[Any]
@@ -44,7 +45,5 @@ def _answers(problem: Problem, result: Result) -> tuple[Array, Array, Array, Arr
 def _certainty(problem: Problem, z: Array, predicted: Array) -> Array:
     if problem.task != "classes":
         return np.ones(len(z))
-    p = problem.output.predict(z)
-    if problem.single_column:
-        return np.where(predicted == 1, p[:, 0], 1 - p[:, 0])
+    p = problem.encoding.probabilities(z)
     return np.clip(p[np.arange(len(p)), predicted], 0.0, 1.0)

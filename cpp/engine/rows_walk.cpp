@@ -1,0 +1,126 @@
+// The rows of a table that a step touches, walked in ascending order. Where the next one lies no prefetcher of a processor
+// can guess, so the walk asks for each a few rows ahead.
+#include <algorithm>
+
+#include "engine/rows.hpp"
+#include "engine/walk.hpp"
+
+namespace fastopt::engine {
+
+namespace {
+
+// Calls f(number of the row, first column, end) for the elements [begin, end).
+template <class F>
+void for_each_row(std::int64_t width, std::int64_t begin, std::int64_t end, F&& f) {
+  for (std::int64_t k = begin / width; k * width < end; ++k)
+    f(k, std::max<std::int64_t>(begin - k * width, 0), std::min(end - k * width, width));
+}
+
+// The walk's blocks must not straddle two runs of random bits, which begin where the table's elements are counted off.
+template <class F>
+void for_each_run_of_dither(std::int64_t begin, std::int64_t end, F&& f) {
+  for (std::int64_t at = begin; at < end;) {
+    const std::int64_t next = std::min(end, (at / Dither::run + 1) * Dither::run);
+    f(at, next);
+    at = next;
+  }
+}
+
+// Asks for the beginnings of rows: of a long one the rest comes by itself.
+class Ask {
+ public:
+  static constexpr std::int64_t ahead = 1024;  // bytes of a row's gradient, in rows that are under way
+
+  Ask(const Tensor& table, std::int64_t width) {
+    add(table.theta, width);
+    add(table.shadow, width);
+    for (const Stored& state : table.states) add(state, width);
+  }
+  void row(std::int64_t row) const {
+    for (int a = 0; a < count_; ++a) lines(arrays_[a].data + row * arrays_[a].row_bytes, arrays_[a].row_bytes);
+  }
+  static void lines([[maybe_unused]] const char* from, [[maybe_unused]] std::int64_t bytes) {
+#if defined(__GNUC__)
+    for (std::int64_t i = 0; i < std::min(bytes, most); i += Prefetch::line) __builtin_prefetch(from + i);
+#endif
+  }
+
+ private:
+  static constexpr std::int64_t most = 512;  // bytes of a row
+  struct Array {
+    const char* data;
+    std::int64_t row_bytes;
+  };
+
+  void add(const Stored& s, std::int64_t width) {
+    if (!s) return;
+    arrays_[count_++] = {s.data, width * static_cast<std::int64_t>(item_size(s.encoding))};
+    if (s.second == nullptr) return;
+    const auto second = static_cast<std::int64_t>(second_size(s.encoding));
+    arrays_[count_++] = {s.second, is_code(s.encoding) ? width / code_group * 4 : width * second};
+  }
+
+  Array arrays_[Prefetch::max_arrays];
+  int count_ = 0;
+};
+
+}  // namespace
+
+template <class T>
+void gather(const Rows& rows, std::int64_t begin, std::int64_t end, T* to) {
+  for_each_row(rows.width(), begin, end, [&](std::int64_t k, std::int64_t first, std::int64_t last) {
+    to = std::copy(rows.gradient<T>(k) + first, rows.gradient<T>(k) + last, to);
+  });
+}
+
+template <class T>
+void update_rows(const Tensor& table, const Rows& rows, const Constants<T>& constants, std::int64_t begin,
+                 std::int64_t end) {
+  const std::int64_t width = rows.width();
+  const Ask ask(table, width);
+  const auto row_bytes = width * static_cast<std::int64_t>(sizeof(T));
+  const std::int64_t ahead = std::max<std::int64_t>(Ask::ahead / row_bytes, 1);
+  const auto ask_for = [&](std::int64_t k) {
+    if (k >= rows.count()) return;
+    ask.row(rows.row(k));
+    Ask::lines(reinterpret_cast<const char*>(rows.gradient<T>(k)), row_bytes);
+  };
+  for (std::int64_t k = begin / width; k < begin / width + ahead; ++k) ask_for(k);
+
+  Tensor alone = table;
+  alone.ema = {};  // averages of all rows move, in a pass of their own
+  alone.in_place = is_in_place(alone);
+  Gradient gradient;
+  gradient.dtype = dtype_of<T>;
+  for_each_row(width, begin, end, [&](std::int64_t k, std::int64_t first, std::int64_t last) {
+    ask_for(k + ahead);
+    const std::int64_t offset = rows.row(k) * width;
+    // such that the table's element is met by its own
+    gradient.data = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(rows.gradient<T>(k)) -
+                                            static_cast<std::uintptr_t>(offset) * sizeof(T));
+    for_each_run_of_dither(offset + first, offset + last, [&](std::int64_t from, std::int64_t to) {
+      update<T>(alone, gradient, constants, from, to, false);
+    });
+  });
+}
+
+template <class T>
+void start_states(const Tensor& table, const Constants<T>& constants, std::int64_t begin, std::int64_t end) {
+  alignas(64) T block[block_size<T>];
+  for (int s = 0; s < max_states; ++s) {
+    if (!table.states[s]) continue;
+    std::fill_n(block, block_size<T>, static_cast<T>(constants.start[s].constant));
+    const Dither dither(constants.dither, table.number, static_cast<std::uint64_t>(s));
+    for (std::int64_t at = begin; at < end; at += block_size<T>)
+      store(table.states[s], at, std::min(block_size<T>, end - at), block, dither);
+  }
+}
+
+template void gather(const Rows&, std::int64_t, std::int64_t, float*);
+template void gather(const Rows&, std::int64_t, std::int64_t, double*);
+template void update_rows(const Tensor&, const Rows&, const Constants<float>&, std::int64_t, std::int64_t);
+template void update_rows(const Tensor&, const Rows&, const Constants<double>&, std::int64_t, std::int64_t);
+template void start_states(const Tensor&, const Constants<float>&, std::int64_t, std::int64_t);
+template void start_states(const Tensor&, const Constants<double>&, std::int64_t, std::int64_t);
+
+}  // namespace fastopt::engine

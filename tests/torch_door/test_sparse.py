@@ -1,0 +1,94 @@
+"""Sparse gradients with one sparse dimension, as `torch.nn.Embedding(sparse=True)` leaves them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from torch_door.door import EVERY, mine, ours_alone, torch
+
+pytestmark = [ours_alone, pytest.mark.filterwarnings("ignore:.*[Ss]parse.*:UserWarning")]
+
+REFUSED = ("ASGD", "Adan", "LAMB", "LARS")
+
+
+def model(dtype: Any = torch.float64) -> tuple[Any, Any]:
+    torch.manual_seed(0)
+    return torch.nn.Embedding(50, 8, sparse=True, dtype=dtype), torch.nn.Linear(8, 2, dtype=dtype)
+
+
+def trained(made: tuple[Any, Any], optimizers: list[Any], steps: int = 10) -> list[Any]:
+    table, layer = made
+    draws = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        words = torch.randint(0, 50, (30,), generator=draws)
+        for opt in optimizers:
+            opt.zero_grad()
+        layer(table(words)).square().mean().backward()
+        for opt in optimizers:
+            opt.step()
+    return [p.detach() for module in made for p in module.parameters()]
+
+
+@pytest.mark.parametrize("coalesced", [False, True])
+@pytest.mark.parametrize("name", ["Adam", "Adagrad", "SGD"])
+def test_a_model_with_an_embedding_trains_as_with_pytorchs_classes(name: str, coalesced: bool) -> None:
+    """Adam beside SparseAdam for the table, whose epsilon is added before the correction: hence none."""
+    options = {"lr": 0.05, **({"eps": 1e-300} if name == "Adam" else {})}
+    here, there = model(), model()
+    if coalesced:
+        here[0].weight.register_hook(lambda g: g.coalesce())
+    table, layer = (list(module.parameters()) for module in there)
+    theirs = getattr(torch.optim, name)
+    peers = (
+        [torch.optim.SparseAdam(table, **options), theirs(layer, **options)]
+        if name == "Adam"
+        else [theirs([*table, *layer], **options)]
+    )
+    ours = trained(here, [mine(name)([p for m in here for p in m.parameters()], **options)])
+    for a, b in zip(ours, trained(there, peers), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", EVERY)
+def test_other_rows_stay(name: str, dtype: Any) -> None:
+    p = torch.nn.Parameter(torch.zeros(6, 3, dtype=dtype))
+    opt = mine(name)([p], lr=0.1)
+    p.grad = torch.sparse_coo_tensor(torch.tensor([[4, 1, 4]]), torch.ones(3, 3, dtype=dtype), (6, 3))
+    if name in REFUSED:
+        with pytest.raises(TypeError, match=r"params\[0\].*got SparseRows: "):
+            opt.step()
+        assert torch.equal(p.detach(), torch.zeros(6, 3, dtype=dtype))
+        return
+    version = p._version
+    opt.step()
+    moved = (p.detach() != 0).any(1)
+    assert moved.tolist() == [False, True, False, False, True, False]
+    assert p._version > version
+
+
+def test_momentum_of_sgd_is_refused() -> None:
+    p = torch.nn.Parameter(torch.ones(6, 3))
+    opt = mine("SGD")([p], lr=0.1, momentum=0.9)
+    p.grad = torch.sparse_coo_tensor(torch.tensor([[4]]), torch.ones(1, 3), (6, 3))
+    with pytest.raises(RuntimeError, match=r"params\[0\]: expected a dense gradient for SGD with momentum"):
+        opt.step()
+    assert torch.equal(p.detach(), torch.ones(6, 3))
+    p.grad = torch.ones(6, 3)
+    opt.step()
+    assert not torch.equal(p.detach(), torch.ones(6, 3))
+
+
+def test_no_rows_and_rows_beyond_the_table() -> None:
+    p = torch.nn.Parameter(torch.ones(6, 3))
+    opt = mine("AdamW")([p], lr=0.1)
+    p.grad = torch.sparse_coo_tensor(torch.zeros(1, 0, dtype=torch.int64), torch.ones(0, 3), (6, 3))
+    opt.step()
+    assert torch.equal(p.detach(), torch.ones(6, 3))
+    bad = torch.sparse_coo_tensor(torch.tensor([[9]]), torch.ones(1, 3), (10, 3))
+    p.grad = torch.sparse_coo_tensor(bad._indices(), bad._values(), (6, 3), check_invariants=False)
+    with pytest.raises(ValueError, match=r"params\[0\].indices: expected 0 to 5, .* got 9 at position 0"):
+        opt.step()
+    assert torch.equal(p.detach(), torch.ones(6, 3))
