@@ -18,6 +18,7 @@ RUNS = [
     ("batches", [], ["batches.png"]),
     ("choosing", [], ["choosing.png", "settings.png"]),
     ("conjugate", [], ["conjugate.png"]),
+    ("fewer_bytes", ["--quick"], ["fewer_bytes.png"]),
     ("minimum_ratio", ["--quick"], ["minimum_ratio.png"]),
     ("networks", [], ["networks.png", "starting.png"]),
     ("race", ["--no-animation"], ["momentum.png", "race.png"]),
