@@ -73,6 +73,17 @@ def test_gradients_are_refused_and_nothing_is_modified(name: str, kind: str, aft
     assert all(not torch.equal(p.detach(), h) for p, h in zip(params, held, strict=True))
 
 
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD", "Adagrad"])
+def test_fused_steps_on_the_meta_device_are_refused_in_pytorchs_words(name: str) -> None:
+    p = torch.nn.Parameter(torch.ones(2, device="meta"))
+    opt = mine(name)([p], lr=0.1, fused=True)
+    p.grad = torch.ones(2, device="meta")
+    with pytest.raises(
+        RuntimeError, match="`fused=True` requires all the params to be floating"
+    ):
+        opt.step()
+
+
 def test_a_parameter_on_the_meta_device_may_wait_for_its_memory() -> None:
     p = torch.nn.Parameter(torch.ones(2, device="meta"))
     opt = mine("AdamW")([p])

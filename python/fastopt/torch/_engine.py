@@ -129,6 +129,11 @@ class Engine:
                 reason = why_not(p)
                 if reason is None and repeats(local(p)):
                     reason = "has elements that share memory"
+                if group.get("fused") and local(p).device.type == "meta":  # with the words of PyTorch
+                    raise RuntimeError(
+                        f"{label}: `fused=True` requires all the params to be floating point Tensors with "
+                        f"memory, but it {reason}"
+                    )
                 refuse(label, reason)
                 part = Part(g, place, number - 1, p, label)
                 if is_part(p):
