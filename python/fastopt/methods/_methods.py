@@ -170,14 +170,8 @@ def trust_region(
     >>> round(abs(float(result.x[0])), 6), round(result.lowest_eigenvalue, 6)
     (1.0, 2.0)
     """
-    _region_descent.descend(
-        problem,
-        Ball(initial_radius, newton),
-        subproblem=subproblem,
-        second_order=second_order,
-        krylov_size=krylov_size,
-        seed=seed,
-    )
+    region = Ball(initial_radius, newton)
+    _region_descent.descend(problem, region, subproblem, second_order, krylov_size, seed)
 
 
 def saddle_free_newton(
@@ -213,14 +207,8 @@ def saddle_free_newton(
     >>> fastopt.minimize(f, grad, np.zeros(2), "saddle-free-newton").fun < 1e-10
     True
     """
-    _region_descent.descend(
-        problem,
-        Ball(initial_radius, saddle_free),
-        subproblem=subproblem,
-        second_order=second_order,
-        krylov_size=krylov_size,
-        seed=seed,
-    )
+    region = Ball(initial_radius, saddle_free)
+    _region_descent.descend(problem, region, subproblem, second_order, krylov_size, seed)
 
 
 def arc(
@@ -260,14 +248,8 @@ def arc(
     >>> fastopt.minimize(f, grad, np.array([-1.2, 1.0]), "arc").x.round(5)
     array([1., 1.])
     """
-    _region_descent.descend(
-        problem,
-        Cube(initial_sigma),
-        subproblem=subproblem,
-        second_order=second_order,
-        krylov_size=krylov_size,
-        seed=seed,
-    )
+    region = Cube(initial_sigma)
+    _region_descent.descend(problem, region, subproblem, second_order, krylov_size, seed)
 
 
 def perturbed_gd(

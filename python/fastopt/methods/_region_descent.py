@@ -38,30 +38,35 @@ CONTRADICTIONS = 8
 def descend(
     problem: Problem,
     region: Region,
-    *,
     subproblem: Subproblem,
     second_order: bool,
     krylov_size: int | None,
     seed: Any,
 ) -> None:
     """Search within a region; the options are those that the methods document."""
-    run = _Descent(problem, region, subproblem, seed)
-    run.second_order = flag("second_order", second_order)
-    if krylov_size is not None:
-        run.krylov_size = integer("krylov_size", krylov_size, minimum=1)
-    run.run()
+    if subproblem not in get_args(Subproblem):
+        raise ValueError(f"subproblem: expected 'auto', 'dense' or 'lanczos', got {subproblem!r}")
+    second_order = flag("second_order", second_order)
+    if krylov_size is None:
+        krylov_size = room(problem.n, 100)
+    else:
+        krylov_size = integer("krylov_size", krylov_size, minimum=1)
+    _Descent(problem, region, subproblem, second_order, krylov_size, seed).run()
 
 
 class _Descent:
-    def __init__(self, problem: Problem, region: Region, subproblem: Subproblem, seed: Any) -> None:
-        self.problem = problem
-        self.region = region
+    def __init__(
+        self,
+        problem: Problem,
+        region: Region,
+        subproblem: Subproblem,
+        second_order: bool,
+        krylov_size: int,
+        seed: Any,
+    ) -> None:
+        self.problem, self.region, self.subproblem = problem, region, subproblem
+        self.second_order, self.krylov_size = second_order, krylov_size
         self.hessians = Hessians(problem)
-        if subproblem not in get_args(Subproblem):
-            raise ValueError(f"subproblem: expected 'auto', 'dense' or 'lanczos', got {subproblem!r}")
-        self.subproblem = subproblem
-        self.second_order = True
-        self.krylov_size = room(problem.n, 100)
         self.test = SecondOrder(problem, self.hessians, seed)
         self.contradictions = 0  # steps in a row where f rose though grad alone decided that it should fall
         self.finite = self.nonfinite = 0  # of f at the steps that were rejected in a row
