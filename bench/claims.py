@@ -140,6 +140,7 @@ def torch_rows(result: Row) -> Found:
 READERS = {
     "step": step_rows,
     "torch": torch_rows,
+    "bytes": torch_rows,
     "threads": threads_rows,
     "training": training_rows,
     "eigh": eigh_rows,

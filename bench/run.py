@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 PARTS: dict[str, list[str]] = {
     "step": ["bench_step.py", "--out", "{out}"],
     "torch": ["bench_torch.py", "--out", "{out}"],
+    "bytes": ["bench_bytes.py", "--out", "{out}"],
     "training": ["bench_training.py", "--out", "{out}"],
     "sparse": ["bench_sparse.py", "--out", "{out}"],
     "threads": ["bench_threads.py", "--out", "{out}"],
@@ -42,6 +43,7 @@ QUICK: dict[str, list[str]] = {
 NEEDS = {
     "torch": ("torch",),
     "sparse": ("torch",),
+    "bytes": ("torch",),
     "eigh": ("threadpoolctl", "matplotlib"),
     "inertia": ("threadpoolctl",),
     "eigsh": ("scipy",),

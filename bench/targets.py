@@ -192,6 +192,39 @@ TORCH: Targets = {
     ),
 }
 
+_EIGHT = "bytes: float32, states in 8 bits"
+BYTES: Targets = {
+    f"{_EIGHT}, beside PyTorch float32, 1 thread": (Target(1.5), Target(0.8, "of_floor")),
+    f"{_EIGHT}, beside PyTorch float32, 2 threads": (Target(1.8), Target(0.8, "of_floor")),
+    **{
+        f"bytes: bfloat16 + 8 bits, states in 8 bits, beside PyTorch float32, {plural(t)}": (
+            Target(bound),
+            Target(0.8, "of_floor"),
+        )
+        for t, bound in ((1, 1.6), (2, 2.0))
+    },
+    **{
+        f"bytes: all in bfloat16, stochastic, beside {peer}, {plural(t)}": (
+            Target(bound),
+            Target(0.8, "of_floor"),
+        )
+        for peer, bound in (("our float32", 1.7), ("PyTorch bfloat16", 2.5))
+        for t in (1, 2)
+    },
+    **{
+        f"bytes: float32 with bfloat16 shadow and gradient, clipped, beside PyTorch: cast, clip, step, cast, "
+        f"{plural(t)}": (Target(2.0), Target(0.8, "of_floor"))
+        for t in (1, 2)
+    },
+    **at_least(
+        {
+            f"{_EIGHT}, 4 M, beside {peer}, {plural(t)}": bound
+            for peer, bound in (("bitsandbytes-cpu-fork", 4.0), ("bitsandbytes", 40.0), ("torchao", 40.0))
+            for t in (1, 2)
+        }
+    ),
+}
+
 #: By the result's part.
 TARGETS: dict[str, Targets] = {
     "step": {case: targets for table in STEP.values() for case, targets in table.items()},
@@ -200,4 +233,5 @@ TARGETS: dict[str, Targets] = {
     "curvature": CURVATURE,
     "minimize": MINIMIZE,
     "torch": TORCH,
+    "bytes": BYTES,
 }

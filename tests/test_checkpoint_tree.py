@@ -573,4 +573,4 @@ def test_a_run_of_version_1_is_read() -> None:
         if key != "step":
             np.testing.assert_array_equal(state.view(np.uint16), arrays[f"optimizer.state.0.{key}"])
             there = (state.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-            np.testing.assert_allclose(there, expected.state[0][key], rtol=2**-7)
+            np.testing.assert_allclose(there, expected.state["w"][key], rtol=2**-7)

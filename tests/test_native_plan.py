@@ -143,6 +143,7 @@ def new_group(**changes: Any) -> dict[str, Any]:
         "masters": [None],
         "shadows": [None],
         "stochastic": False,
+        "numbers": [9],
     }
     assert [bool(s) for s in rule["states"]] == [True]
     return {**given, **changes}
@@ -202,7 +203,9 @@ BAD_GROUPS: dict[str, dict[str, Any]] = {
         "ema": [np.zeros((3, 4))] * 2,
         "masters": [None] * 2,
         "shadows": [None] * 2,
+        "numbers": [9, 10],
     },
+    "numbers of nobody": {"numbers": []},
     "masters of nobody": {"masters": []},
     "a master of float32": {"masters": [("split16", np.zeros((3, 4), np.int16))]},
     "a master of no kind": {"masters": [("split4", np.zeros((3, 4), np.int16))], **BFLOAT16_PARAMETER},

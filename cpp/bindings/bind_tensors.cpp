@@ -12,7 +12,7 @@ void register_tensors(py::module_& m) {
            py::object>(c, py::arg("clip_value"), py::arg("clip_norm"), py::arg("clip_norm_type"), py::arg("clip_norm_per"),
                        py::arg("nonfinite"), py::arg("ema_decay"), py::arg("exchange"), py::arg("tensor"),
                        py::arg("touched"));
-  c.def("watch", &TensorPlan::watch, py::arg("groups"), py::arg("state"), py::arg("keys"), py::arg("entries"))
+  c.def("watch", &TensorPlan::watch, py::arg("groups"), py::arg("state"), py::arg("entries"))
       .def("begin", &TensorPlan::begin, py::arg("counts"), py::arg("begun"), py::arg("averaged"))
       .def("changed_groups", &TensorPlan::changed_groups)
       .def("saw_group", &TensorPlan::saw_group, py::arg("group"))

@@ -36,7 +36,7 @@ class BoundPlan {
   virtual ~BoundPlan() = default;
 
   // Dicts with rule, flags, hypers, decay_kind, maximize, scheduled, starts, arrays, labels, states, ema, masters, shadows,
-  // stochastic (new_groups.cpp).
+  // stochastic, numbers (new_groups.cpp).
   void add_groups(const py::list& groups, const py::list& mirrors);
   // Checks without adding: no memory is had for states of what will be refused.
   void check_parameters(const py::list& arrays, const py::list& labels);

@@ -39,10 +39,14 @@ const dlpack::Table& exchange_table(const py::object& capsule) {
   return *table;
 }
 
-bool TensorFacts::read(const dlpack::Table& table, PyObject* tensor) {
+bool TensorFacts::read(const dlpack::Table& table, PyObject* tensor, bool any_number) {
   forget();
   dlpack::Tensor t;
-  if (!borrow(table, tensor, t) || !dtype_of(t.dtype, dtype_)) return false;
+  if (!borrow(table, tensor, t)) return false;
+  constexpr std::uint8_t signed_integer = 0, unsigned_integer = 1;
+  const bool integer = t.dtype.lanes == 1 && (t.dtype.code == signed_integer || t.dtype.code == unsigned_integer);
+  if (!dtype_of(t.dtype, dtype_) && !(any_number && integer)) return false;
+  type_ = t.dtype;
   std::int64_t size = 1;
   for (int axis = 0; axis < t.axes; ++axis) size *= t.shape[axis];
   if (t.data == nullptr && size > 0) return false;  // its memory was taken from it
@@ -59,9 +63,8 @@ bool TensorFacts::read(const dlpack::Table& table, PyObject* tensor) {
 
 bool TensorFacts::same(const dlpack::Table& table, PyObject* tensor) const {
   dlpack::Tensor t;
-  engine::Dtype dtype;
   if (!borrow(table, tensor, t) || t.axes != axes_ || t.data + t.byte_offset != data_) return false;
-  if (!dtype_of(t.dtype, dtype) || dtype != dtype_) return false;
+  if (t.dtype.code != type_.code || t.dtype.bits != type_.bits || t.dtype.lanes != type_.lanes) return false;
   const std::int64_t* known = extents();
   for (int axis = 0; axis < axes_; ++axis)
     if (t.shape[axis] != known[2 * axis] || t.strides[axis] != known[2 * axis + 1]) return false;
@@ -69,7 +72,7 @@ bool TensorFacts::same(const dlpack::Table& table, PyObject* tensor) const {
 }
 
 py::detail::PyArray_Proxy TensorFacts::as_array(std::vector<std::int64_t>& lent) const {
-  const auto n = static_cast<std::size_t>(axes_), item = engine::item_size(dtype_);
+  const auto n = static_cast<std::size_t>(axes_), item = item_size();
   lent.resize(2 * n);
   for (std::size_t axis = 0; axis < n; ++axis) {
     lent[axis] = extents()[2 * axis];

@@ -41,13 +41,14 @@ inline constexpr std::int32_t cpu = 1, pinned = 3;  // pinned: memory of the CPU
 // given the tensor other memory or another shape. The usual ranks lie in the object itself, as in Fingerprint.
 class TensorFacts {
  public:
-  // False, and no exception, if it is no tensor of a supported dtype with its memory here.
-  bool read(const dlpack::Table& table, PyObject* tensor);
+  // False, and no exception, if it is no tensor of a supported dtype with its memory here. `any_number`: integers as well.
+  bool read(const dlpack::Table& table, PyObject* tensor, bool any_number = false);
   bool same(const dlpack::Table& table, PyObject* tensor) const;  // as when it was read
   void forget() { axes_ = -1; }
 
   char* data() const { return data_; }
-  engine::Dtype dtype() const { return dtype_; }
+  engine::Dtype dtype() const { return dtype_; }  // of floating-point numbers
+  std::size_t item_size() const { return type_.bits / 8u; }
   int axes() const { return axes_; }
   std::int64_t shape(int axis) const { return extents()[2 * axis]; }
   // As the arrays of NumPy are described, with strides in bytes; `lent` is the memory for them.
@@ -57,6 +58,7 @@ class TensorFacts {
   static constexpr int near_axes = 4;
   const std::int64_t* extents() const { return axes_ <= near_axes ? near_ : far_.data(); }
   char* data_ = nullptr;
+  dlpack::DataType type_{};
   engine::Dtype dtype_ = engine::Dtype::f32;
   int axes_ = -1;
   std::int64_t near_[2 * near_axes] = {};  // shape, and stride in elements, of each axis

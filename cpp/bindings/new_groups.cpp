@@ -86,15 +86,18 @@ BoundPlan::NewGroup BoundPlan::read_new_group(const py::dict& given) const {
   const py::tuple arrays = as_tuple(py::object(given["arrays"])), labels = as_tuple(py::object(given["labels"]));
   const py::tuple states = as_tuple(py::object(given["states"])), ema = as_tuple(py::object(given["ema"]));
   const py::tuple masters = as_tuple(py::object(given["masters"])), shadows = as_tuple(py::object(given["shadows"]));
+  const auto numbers = get<std::vector<std::uint64_t>>(given, "numbers");
   check_length("labels", labels.size(), arrays.size());
   check_length("states", states.size(), arrays.size());
   check_length("ema", ema.size(), arrays.size());
   check_length("masters", masters.size(), arrays.size());
   check_length("shadows", shadows.size(), arrays.size());
+  check_length("numbers", numbers.size(), arrays.size());
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     made.parameters.emplace_back();
     made.parameters.back().parameter = std::make_unique<Parameter>(Parameter{
         arrays[i], as_tuple(states[i]), ema[i], masters[i], shadows[i], labels[i].cast<std::string>(), {}, {}, {}});
+    made.parameters.back().tensor.number = numbers[i];
     if (made.parameters.back().parameter->label.find('[') == std::string::npos)
       throw py::value_error("labels: expected params[...]");
   }
@@ -113,7 +116,6 @@ void BoundPlan::add(NewGroup& made) noexcept {
   const int group = plan_.add_group(made.group);
   scheduled_.push_back(made.scheduled);
   for (NewParameter& p : made.parameters) {
-    p.tensor.number = static_cast<std::uint64_t>(plan_.size());
     plan_.add_tensor(p.tensor, group);
     watched_.push_back({p.parameter->owner.ptr(), std::move(p.seen.front().second), {}, bool(p.tensor.shadow)});
     gradients_.emplace_back();

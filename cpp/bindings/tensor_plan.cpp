@@ -32,12 +32,16 @@ void write_number(const TensorFacts& facts, double value) {
 
 }  // namespace
 
+// A view may be marked as negated, which its memory does not show.
+bool TensorPlan::negated(PyObject* tensor) const {
+  const auto answer = py::reinterpret_steal<py::object>(PyObject_Vectorcall(is_neg_.ptr(), &tensor, 1, nullptr));
+  if (!answer) throw py::error_already_set();
+  return answer.ptr() != Py_False;
+}
+
 // False if Python has to look at it.
 bool TensorPlan::read_gradient(std::size_t i, PyObject* gradient) {
-  // A view may be marked as negated, which its memory does not show.
-  const auto negated = py::reinterpret_steal<py::object>(PyObject_CallMethodNoArgs(gradient, is_neg_key_.ptr()));
-  if (!negated) throw py::error_already_set();
-  if (negated.ptr() != Py_False) return false;
+  if (negated(gradient)) return false;
   TensorFacts& seen = entries_[i].gradient;
   if (seen.axes() >= 0 && seen.same(*table_, gradient)) return true;
   TensorFacts now;
@@ -76,6 +80,7 @@ TensorPlan::Verdict TensorPlan::take(std::vector<py::object>& gradients) {
         entries_[tensor].gradient.forget();
         continue;
       }
+      if (negated(group.parameters[i].ptr())) return structure;  // p.data = ..., over the same memory
       if (reinterpret_cast<PyObject*>(Py_TYPE(grad.ptr())) != tensor_type_.ptr() || !read_gradient(tensor, grad.ptr()))
         return gradient;
       gradients[tensor] = std::move(grad);

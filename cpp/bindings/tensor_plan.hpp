@@ -16,7 +16,7 @@ class TensorPlan : public BoundPlan {
   enum Verdict {
     done,
     structure,  // groups, parameters, states or their memory are others than were watched: make a new plan
-    values,     // a hyper-parameter of a group is another object: read that group again
+    values,     // something in a group's dict is another object: read that group again
     gradient,   // a gradient cannot be read from here: look at them all
     skipped,    // the policy for gradients that are not finite says so
   };
@@ -27,13 +27,14 @@ class TensorPlan : public BoundPlan {
              const std::string& nonfinite, double ema_decay, const py::object& exchange, py::object tensor,
              py::object touched);
 
-  // `keys`: of a group's dict, those whose values matter. `entries`: for each parameter of the plan, in its order, the
-  // tuple (group, position in it, its dict of state or None, step tensor or None, tensors of scalars, tensors of states).
-  void watch(const py::list& groups, const py::dict& state, const py::tuple& keys, const py::list& entries);
+  // `entries`: for each parameter of the plan, in its order, the tuple (group, position in it, its dict of state or None,
+  // step tensor or None, tensors of scalars, tensors of states).
+  void watch(const py::list& groups, const py::dict& state, const py::list& entries);
   // Of each tensor: its count (where no tensor holds it), and whether its states hold values already. Of each group: has the
   // average of its tensors begun?
   void begin(const std::vector<std::int64_t>& counts, const std::vector<bool>& begun, const std::vector<bool>& averaged);
-  // The groups of which a value is another object than when it was seen.
+  // The groups of which a key or value is another object than when it was seen: all of them, as an edit that cannot have an
+  // effect is an error.
   std::vector<int> changed_groups() const;
   void saw_group(int group);
 
@@ -68,14 +69,15 @@ class TensorPlan : public BoundPlan {
     py::object dict;
     std::vector<py::object> parameters;
     std::vector<int> entry;  // of each parameter: its number in the plan, or -1
-    std::vector<py::object> values;
+    Items items;
   };
 
-  Watched watched(const py::handle& tensor, const char* what) const;
+  Watched watched(const py::handle& tensor, const char* what, bool any_number = false) const;
   bool same_structure(PyObject* groups, PyObject* state) const;
   bool same_group(const OfGroup& group, PyObject* dict) const;
   bool same_entry(const Entry& entry) const;
   Verdict take(std::vector<py::object>& gradients);
+  bool negated(PyObject* tensor) const;
   bool read_gradient(std::size_t i, PyObject* gradient);
   std::string gradient_label(std::size_t i) const override { return "gradient of " + parameters_[i]->label; }
   void load_numbers();
@@ -83,8 +85,7 @@ class TensorPlan : public BoundPlan {
   void touch(const std::vector<py::object>& gradients);
 
   const dlpack::Table* table_;  // or null
-  py::object exchange_, tensor_type_, touched_, params_key_, grad_key_, is_neg_key_;
-  py::tuple keys_;
+  py::object exchange_, tensor_type_, touched_, params_key_, grad_key_, is_neg_;
   std::vector<OfGroup> of_groups_;
   std::vector<Entry> entries_;
   Items state_;

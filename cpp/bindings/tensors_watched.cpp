@@ -42,17 +42,17 @@ TensorPlan::TensorPlan(double clip_value, double clip_norm, double clip_norm_typ
       touched_(std::move(touched)),
       params_key_(interned("params")),
       grad_key_(interned("grad")),
-      is_neg_key_(interned("is_neg")) {}
+      is_neg_(tensor_type_.attr("is_neg")) {}
 
-TensorPlan::Watched TensorPlan::watched(const py::handle& tensor, const char* what) const {
+TensorPlan::Watched TensorPlan::watched(const py::handle& tensor, const char* what, bool any_number) const {
   Watched w{owned(tensor.ptr()), {}};
-  if (!w.facts.read(*table_, tensor.ptr()))
-    throw py::type_error(std::string(what) + ": expected a floating-point tensor in the memory of the CPU, got " +
+  if (!w.facts.read(*table_, tensor.ptr(), any_number))
+    throw py::type_error(std::string(what) + ": expected a tensor of numbers in the memory of the CPU, got " +
                          Py_TYPE(tensor.ptr())->tp_name);
   return w;
 }
 
-void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::tuple& keys, const py::list& entries) {
+void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::list& entries) {
   if (table_ == nullptr) throw py::type_error("watch: expected a plan with an exchange");
   const auto lock = in_use().call();
   check_length("entries", entries.size(), parameters_.size());
@@ -81,7 +81,7 @@ void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::
     if (!e.state.is_none()) e.items.take(e.state.cast<py::dict>().ptr());
     if (!py::object(t[3]).is_none()) e.step.push_back(watched(py::object(t[3]), "step"));
     for (const auto& s : t[4].cast<py::tuple>()) e.scalars.push_back(watched(s, "scalar"));
-    for (const auto& s : t[5].cast<py::tuple>()) e.states.push_back(watched(s, "state"));
+    for (const auto& s : t[5].cast<py::tuple>()) e.states.push_back(watched(s, "state", true));
     const auto tensor = static_cast<int>(made.size()) - 1;
     check_length("scalars", e.scalars.size(), plan_.group(plan_.group_of(tensor)).kernel->scalars.size());
     const auto number = [](const Watched& w) {
@@ -99,7 +99,7 @@ void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::
       const py::detail::PyArray_Proxy proxy = w.facts.as_array(lent_);
       const View view(proxy);
       if (view.size() == 0) return;
-      const int other = memory.add(extent(view, engine::item_size(w.facts.dtype())), static_cast<int>(i));
+      const int other = memory.add(extent(view, w.facts.item_size()), static_cast<int>(i));
       if (other >= 0)
         throw py::value_error(parameters_[i]->label + ": " + what + " shares memory with " +
                               parameters_[static_cast<std::size_t>(other)]->label + " or its state");
@@ -109,7 +109,6 @@ void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::
     for (const Watched& w : made[i].step) add(w, "its step");
   }
   std::swap(memory_, memory);
-  keys_ = keys;
   of_groups_ = std::move(of_groups);
   entries_ = std::move(made);
   state_.take(state.ptr());
@@ -133,23 +132,13 @@ void TensorPlan::begin(const std::vector<std::int64_t>& counts, const std::vecto
 
 void TensorPlan::saw_group(int group) {
   OfGroup& g = engine::at(of_groups_, group);
-  g.values.clear();
-  for (const auto& key : keys_) {
-    PyObject* const value = PyDict_GetItemWithError(g.dict.ptr(), key.ptr());
-    if (value == nullptr && PyErr_Occurred()) throw py::error_already_set();
-    g.values.push_back(value == nullptr ? py::object() : owned(value));
-  }
+  g.items.take(g.dict.ptr());
 }
 
 std::vector<int> TensorPlan::changed_groups() const {
   std::vector<int> changed;
-  for (std::size_t i = 0; i < of_groups_.size(); ++i) {
-    const OfGroup& g = of_groups_[i];
-    bool same = true;
-    for (std::size_t k = 0; same && k < g.values.size(); ++k)
-      same = PyDict_GetItem(g.dict.ptr(), PyTuple_GET_ITEM(keys_.ptr(), static_cast<Py_ssize_t>(k))) == g.values[k].ptr();
-    if (!same) changed.push_back(static_cast<int>(i));
-  }
+  for (std::size_t i = 0; i < of_groups_.size(); ++i)
+    if (!of_groups_[i].items.same(of_groups_[i].dict.ptr())) changed.push_back(static_cast<int>(i));
   return changed;
 }
 

@@ -4,6 +4,7 @@
 
 #include "engine/plan.hpp"
 #include "engine/rows.hpp"
+#include "engine/update.hpp"
 
 namespace fastopt::engine {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/rows.hpp"
-#include "engine/walk.hpp"
+#include "engine/update.hpp"
 
 namespace fastopt::engine {
 

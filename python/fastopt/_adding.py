@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fastopt import _state
 from fastopt._memory import buffers
-from fastopt._storage import Coded, Remainder, read_shadow
+from fastopt._precision import Coded, Remainder
+from fastopt._storage import read_shadow
 from fastopt.param_group import ParamGroup
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def add_groups(opt: Optimizer, groups: Sequence[dict[str, Any]]) -> None:
     for (values, group_arrays), shadow in zip(checked, shadows, strict=True):
         end = first + len(group_arrays)
         made = _native(opt, values, group_arrays, labels[first:end])
-        native.append({**made, "shadows": shadow})
+        numbers = range(len(opt._params) + first, len(opt._params) + end)
+        native.append({**made, "shadows": shadow, "numbers": list(numbers)})
         names = _names(opt, values)
         states += [{n: a for n, a in zip(names, row, strict=True) if n} for row in made["states"]]
         remainders += made["masters"]

@@ -17,6 +17,7 @@ __all__ = [
     "check_single",
     "choice",
     "epsilon",
+    "finite",
     "in_double",
     "lr",
     "non_negative",
@@ -36,6 +37,12 @@ class Hyper(NamedTuple):
     fixed: bool = False  # chooses the formula, so it cannot change once states exist
     guards: bool = False  # keeps a quotient finite, so it must not become 0 where it is rounded
     wide: bool = False  # only enters what the rule forms in double before a step
+    starts: bool = False  # says where states begin, and nothing afterwards
+
+
+def finite() -> Hyper:
+    """A finite number."""
+    return Hyper(real)
 
 
 def non_negative() -> Hyper:
@@ -116,7 +123,7 @@ def start() -> Hyper:
             return value
         return real(name, value, minimum=0.0)
 
-    return Hyper(checked, lambda name, value: {}, True)
+    return Hyper(checked, lambda name, value: {}, True, starts=True)
 
 
 def lr() -> Hyper:

@@ -86,7 +86,7 @@ def flat_of(buffer: Array) -> Array:
 
 
 def axes_of(array: Array) -> list[int]:
-    """Its axes in the order of memory, outermost first: k + 1, negative if walked backwards; no axes of one."""
+    """Axes longer than one in the order of memory, outermost first: k + 1, negative if walked backwards."""
     axes = [axis for axis in range(array.ndim) if array.shape[axis] != 1]
     axes.sort(key=lambda axis: -abs(array.strides[axis]))
     return [(axis + 1) * (-1 if array.strides[axis] < 0 else 1) for axis in axes]

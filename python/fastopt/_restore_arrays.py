@@ -1,4 +1,4 @@
-"""The arrays of a saved state, as the plan takes them: in the precision in which this optimizer keeps them."""
+"""The arrays of a saved state, as the plan takes them: in the precision of this optimizer's own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fastopt import _dispatch
 from fastopt._memory import axes_of, flat_of
+from fastopt._precision import Coded, Remainder, is_bfloat16, like, narrowed, widened
 from fastopt._state import group_numbers, rule_of
-from fastopt._storage import Coded, Remainder, is_bfloat16, like, narrowed, widened
 
 if TYPE_CHECKING:
     from fastopt.optimizer import Optimizer

@@ -13,7 +13,7 @@ from fastopt import _dispatch
 from fastopt._clipping import BEFORE
 from fastopt._errors import CheckpointError
 from fastopt._memory import axes_of, flat_of
-from fastopt._storage import Coded
+from fastopt._precision import Coded
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt import _dispatch
 from fastopt._checks import integer, shown
 from fastopt._memory import buffers, flat_of, state_dtype_of, storage_dtype
+from fastopt._precision import Coded, Remainder, is_bfloat16
 
-__all__ = ["Coded", "Remainder", "Storage"]
+__all__ = ["Storage", "read_shadow"]
 
 Array = NDArray[Any]
 Rounding = Literal["nearest", "stochastic", "kahan"]
@@ -22,40 +22,6 @@ Master = Literal["split16", "split8"]
 _GROUP = 64  # elements that share a scale; as in the engine
 #: Below so many elements `state_dtype="int8"` saves nothing that is worth its noise.
 SMALL = 4096
-
-
-class Coded(NamedTuple):
-    """A state in eight bits: codes laid out as the parameter, and a float32 scale for 64 of them in memory.
-
-    Codes of squares (`positive`) have no sign.
-    """
-
-    codes: Array
-    scales: Array
-    positive: bool
-
-    def saved(self) -> dict[str, Array]:
-        """Copies as a state dict has them: codes of one axis, in the order of memory."""
-        return {"codes": flat_of(self.codes).copy(), "scales": self.scales.copy()}
-
-    def decoded(self) -> Array:
-        """The numbers as float32, laid out as the codes."""
-        return like(self.codes, _dispatch.core.decode(flat_of(self.codes), self.scales, self.positive))
-
-
-class Remainder(NamedTuple):
-    """What a parameter in half precision leaves out, laid out as it is."""
-
-    kind: str
-    array: Array
-
-    def exact(self, parameter: Array) -> Array:
-        """The parameter with its remainder, as float32."""
-        if self.kind == "kahan":
-            return widened(parameter) + widened(self.array)
-        shift = np.int32(0 if self.kind == "split16" else 8)
-        upper = parameter.view(np.uint16).astype(np.int32) << np.int32(16)
-        return (upper + (self.array.astype(np.int32) << shift)).view(np.float32)
 
 
 @dataclass(frozen=True)
@@ -82,7 +48,8 @@ class Storage:
         if master == "split16" and rounding == "stochastic":
             raise ValueError("rounding: expected 'nearest' with master='split16', which rounds nothing")
         seed = integer("seed", given.pop("seed", 0), minimum=0, maximum=2**63 - 1)
-        return cls(_read_state_dtype(given.pop("state_dtype", None)), rounding, master, seed)
+        state_dtype = _read_state_dtype(given.pop("state_dtype", None))
+        return cls(state_dtype, cast(Rounding, rounding), cast("Master | None", master), seed)
 
     def options(self) -> dict[str, Any]:
         """As a state dict has them."""
@@ -117,8 +84,8 @@ class Storage:
                 raise TypeError(f"state_dtype: eight bits cannot hold the state {state!r} of {name}")
         if isinstance(wanted, str) and any(rule["states"]) and not any(rule["codes"]):
             raise TypeError(
-                f"state_dtype: {name} has no state that eight bits can hold: sums, maxima and what is compared "
-                "from step to step keep every rounding error"
+                f"state_dtype: {name} has no state that eight bits can hold: sums, maxima and what is "
+                "compared from step to step keep every rounding error"
             )
 
     def states(
@@ -130,7 +97,7 @@ class Storage:
             if not name:
                 slots.append([None] * len(arrays))
                 continue
-            dtypes = [self._dtype(name, codes, a, label) for a, label in zip(arrays, labels, strict=True)]
+            dtypes = [self.dtype_of(name, codes, a, label) for a, label in zip(arrays, labels, strict=True)]
             made = buffers(arrays, dtypes, s)
             slots.append(
                 [
@@ -142,7 +109,8 @@ class Storage:
             )
         return list(zip(*slots, strict=True)) if slots else [()] * len(arrays)
 
-    def _dtype(self, name: str, codes: str, array: Array, label: str) -> np.dtype[Any]:
+    def dtype_of(self, name: str, codes: str, array: Any, label: str) -> np.dtype[Any]:
+        """How a state of the parameter `array` is kept; uint8 for codes."""
         mapping = isinstance(self.state_dtype, Mapping)
         wanted = self.state_dtype.get(name) if isinstance(self.state_dtype, Mapping) else self.state_dtype
         if not isinstance(wanted, str):
@@ -175,8 +143,8 @@ class Storage:
                 continue
             if self.master is not None and not is_bfloat16(array):
                 raise TypeError(f"{label}: master={self.master!r} needs bfloat16, got {array.dtype}")
-            dtype = {"split16": np.dtype(np.int16), "split8": np.dtype(np.int8)}.get(kind, array.dtype)
-            rest = buffers([array], [dtype], slot=6)[0]
+            dtypes: dict[str, np.dtype[Any]] = {"split16": np.dtype(np.int16), "split8": np.dtype(np.int8)}
+            rest = buffers([array], [dtypes.get(kind, array.dtype)], slot=6)[0]
             flat_of(rest).view(np.uint8)[...] = 0
             found.append(Remainder(kind, rest))
         return found
@@ -225,35 +193,3 @@ def read_shadow(shadow: Any, params: Sequence[Array], label: str) -> list[Array 
         if isinstance(theta, np.ndarray) and theta.dtype != np.float32:
             raise TypeError(f"{label}[{i}]: is a copy of a float32 parameter, which is {theta.dtype}")
     return list(arrays)
-
-
-# --- numbers in other precisions ---
-
-
-def is_bfloat16(array: Array) -> bool:
-    """Whether the items are bfloat16, or their bit patterns."""
-    return array.dtype == np.uint16 or array.dtype.name == "bfloat16"
-
-
-def widened(array: Array) -> Array:
-    """As float32; bit patterns of bfloat16 too."""
-    if not is_bfloat16(array):
-        return array.astype(np.float32)
-    return (array.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
-
-
-def narrowed(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Float32 in another precision, to nearest, ties to even."""
-    if dtype.itemsize != 2 or dtype == np.float16:
-        return array.astype(dtype)
-    bits = array.astype(np.float32).view(np.uint32)
-    rounded = (bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))) >> np.uint32(16)
-    quiet = (bits >> np.uint32(16)) | np.uint32(0x40)
-    return np.where(np.isnan(array), quiet, rounded).astype(np.uint16).view(dtype)
-
-
-def like(array: Array, flat: Array) -> Array:
-    """The items of `flat`, in the order of memory, as an array laid out as `array`."""
-    laid_out = buffers([array], [flat.dtype], slot=0)[0]
-    flat_of(laid_out)[...] = flat
-    return laid_out

@@ -10,8 +10,8 @@ import numpy as np
 
 from fastopt import _state
 from fastopt._checks import shown
+from fastopt._precision import Coded
 from fastopt._signature import Array
-from fastopt._storage import Coded
 
 if TYPE_CHECKING:
     from fastopt.optimizer import Optimizer

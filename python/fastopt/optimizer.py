@@ -17,8 +17,9 @@ from fastopt._clipping import norm_per, norm_type
 from fastopt._hypers import COMMON, Hyper, check_single
 from fastopt._params import give_shadow, read_group, read_params
 from fastopt._rows import SparseRows
+from fastopt._precision import Coded, Remainder
 from fastopt._signature import Array, Gradients, Lr, Params
-from fastopt._storage import Coded, Remainder, Storage
+from fastopt._storage import Storage
 from fastopt._views import State, parameters
 from fastopt.param_group import ParamGroups, same_arrays
 from fastopt.rule import Rule

@@ -168,6 +168,9 @@ def test_storages_can_be_resized_after_a_step() -> None:
     p.grad = torch.ones(4, 3)
     with pytest.raises(TypeError, match=r"params\[0\] \(w\).*has no memory"):
         opt.step()
+    storage.resize_(bytes_of_it - 4)
+    with pytest.raises(TypeError, match=r"params\[0\] \(w\).*has less memory than its shape needs"):
+        opt.step()
     storage.resize_(bytes_of_it)
     with torch.no_grad():
         p.copy_(kept)

@@ -178,6 +178,32 @@ def test_the_model_is_afterwards_what_it_was(training: bool) -> None:
     assert net.training == training
 
 
+def test_storages_can_be_resized_afterwards() -> None:
+    """Of parameters, data, the direction, and of what the loss and its gradient are views of."""
+    net, loss, data = network()
+    v = {name: torch._neg_view(torch.randn_like(p)) for name, p in net.named_parameters()}
+    resolved = {name: part.resolve_neg().clone() for name, part in v.items()}
+    product = curvature.hvp(net, loss, v)
+    assert all(torch.equal(product[n], part) for n, part in curvature.hvp(net, loss, resolved).items())
+    curvature.critical_point(net, loss)
+    curvature.escape(net, loss)
+    value, slope = torch.zeros(1, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+
+    class Linear(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, w: Any) -> Any:
+            return value.view_as(value)
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return slope.view_as(slope)
+
+    w = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    curvature.check_grad([w], lambda: Linear.apply(w))
+    for tensor in (*net.parameters(), *data, *v.values(), w, value, slope):
+        assert tensor.untyped_storage().resizable()
+
+
 def test_tied_parameters_count_once() -> None:
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(3, 3, bias=False), torch.nn.Linear(3, 3, bias=False)).double()

@@ -227,3 +227,27 @@ def test_clones_are_twins() -> None:
     twin = clones(params)
     drive(mine("SGD")(twin, lr=0.0), twin, [[base(seed=1)]])
     assert equal(params, twin)
+
+
+@ours_alone
+@pytest.mark.parametrize("freed", [False, True])
+def test_a_parameter_that_becomes_a_negated_view_of_its_memory(freed: bool) -> None:
+    """`p.data = ...` keeps the address, the strides and the object; only a bit of the tensor shows it."""
+    p, q = (torch.nn.Parameter(torch.ones(5)) for _ in range(2))
+    opt = mine("AdamW")([p, q])
+    for own in (p, q):
+        own.grad = torch.ones(5)
+    opt.step()
+    opt.step()
+    q.data = torch._neg_view(q.data)
+    if freed:
+        p.grad, q.grad = torch.ones(5), torch.ones(5)
+    before = p.detach().clone(), q.detach().clone()
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"params\[1\].*negated view"):
+            opt.step()
+    assert torch.equal(p, before[0])
+    assert torch.equal(q, before[1])
+    q.data = torch._neg_view(q.data).clone()
+    opt.step()
+    assert not torch.equal(p, before[0])

@@ -77,6 +77,43 @@ def test_layouts(layout: str) -> None:
     assert torch.equal(linalg.eigvalsh(a), linalg.eigvalsh(a.resolve_neg().contiguous()))
 
 
+@pytest.mark.parametrize("function", [linalg.eigh, linalg.eigvalsh, linalg.inertia, linalg.eigsh])
+def test_storages_can_be_resized_afterwards(function: Any) -> None:
+    a = symmetric(12, 12)
+    function(a)
+    storage = a.untyped_storage()
+    assert storage.resizable()
+    storage.resize_(0)
+    with pytest.raises(TypeError, match=r"A: expected .* got one that has no memory"):
+        function(a)
+    storage.resize_(12 * 12 * 8 - 8)
+    with pytest.raises(TypeError, match=r"A: expected .* got one that has less memory than its shape needs"):
+        function(a)
+
+
+@pytest.mark.parametrize("make", [lambda a: torch._neg_view(-a), lambda a: torch.complex(a, -a).conj().imag])
+def test_a_negated_view_is_read_from_memory_that_lasts(make: Any) -> None:
+    """What is read is a copy that nobody else holds: others would take its memory if it were let go of."""
+    a = symmetric(300, 300)
+    expected = linalg.eigvalsh(a)
+    array = linalg._array("A", make(a))
+    others = [torch.zeros(300, 300, dtype=a.dtype) for _ in range(50)]
+    assert (torch.from_numpy(array) == a).all()
+    assert torch.equal(linalg.eigvalsh(make(a)), expected)
+    assert len(others) == 50
+
+
+def test_what_keeps_its_elements_elsewhere() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        fake = torch.eye(3)
+    with pytest.raises(TypeError, match=r"A: expected .* got one that is a FakeTensor, which keeps"):
+        linalg.eigh(fake)
+    with pytest.raises(RuntimeError, match=r"data pointer|storage"):
+        torch.func.vmap(linalg.eigvalsh)(torch.eye(3).expand(2, 3, 3))
+
+
 @pytest.mark.parametrize("uplo", ["L", "U", "l", "u"])
 def test_one_triangle_is_read(uplo: str) -> None:
     a = symmetric(6, 6)

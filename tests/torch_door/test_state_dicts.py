@@ -283,3 +283,46 @@ def test_an_ordered_state_dict() -> None:
     drive(loaded(mine("SGD"), twin, saved), twin, grads[3:])
     drive(opt, params, grads[3:])
     assert equal(twin, params)
+
+
+def test_a_hook_that_changes_what_is_loaded() -> None:
+    """Hooks before loading pick, by name, the parameters that are still there; dtypes are kept."""
+    net = torch.nn.Sequential(
+        torch.nn.Linear(3, 2, dtype=torch.bfloat16), torch.nn.Linear(2, 1, dtype=torch.bfloat16)
+    )
+    old = mine("AdamW")(net.named_parameters())
+    net(torch.ones(4, 3, dtype=torch.bfloat16)).sum().backward()
+    old.step()
+    new = mine("AdamW")(net[1].named_parameters(prefix="1"))
+
+    def pick(opt: Any, saved: dict[str, Any]) -> dict[str, Any]:
+        names = saved["param_groups"][0]["param_names"]
+        wanted = [names.index(name) for name in opt.param_groups[0]["param_names"]]
+        group = {**saved["param_groups"][0], "params": [0, 1], "param_names": [names[i] for i in wanted]}
+        return {"state": {k: saved["state"][i] for k, i in enumerate(wanted)}, "param_groups": [group]}
+
+    new.register_load_state_dict_pre_hook(pick)
+    new.load_state_dict(old.state_dict())
+    for p in net[1].parameters():
+        assert new.state[p]["exp_avg"].dtype == old.state[p]["exp_avg"].dtype
+        assert torch.equal(new.state[p]["exp_avg"], old.state[p]["exp_avg"])
+
+
+def test_a_hook_that_changes_what_was_loaded() -> None:
+    """Hooks after loading see states of the dtype they were saved in, and have the last word."""
+    p = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+    old, new = mine("AdamW")([p]), mine("AdamW")([p])
+    p.grad = torch.ones_like(p)
+    old.step()
+    seen = []
+
+    def narrow(opt: Any) -> None:
+        seen.append(opt.state[p]["exp_avg"].dtype)
+        opt.state[p]["exp_avg"] = opt.state[p]["exp_avg"].to(torch.bfloat16)
+
+    new.register_load_state_dict_post_hook(narrow)
+    new.load_state_dict(old.state_dict())
+    assert seen == [old.state[p]["exp_avg"].dtype]
+    assert new.state[p]["exp_avg"].dtype == torch.bfloat16
+    assert len(new._optimizer_load_state_dict_post_hooks) == 1
+    assert not new._optimizer_load_state_dict_pre_hooks

@@ -70,7 +70,7 @@ def from_torch(loss: Callable[[], Any], params: Any) -> TorchBridge:
     if not callable(loss):
         raise TypeError(f"loss: expected a function without arguments, got {shown(loss)}")
     collection, tensors = _tensors(torch, params)
-    arrays = [tensor.detach().numpy().copy() for tensor in tensors]
+    arrays = [_copied(torch, tensor) for tensor in tensors]
     x = like(collection, arrays)
     calls = _Calls(torch, loss, tensors, x)
     return TorchBridge(x, calls.f, calls.grad, calls.hvp, calls.assign)
@@ -83,7 +83,7 @@ class _Calls:
 
     def f(self, x: Any) -> Any:
         with self._at(x), self.torch.no_grad():
-            return self._value().numpy()[()]
+            return _copied(self.torch, self._value())[()]
 
     def grad(self, x: Any) -> Any:
         with self._at(x), self.torch.enable_grad():
@@ -143,7 +143,12 @@ class _Calls:
             self.torch.zeros_like(tensor) if t is None else t
             for t, tensor in zip(tensors, self.tensors, strict=True)
         ]
-        return like(self.x, [t.detach().numpy().copy() for t in found])
+        return like(self.x, [_copied(self.torch, t) for t in found])
+
+
+def _copied(torch: Any, tensor: Any) -> Any:
+    """The elements in an array of their own: a storage that NumPy has seen can never again be resized."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format).numpy()
 
 
 def _tensors(torch: Any, params: Any) -> tuple[Any, list[Any]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 
 from fastopt import optim
+from fastopt._checks import real
+from fastopt._hypers import Hyper, finite, non_negative, pair, unit
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch._optimizer import Optimizer
 from fastopt.torch._options import defaults_of
@@ -32,6 +35,10 @@ __all__ = [
 ]
 
 
+def _finite_numbers(name: str, values: tuple[Any, ...]) -> tuple[float, ...]:
+    return tuple(real(f"{name}[{i}]", value) for i, value in enumerate(values))
+
+
 class ASGD(Optimizer, torch.optim.ASGD):
     """Averaged SGD: `torch.optim.ASGD`, stepped by fastopt.
 
@@ -40,6 +47,7 @@ class ASGD(Optimizer, torch.optim.ASGD):
     """
 
     _formula = optim.ASGD
+    _wider: ClassVar[Mapping[str, Hyper]] = {"lambd": finite(), "alpha": finite(), "t0": finite()}
 
 
 class Adadelta(Optimizer, torch.optim.Adadelta):
@@ -120,6 +128,7 @@ class RMSprop(Optimizer, torch.optim.RMSprop):
     """
 
     _formula = optim.RMSprop
+    _wider: ClassVar[Mapping[str, Hyper]] = {"alpha": unit(closed=True), "momentum": non_negative()}
 
 
 class Rprop(Optimizer, torch.optim.Rprop):
@@ -130,6 +139,7 @@ class Rprop(Optimizer, torch.optim.Rprop):
     """
 
     _formula = optim.Rprop
+    _wider: ClassVar[Mapping[str, Hyper]] = {"step_sizes": pair("smallest", "largest", check=_finite_numbers)}
 
 
 class SGD(Optimizer, torch.optim.SGD):
@@ -140,6 +150,7 @@ class SGD(Optimizer, torch.optim.SGD):
     """
 
     _formula = optim.SGD
+    _wider: ClassVar[Mapping[str, Hyper]] = {"momentum": non_negative(), "dampening": finite()}
 
 
 class _Own(torch.optim.Optimizer):

@@ -12,7 +12,7 @@ from fastopt import _dispatch
 from fastopt._rows import SparseRows
 from fastopt._state import find_rule
 from fastopt.torch._groups import Values
-from fastopt.torch._states import Maker, States, is_one_of
+from fastopt.torch._states import Maker, States, is_one_of, native_remainder, native_states
 from fastopt.torch._tensors import (
     PLAIN,
     as_array,
@@ -39,7 +39,7 @@ def _touch() -> Callable[[Any], None]:
     increment = torch._C._increment_version
     try:
         increment((torch.zeros(1),))
-    except TypeError:
+    except (TypeError, RuntimeError):  # torch 2.4 raises the latter
 
         def one_by_one(tensors: Any) -> None:
             for tensor in tensors:
@@ -55,13 +55,14 @@ touched = _touch()
 class Part:
     """A parameter in the plan."""
 
-    def __init__(self, group: int, place: int, parameter: Tensor, label: str) -> None:
-        self.group, self.place, self.parameter, self.label = group, place, parameter, label
+    def __init__(self, group: int, place: int, number: int, parameter: Tensor, label: str) -> None:
+        self.group, self.place, self.number = group, place, number
+        self.parameter, self.label = parameter, label
         here = local(parameter)
         self.stage = here.detach()  # what the engine steps
         self.staged = not is_dense(here)
         self.plain = type(parameter) in PLAIN and not self.staged
-        self.states: States = States(None, (), (), None, False, ())
+        self.states: States = States(None, (), (), (), (), None, None, False, ())
         self.state: dict[str, Any] | None = None
         if self.staged:
             self.stage = self.stage.contiguous()
@@ -87,7 +88,11 @@ class Engine:
         """
         options = opt._options
         self.parts: list[Part] = []
-        self.values = [opt._values(group) for group in opt.param_groups]
+        self.idle = {g for g, group in enumerate(opt.param_groups) if _is_idle(opt, group)}
+        self.values = [
+            Values(opt._formula, {}) if g in self.idle else opt._values(group)
+            for g, group in enumerate(opt.param_groups)
+        ]
         self.rules = [find_rule(opt._formula.rule.kernel, v.flags) for v in self.values]
         self._collect(opt)
         self._make_states(opt, fresh)
@@ -103,7 +108,9 @@ class Engine:
             Tensor,
             touched,
         )
+        self.plan.seed = options.seed
         self.volatile = [g for g, values in enumerate(self.values) if values.volatile]
+        self._sizes = [len(group["params"]) for group in opt.param_groups]
         self._fill(opt, fresh, counts)
         self._signature = None if self.plain else self._sign(opt)
 
@@ -123,7 +130,7 @@ class Engine:
                 if reason is None and repeats(local(p)):
                     reason = "has elements that share memory"
                 refuse(label, reason)
-                part = Part(g, place, p, label)
+                part = Part(g, place, number - 1, p, label)
                 if is_part(p):
                     self._refuse_sharded(opt, label)
                 gradient_of(part)
@@ -150,13 +157,14 @@ class Engine:
         return bool(names) and all(torch.is_tensor(state.get(name)) for name in names)
 
     def _make_states(self, opt: Optimizer, fresh: list[Tensor]) -> None:
-        average = opt._options.ema_decay is not None
+        average, storage = opt._options.ema_decay is not None, opt._options.storage
+        keeps_rest = storage.master is not None or storage.rounding == "kahan"
         for part in self.parts:
             rule = self.rules[part.group]
-            keeps = any(rule["states"]) or average or rule["name"] != "sgd"
+            keeps = any(rule["states"]) or average or keeps_rest or rule["name"] != "sgd"
             if not keeps:
                 continue
-            maker = Maker(rule, part.label, opt._options.state_dtype, average)
+            maker = Maker(rule, part.label, storage, average)
             part.state = opt.state[part.parameter]
             starts = self.values[part.group].starts()
             try:
@@ -182,13 +190,13 @@ class Engine:
                     "arrays": arrays,
                     "labels": [part.label for part in parts],
                     "states": [
-                        tuple(None if t is None else as_array(t) for t in part.states.tensors or none)
-                        for part in parts
+                        native_states(part.states) if part.states.tensors else tuple(none) for part in parts
                     ],
                     "ema": [None if part.states.ema is None else as_array(part.states.ema) for part in parts],
-                    "masters": [None] * len(parts),
+                    "masters": [native_remainder(part.states) for part in parts],
                     "shadows": [None] * len(parts),
-                    "stochastic": False,
+                    "stochastic": opt._options.rounding == "stochastic",
+                    "numbers": [part.number for part in parts],
                 }
             )
         self.plan.add_groups(groups, [])
@@ -199,9 +207,7 @@ class Engine:
             [self._averaged(g, fresh) for g in range(len(groups))],
         )
         if self.plain:
-            self.plan.watch(
-                opt.param_groups, opt.state, opt._keys, [self._entry(part) for part in self.parts]
-            )
+            self.plan.watch(opt.param_groups, opt.state, [self._entry(part) for part in self.parts])
 
     def _is_new(self, part: Part, fresh: list[Tensor]) -> bool:
         return all(t is None or is_one_of(t, fresh) for t in part.states.tensors)
@@ -220,7 +226,8 @@ class Engine:
         return any(not is_one_of(ema, fresh) for ema in averages)
 
     def _entry(self, part: Part) -> tuple[Any, ...]:
-        tensors = (*part.states.tensors, part.states.ema)
+        remainder = None if part.states.remainder is None else part.states.remainder[1]
+        tensors = (*part.states.tensors, *part.states.scales, remainder, part.states.ema)
         return (
             part.group,
             part.place,
@@ -234,6 +241,7 @@ class Engine:
 
     def take_values(self, group: int, values: Values) -> None:
         """Other numbers of the same formula."""
+        self._refuse_late_starts(group, values)
         values.check([as_array(part.stage) for part in self.parts if part.group == group])
         native = values.native()
         self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
@@ -241,6 +249,15 @@ class Engine:
         self.volatile = [g for g, v in enumerate(self.values) if v.volatile]
         if self.plain:
             self.plan.saw_group(group)
+
+    def _refuse_late_starts(self, group: int, values: Values) -> None:
+        """Where states begin may be edited for those that are still to come."""
+        changed = self.values[group].other_start(values)
+        if changed is not None and len([p for p in self.parts if p.group == group]) == self._sizes[group]:
+            raise ValueError(
+                f"param_groups[{group}][{changed!r}]: expected {self.values[group].values[changed]!r}, got "
+                f"{values.values[changed]!r}: states begin there, and all of this group have begun"
+            )
 
     def still_holds(self, opt: Optimizer) -> bool:
         """What the native code looks at itself where it can: groups, parameters, states, and their memory."""
@@ -250,6 +267,8 @@ class Engine:
         if any(p.grad is not None and id(p) not in known for p in opt._all_params()):
             return False
         for g, group in enumerate(opt.param_groups):
+            if g in self.idle:
+                continue
             values = opt._values(group)
             if values.values != self.values[g].values:
                 if not values.same_formula(self.values[g]):
@@ -341,6 +360,11 @@ def rows_of(part: Part, gradient: Tensor) -> Tensor:
     if reason is not None:
         raise TypeError(f"{expected} dimension on the CPU, but it {reason}")
     return gradient
+
+
+def _is_idle(opt: Optimizer, group: dict[str, Any]) -> bool:
+    """Whether nothing of a group has ever had a gradient: what is written in it has no meaning yet."""
+    return all(p.grad is None and not opt.state.get(p) for p in group["params"])
 
 
 def gradient_of(part: Part) -> Tensor | None:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastopt._hypers import COMMON
+from fastopt._hypers import COMMON, Hyper
 from fastopt.optimizer import Optimizer
 from fastopt.torch._options import defaults_of
 from fastopt.torch._tensors import Array
 
+_NONE: Mapping[str, Hyper] = {}
 _FIXED = (float, int, bool, str, type(None))  # who is the same object has the same value
 
 
@@ -20,15 +21,23 @@ class Values:
     """The hyper-parameters of one group, checked."""
 
     def __init__(
-        self, formula: type[Optimizer], group: Mapping[str, Any], required: Iterable[str] = ()
+        self,
+        formula: type[Optimizer],
+        group: Mapping[str, Any],
+        required: Iterable[str] = (),
+        wider: Mapping[str, Hyper] = _NONE,
     ) -> None:
+        """`wider`: hyper-parameters of which PyTorch's class of that name takes more than the NumPy class."""
         self.formula = formula
         for key in required:
             if key not in group:
                 raise ValueError(f"param_groups: expected a group with {key!r}, got {list(group)}")
-        given = {key: group.get(key, default) for key, default in defaults_of(formula).items()}
+        given = {key: _given(group, key, default) for key, default in defaults_of(formula).items()}
         self.volatile = not all(_is_fixed(value) for value in given.values())
-        self.values = {key: formula._check(key, _plain(value)) for key, value in given.items()}
+        self.values = {
+            key: wider[key].check(key, _plain(value)) if key in wider else formula._check(key, _plain(value))
+            for key, value in given.items()
+        }
         if callable(self.values["lr"]):
             raise TypeError("lr: expected a number; a schedule is torch.optim.lr_scheduler's here")
         self.flags = formula._flags(self.values)
@@ -40,6 +49,13 @@ class Values:
 
     def same_formula(self, other: Values) -> bool:
         return self.flags == other.flags and self.decay == other.decay
+
+    def other_start(self, other: Values) -> str | None:
+        """The key by which others say only where states begin, or None."""
+        for key, hyper in self.formula._hypers.items():
+            if hyper.starts and self.values[key] != other.values[key]:
+                return key
+        return None
 
     def native(self) -> dict[str, Any]:
         """As the plan takes a group."""
@@ -69,6 +85,12 @@ class _Typed:
 def keys_of(formula: type[Optimizer]) -> tuple[str, ...]:
     """The keys of a group that the engine reads."""
     return tuple(dict.fromkeys([*COMMON, *defaults_of(formula)]))
+
+
+def _given(group: Mapping[str, Any], key: str, default: Any) -> Any:
+    value = group.get(key, default)
+    # PyTorch tests its flags for truth: 1 and None are theirs too.
+    return bool(value) if isinstance(default, bool) and (value is None or isinstance(value, int)) else value
 
 
 def _is_fixed(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -11,12 +11,14 @@ import torch
 import torch.optim.optimizer as base
 from torch import Tensor
 
+from fastopt._hypers import Hyper
+from fastopt._state import all_states, find_rule
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
 from fastopt.torch._groups import Values, keys_of
-from fastopt.torch._options import NAMES, Options, defaults_of, take_options
-from fastopt.torch._states import EMA, dtype_of
+from fastopt.torch._options import NAMES, Options, defaults_of, refuse_ineffective, take_options
+from fastopt.torch._states import EMA, wanted_dtype
 from fastopt.torch._tensors import label_of, local, refuse, why_not
 
 __all__ = ["Optimizer"]
@@ -47,14 +49,26 @@ class Optimizer(torch.optim.Optimizer):
         What happens when a gradient holds NaN or infinity.
     ema_decay : float, optional
         Keep an average of the weights, in ``state[p]["ema"]``; see `ema_weights`.
-    state_dtype : torch.dtype, optional
+    state_dtype : torch.dtype, "int8" or dict, optional
         How states are stored. By default float32 for bfloat16 and float16 parameters (PyTorch: as the
-        parameters), else the parameter's own dtype. States that are there already keep their dtype.
+        parameters), else the parameter's own dtype. ``"int8"``: codes of eight bits under PyTorch's names
+        (uint8) with their scales beside them (``"exp_avg_scales"``); a dict chooses for each state. See
+        `fastopt.Optimizer`. States that are there already keep their dtype.
+    rounding : {"nearest", "stochastic", "kahan"}
+        How half-precision parameters are rounded, see `fastopt.Optimizer`; what Kahan's rounding leaves out
+        is ``state[p]["remainder"]``.
+    master : {"split16", "split8"}, optional
+        Keep the lower part of bfloat16 parameters in ``state[p]["remainder"]``: with 16 bits they train as
+        float32.
+    seed : int, default 0
+        Of all random rounding.
     """
 
     #: The class whose rule this is.
     _formula: ClassVar[type[NumpyOptimizer]]
     _keys: ClassVar[tuple[str, ...]]
+    #: Hyper-parameters of which PyTorch's class takes more than the NumPy class.
+    _wider: ClassVar[Mapping[str, Hyper]] = {}
     state: Any
     param_groups: list[dict[str, Any]]
 
@@ -73,6 +87,7 @@ class Optimizer(torch.optim.Optimizer):
         self._extra = self._take_extra(keywords)
         super().__init__(params, *args, **keywords)
         self.defaults.update(self._extra)
+        self._options.check_use([local(p) for group in self.param_groups for p in group["params"]])
         self._own_precision()
 
     def _take_extra(self, keywords: dict[str, Any]) -> dict[str, Any]:
@@ -89,10 +104,11 @@ class Optimizer(torch.optim.Optimizer):
 
     def _own_precision(self) -> None:
         """States that PyTorch's constructor has made (Adagrad's) get the dtype they have here."""
+        kernel = self._formula.rule.kernel
         for p, state in self.state.items():
             for name, value in state.items():
-                if torch.is_tensor(value) and value.shape == p.shape and name != "step":
-                    wanted = dtype_of(local(p), self._options.state_dtype)
+                if torch.is_tensor(value) and value.shape == p.shape and name in all_states(kernel):
+                    wanted = wanted_dtype(self._options.storage, name, "", local(p), "params")
                     if value.dtype != wanted:
                         state[name] = value.to(wanted)
 
@@ -108,19 +124,23 @@ class Optimizer(torch.optim.Optimizer):
             raise
 
     def _check_group(self, group: dict[str, Any], number: int) -> None:
-        for name in ("capturable", "differentiable"):
-            if group.get(name):
-                raise ValueError(f"param_groups[{number}]: {name}=True: not available here")
         first = sum(len(g["params"]) for g in self.param_groups[:number])
         names = group.get("param_names")
         for place, p in enumerate(group["params"]):
             if p.device.type == "meta" or isinstance(p, torch.nn.parameter.UninitializedTensorMixin):
                 continue  # has no memory yet; the step looks again
             refuse(label_of(first + place, names, place), why_not(p))
-        self._values(group)
+        self._options.storage.check(
+            type(self).__name__,
+            find_rule(self._formula.rule.kernel, self._values(group).flags),
+            all_states(self._formula.rule.kernel),
+        )
 
     def _values(self, group: dict[str, Any]) -> Values:
-        return Values(self._formula, group, [key for key in self._keys if key in self.defaults])
+        number = next((i for i, g in enumerate(self.param_groups) if g is group), 0)
+        refuse_ineffective(f"param_groups[{number}]", group, self._options, self.defaults, self._keys)
+        required = [key for key in self._keys if key in self.defaults]
+        return Values(self._formula, group, required, self._wider)
 
     # --- the step ---
 
@@ -217,6 +237,9 @@ class Optimizer(torch.optim.Optimizer):
     def _read_groups(self, engine: Engine, groups: list[int]) -> bool:
         """Take over the values of these groups; False if one chooses another formula."""
         for g in groups:
+            if g in engine.idle:
+                engine.plan.saw_group(g)
+                continue
             values = self._values(self.param_groups[g])
             if not values.same_formula(engine.values[g]):
                 return False
@@ -294,8 +317,8 @@ class Optimizer(torch.optim.Optimizer):
         state_dict = _state_dict.from_numpy(self, state_dict)
         before = self.state, self.param_groups, [dict(group) for group in self.param_groups]
         try:
-            super().load_state_dict(state_dict)
-            _state_dict.keep_dtypes(self, state_dict)
+            with _state_dict.dtypes_kept(self):
+                super().load_state_dict(state_dict)
             _state_dict.check(self)
         except BaseException as error:
             self.state, self.param_groups, values = before

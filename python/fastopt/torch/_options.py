@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from fastopt._checks import real
 from fastopt._clipping import NormPer, NormType, norm_per, norm_type
+from fastopt._storage import Storage
 from fastopt.optimizer import Optimizer
 
 _REFUSED = ("capturable", "differentiable")
-_STATE_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_FREE = ("foreach", "fused")  # any value: there is one way to step
+_WORDS = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.bfloat16: "bfloat16",
+    torch.float16: "float16",
+    torch.int8: "int8",
+    torch.uint8: "int8",
+}
 
 
 @dataclass
@@ -26,7 +37,10 @@ class Options:
     clip_value: float | None = None
     nonfinite: str = "propagate"
     ema_decay: float | None = None
-    state_dtype: torch.dtype | None = None
+    state_dtype: torch.dtype | str | Mapping[str, torch.dtype | str] | None = None
+    rounding: str = "nearest"
+    master: str | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("clip_norm", "clip_value"):
@@ -39,8 +53,34 @@ class Options:
             self.ema_decay = real("ema_decay", self.ema_decay, minimum=0.0, maximum=1.0)
         if self.nonfinite not in ("propagate", "skip", "raise"):
             raise ValueError(f"nonfinite: expected 'propagate', 'skip' or 'raise', got {self.nonfinite!r}")
-        if self.state_dtype is not None and self.state_dtype not in _STATE_DTYPES:
-            raise TypeError(f"state_dtype: expected a floating-point torch.dtype, got {self.state_dtype!r}")
+        _ = self.storage
+
+    @property
+    def storage(self) -> Storage:
+        """How states and parameters are kept, as the NumPy classes know it."""
+        given: Any = self.state_dtype
+        if isinstance(given, Mapping):
+            given = {name: _word(dtype) for name, dtype in given.items()}
+        else:
+            given = _word(given)
+        return Storage.read(
+            {"state_dtype": given, "rounding": self.rounding, "master": self.master, "seed": self.seed}
+        )
+
+    def check_use(self, params: Sequence[torch.Tensor]) -> None:
+        """Raise if no parameter is of the precision that `rounding` and `master` are about."""
+        self.storage.check_use([np.empty(0, _EXAMPLES.get(p.dtype, np.float32)) for p in params])
+
+
+_EXAMPLES = {torch.bfloat16: np.uint16, torch.float16: np.float16, torch.float64: np.float64}
+
+
+def _word(dtype: Any) -> Any:
+    if dtype is None or dtype == "int8":
+        return dtype
+    if dtype in _WORDS:
+        return _WORDS[dtype]
+    raise TypeError(f"state_dtype: expected a floating-point torch.dtype or 'int8', got {dtype!r}")
 
 
 #: Keywords of the whole optimizer, as the NumPy classes have them.
@@ -56,6 +96,30 @@ def take_options(keywords: dict[str, Any]) -> Options:
                 "captured in a graph nor differentiated through"
             )
     return Options(**{name: keywords.pop(name) for name in NAMES if name in keywords})
+
+
+def refuse_ineffective(
+    label: str, group: Mapping[str, Any], options: Options, defaults: Mapping[str, Any], keys: Container[str]
+) -> None:
+    """Raise for a value in a group that nothing would read: options of the whole optimizer, and what
+    PyTorch's class takes and this one has in one form only. Keys that nobody knows are the user's own.
+    """
+    for key, value in group.items():
+        if key in NAMES:
+            fixed, why = getattr(options, key), "of the whole optimizer and fixed when it is made"
+        elif key in defaults and key not in keys and key not in _FREE:
+            fixed, why = defaults[key], "not available here" if key in _REFUSED else "fixed in this class"
+        else:
+            continue
+        if value is not fixed and not _equal(value, fixed):
+            raise ValueError(f"{label}[{key!r}]: expected {fixed!r}, got {value!r}: {why}")
+
+
+def _equal(value: Any, fixed: Any) -> bool:
+    try:
+        return bool(value == fixed)
+    except (TypeError, ValueError, RuntimeError):  # arrays and tensors
+        return False
 
 
 def defaults_of(formula: type[Optimizer]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +38,24 @@ def from_numpy(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     return {"state": state, "param_groups": groups}
 
 
-def keep_dtypes(opt: Optimizer, saved: dict[str, Any]) -> None:
-    """Give states the dtype they were saved in: loading has cast them to that of their parameters."""
+@contextmanager
+def dtypes_kept(opt: Optimizer) -> Iterator[None]:
+    """Within, loading leaves states in the dtype they were saved in; it casts to that of their parameters.
+
+    Between the user's hooks: those before loading may have changed what is loaded, those after it have the
+    last word.
+    """
+    loaded: dict[str, Any] = {}
+    before = opt.register_load_state_dict_pre_hook(lambda _, saved: loaded.update(saved))
+    after = opt.register_load_state_dict_post_hook(lambda _: _keep_dtypes(opt, loaded), prepend=True)
+    try:
+        yield
+    finally:
+        before.remove()
+        after.remove()
+
+
+def _keep_dtypes(opt: Optimizer, saved: dict[str, Any]) -> None:
     ids = [i for group in saved["param_groups"] for i in group["params"]]
     params = [p for group in opt.param_groups for p in group["params"]]
     for i, p in zip(ids, params, strict=True):
@@ -65,7 +83,7 @@ def check(opt: Optimizer) -> None:
                 raise ValueError(
                     f"{label}: expected a state with 'step', got {list(state)}; is it another class's?"
                 )
-            maker = Maker(rule, label, opt._options.state_dtype, False)
+            maker = Maker(rule, label, opt._options.storage, False)
             maker.check({**state, "step": float(state.get("step", 0))}, names)
 
 

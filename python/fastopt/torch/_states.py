@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from fastopt.torch._tensors import FLOATS, HALF, local
+from fastopt._storage import Storage
+from fastopt.torch._tensors import FLOATS, HALF, as_array, local
 
 EMA = "ema"
 
@@ -19,6 +21,9 @@ class States(NamedTuple):
     step: Tensor | None  # none: the rule counts only whether it has begun
     scalars: tuple[Tensor, ...]
     tensors: tuple[Tensor | None, ...]  # in the rule's order; None where it has none
+    scales: tuple[Tensor | None, ...]  # of those that are codes
+    positive: tuple[bool, ...]
+    remainder: tuple[str, Tensor] | None  # what a half-precision parameter leaves out, by its kind
     ema: Tensor | None
     found: bool  # some were there before
     made: tuple[Tensor, ...]
@@ -29,28 +34,40 @@ def scalar_dtype() -> torch.dtype:
     return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
 
 
-def dtype_of(parameter: Tensor, wanted: torch.dtype | None) -> torch.dtype:
-    """How the states of a parameter are stored: half precision in float32 unless the user wants otherwise."""
-    if wanted is not None:
-        if wanted == torch.float64 and parameter.dtype != torch.float64:
-            raise TypeError(
-                f"state_dtype: expected at most float32 for {parameter.dtype} parameters, got {wanted}"
-            )
-        return wanted
-    return torch.float32 if parameter.dtype in HALF else parameter.dtype
-
-
 #: What begins at 0 when its option is switched on in mid-training.
 _MAY_COME_LATER = ("max_exp_avg_sq", "max_exp_avg_var", "momentum_buffer", "grad_avg")
+
+
+#: Elements that share a scale; as in the engine.
+_GROUP = 64
+_TORCH = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "uint16": torch.bfloat16,
+}
+
+
+class _Like:
+    """What the choice of a state's dtype asks of a parameter."""
+
+    def __init__(self, parameter: Tensor) -> None:
+        self.dtype: np.dtype[Any] = np.dtype(np.float64 if parameter.dtype == torch.float64 else np.float32)
+        self.size = parameter.numel()
+
+
+def wanted_dtype(storage: Storage, name: str, codes: str, parameter: Tensor, label: str) -> torch.dtype:
+    """How a new state is kept."""
+    wanted = storage.dtype_of(name, codes, _Like(parameter), label)
+    return torch.uint8 if wanted.itemsize == 1 else _TORCH[str(wanted)]
 
 
 class Maker:
     """Takes states as they are found in a parameter's dict, and makes those that are missing."""
 
-    def __init__(
-        self, rule: Mapping[str, Any], label: str, wanted: torch.dtype | None, average: bool
-    ) -> None:
-        self.rule, self.label, self.wanted, self.average = rule, label, wanted, average
+    def __init__(self, rule: Mapping[str, Any], label: str, storage: Storage, average: bool) -> None:
+        self.rule, self.label, self.storage, self.average = rule, label, storage, average
 
     def of(
         self, parameter: Tensor, stage: Tensor, state: dict[str, Any], starts: Mapping[str, float]
@@ -63,23 +80,34 @@ class Maker:
         found = any(torch.is_tensor(state.get(name)) for name in names)
         self.check(state, names)
         made: list[Tensor] = []
-        dtype = self._common_dtype(stage, state, names)
         step = None if self.rule["name"] == "sgd" else self._number(state, "step", 0.0)
         scalars = tuple(
             self._number(state, name, starts.get(name, first))
             for name, first in zip(self.rule["scalars"], self.rule["first_scalars"], strict=True)
         )
         tensors = tuple(
-            self._tensor(parameter, stage, state, name, dtype, starts.get(name, 0.0), made) if name else None
-            for name in self.rule["states"]
+            self._tensor(
+                parameter, stage, state, name, self._dtype(stage, state, i), starts.get(name, 0.0), made
+            )
+            if name
+            else None
+            for i, name in enumerate(self.rule["states"])
         )
+        scales = tuple(
+            self._scales(state, name, tensor) if tensor is not None and tensor.dtype == torch.uint8 else None
+            for name, tensor in zip(self.rule["states"], tensors, strict=True)
+        )
+        positive = tuple(codes == "u" for codes in self.rule["codes"])
+        remainder = self._remainder(stage, state)
         ema = self._ema(parameter, stage, state, made) if self.average else None
-        return States(step, scalars, tensors, ema, found, tuple(made))
+        return States(step, scalars, tensors, scales, positive, remainder, ema, found, tuple(made))
 
     def check(self, state: Mapping[str, Any], names: list[str]) -> None:
         """Raise for a damaged state, which lacks a part of what it had: training would go on, wrongly."""
         for name in names:
             value = state.get(name)
+            if torch.is_tensor(value) and local(value).dtype == torch.uint8 and self._has_scales(state, name):
+                continue
             if value is not None and not (torch.is_tensor(value) and local(value).dtype in FLOATS):
                 kind = value.dtype if torch.is_tensor(value) else type(value).__name__
                 raise TypeError(f"{self.label}: state {name!r}: expected a floating-point tensor, got {kind}")
@@ -91,17 +119,65 @@ class Maker:
                 f"{self.label}: its state has a step but no {missing[0]!r}; to begin anew, clear all of it"
             )
 
-    def _common_dtype(self, stage: Tensor, state: Mapping[str, Any], names: list[str]) -> torch.dtype:
-        """The engine keeps the states of a parameter in one dtype: that of those there are, if they agree."""
-        there = {local(state[name]).dtype for name in names if torch.is_tensor(state.get(name))}
-        half = {name for name in self.rule["squared"] if name} and torch.float16 in there
-        if len(there) == 1 and not half:
-            dtype = next(iter(there))
-            if dtype in FLOATS and (dtype != torch.float64 or stage.dtype == torch.float64):
-                return dtype
-        if there:
-            return torch.float64 if stage.dtype == torch.float64 else torch.float32
-        return dtype_of(stage, self.wanted)
+    def _has_scales(self, state: Mapping[str, Any], name: str) -> bool:
+        scales = state.get(f"{name}_scales")
+        codes = self.rule["codes"][self.rule["states"].index(name)]
+        return bool(codes) and torch.is_tensor(scales) and scales.dtype == torch.float32
+
+    def _dtype(self, stage: Tensor, state: Mapping[str, Any], index: int) -> torch.dtype:
+        """Of a state: the one that it has if it can go on with that, else the one that is wanted."""
+        name, squared = self.rule["states"][index], self.rule["squared"][index]
+        value: Any = state.get(name)
+        wide = stage.dtype == torch.float64
+        if not torch.is_tensor(value):
+            return wanted_dtype(self.storage, name, self.rule["codes"][index], stage, self.label)
+        there = local(value).dtype
+        if there == torch.uint8:
+            if wide:
+                raise TypeError(
+                    f"{self.label}: state {name!r}: eight bits are for what is computed in float32"
+                )
+            return there
+        unfit = (there == torch.float64 and not wide) or (there == torch.float16 and squared)
+        return (torch.float64 if wide else torch.float32) if unfit else there
+
+    def _scales(self, state: dict[str, Any], name: str, codes: Tensor) -> Tensor:
+        key, count = f"{name}_scales", -(-codes.numel() // _GROUP)
+        scales: Any = state.get(key)
+        if torch.is_tensor(scales):
+            if scales.shape != (count,) or scales.dtype != torch.float32 or not scales.is_contiguous():
+                raise ValueError(
+                    f"{self.label}: state {key!r}: expected {count} scales of float32, "
+                    f"got {scales.dtype} of shape {tuple(scales.shape)}"
+                )
+            return scales
+        made = torch.zeros(count, dtype=torch.float32)
+        state[key] = made
+        return made
+
+    def _remainder(self, stage: Tensor, state: dict[str, Any]) -> tuple[str, Tensor] | None:
+        kind = "kahan" if self.storage.rounding == "kahan" else self.storage.master
+        there: Any = state.get("remainder")
+        if kind is None or stage.dtype not in HALF:
+            if there is not None:
+                raise ValueError(
+                    f"{self.label}: its state has a 'remainder', which this optimizer does not keep; make it "
+                    "with master= or rounding='kahan' as it was saved"
+                )
+            return None
+        if kind != "kahan" and stage.dtype != torch.bfloat16:
+            raise TypeError(f"{self.label}: master={kind!r} needs bfloat16, got {stage.dtype}")
+        dtype = {"split16": torch.int16, "split8": torch.int8}.get(kind, stage.dtype)
+        if torch.is_tensor(there):
+            if there.dtype != dtype or there.shape != stage.shape or there.stride() != stage.stride():
+                raise ValueError(
+                    f"{self.label}: state 'remainder': expected {dtype} laid out as its parameter, "
+                    f"got {there.dtype} of shape {tuple(there.shape)}"
+                )
+            return kind, there
+        made = torch.zeros_like(stage, dtype=dtype)
+        state["remainder"] = made
+        return kind, made
 
     def _tensor(
         self,
@@ -153,6 +229,19 @@ class Maker:
         if not there:
             ema.copy_(stage)
         return ema
+
+
+def native_states(states: States) -> tuple[Any, ...]:
+    """As the plan takes them."""
+    return tuple(
+        None if t is None else as_array(t) if scales is None else (as_array(t), as_array(scales), positive)
+        for t, scales, positive in zip(states.tensors, states.scales, states.positive, strict=True)
+    )
+
+
+def native_remainder(states: States) -> tuple[str, Any] | None:
+    """The same of what a parameter leaves out."""
+    return None if states.remainder is None else (states.remainder[0], as_array(states.remainder[1]))
 
 
 def is_one_of(tensor: Tensor, tensors: tuple[Tensor, ...] | list[Tensor]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,22 +21,35 @@ _DTYPES = {
     torch.float16: np.float16,
     torch.bfloat16: np.uint16,
     torch.int64: np.int64,  # of the indices of sparse gradients
+    torch.uint8: np.uint8,
+    torch.int8: np.int8,
+    torch.int16: np.int16,
 }
 HALF = (torch.bfloat16, torch.float16)
 
 
 def as_array(tensor: Tensor) -> Array:
-    """An array over the tensor's memory; bfloat16 as bit patterns in uint16."""
-    if tensor.numel() == 0:
-        return np.empty(tuple(tensor.shape), _DTYPES[tensor.dtype])
-    # Tensor.numpy() would forbid for ever that the storage is resized. Who uses the array keeps the tensor,
-    # and looks before each use whether its memory is still there.
-    item = tensor.element_size()
-    reach = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)) + 1
-    memory = (ctypes.c_char * (reach * item)).from_address(tensor.data_ptr())
-    strides = tuple(s * item for s in tensor.stride())
-    array: Array = np.ndarray(tuple(tensor.shape), _DTYPES[tensor.dtype], memory, strides=strides)
-    return array
+    """An array over the tensor's memory, which it keeps; bfloat16 as bit patterns in uint16.
+
+    Tensor.numpy() would forbid for ever that the storage is resized. Who keeps the array looks before each
+    use whether the memory is still there.
+    """
+    dtype = _DTYPES[tensor.dtype]
+    return np.empty(tuple(tensor.shape), dtype) if tensor.numel() == 0 else np.asarray(_Memory(tensor, dtype))
+
+
+class _Memory:
+    """The base of an array over a tensor: that may be a temporary one, a negated view resolved."""
+
+    def __init__(self, tensor: Tensor, dtype: Any) -> None:
+        self.tensor = tensor
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": np.dtype(dtype).str,
+            "shape": tuple(tensor.shape),
+            "strides": tuple(s * tensor.element_size() for s in tensor.stride()),
+            "data": (tensor.data_ptr(), False),
+        }
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -97,16 +109,33 @@ def why_not(tensor: Tensor) -> str | None:
         return f"is on the device {here.device}{hint}"
     if here.dtype not in FLOATS:
         return f"is {here.dtype}"
-    if type(here) not in PLAIN and _wraps(here):
-        return f"is a {type(here).__name__}, which keeps its elements elsewhere"
     if here.dim() > _MOST_AXES:
         return f"has {here.dim()} dimensions, of at most {_MOST_AXES}"
     if here.is_inference() and not torch.is_inference_mode_enabled():
         return "was made in inference mode and may be changed there only"
     if here.is_neg():
         return "is a negated view"
-    if here.numel() > 0 and here.data_ptr() == 0:
+    return why_not_here(here)
+
+
+def why_not_here(tensor: Tensor) -> str | None:
+    """Why a dense tensor's elements do not lie at its address, or None if they do."""
+    elsewhere = f"is a {type(tensor).__name__}, which keeps its elements elsewhere"
+    if type(tensor) not in PLAIN and _wraps(tensor):
+        return elsewhere
+    if tensor.numel() == 0:
+        return None
+    storage = tensor.untyped_storage()
+    if storage.device.type != "cpu":  # a FakeTensor
+        return elsewhere
+    last = tensor.storage_offset() + sum(
+        (n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+    size = storage.nbytes()
+    if size == 0 or tensor.data_ptr() == 0:
         return "has no memory"
+    if size < (last + 1) * tensor.element_size():
+        return "has less memory than its shape needs"
     return None
 
 

@@ -185,7 +185,7 @@ def hvp(model: Any, loss: Loss, v: Mapping[str, Tensor]) -> Named:
     {'w': tensor([ 6., 12.])}
     """
     with _bridged(model, loss) as bridge:
-        direction = {name: part.detach().numpy() for name, part in v.items()}
+        direction = {name: part.detach().clone().numpy() for name, part in v.items()}
         return _tensors(bridge.hvp(bridge.x, direction))
 
 

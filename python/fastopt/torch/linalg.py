@@ -9,6 +9,7 @@ from numpy.linalg import LinAlgError
 from torch import Tensor
 
 from fastopt import linalg as numpys
+from fastopt.torch._tensors import as_array, why_not_here
 
 __all__ = ["EigshResult", "Inertia", "eigh", "eigsh", "eigvalsh", "inertia"]
 
@@ -199,4 +200,8 @@ def _array(name: str, tensor: Any) -> Any:
             f"{expected} that does not require its gradient: there is no derivative here; pass "
             f"{name}.detach(), or use torch.linalg"
         )
-    return tensor.resolve_neg().numpy()
+    plain = tensor.resolve_neg()
+    reason = why_not_here(plain)
+    if reason is not None:
+        raise TypeError(f"{expected}, got one that {reason}")
+    return as_array(plain)

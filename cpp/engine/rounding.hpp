@@ -1,0 +1,113 @@
+// Half-precision numbers that keep what rounding leaves out, or round at random: blocks in and out.
+#pragma once
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "engine/convert.hpp"
+#include "engine/dither.hpp"
+#include "engine/encoding.hpp"
+
+namespace fastopt::engine {
+
+namespace storing {
+
+template <class S, class T>
+inline void load_sum(const Stored& s, std::int64_t at, std::int64_t n, T* __restrict to) {
+  const S* __restrict values = s.at<S>(at);
+  const S* __restrict rest = reinterpret_cast<const S*>(s.second) + at;
+  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(widen(values[i]) + widen(rest[i]));
+}
+// What is not finite leaves no rest: infinity minus itself would make a NaN of an infinity.
+template <class S, class T>
+inline void store_sum(const Stored& s, std::int64_t at, std::int64_t n, const T* __restrict from) {
+  S* __restrict values = s.at<S>(at);
+  S* __restrict rest = reinterpret_cast<S*>(s.second) + at;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto x = static_cast<float>(from[i]);
+    values[i] = store_one<S>(x);
+    const float left = x - widen(values[i]);
+    rest[i] = store_one<S>(std::abs(left) <= std::numeric_limits<float>::max() ? left : 0.0f);
+  }
+}
+
+// bits = (upper << 16) + (signed lower << shift): the upper half is the number rounded to bfloat16, halves away from zero.
+template <class Rest, int shift>
+struct Split {
+  static float load(Bf16 upper, Rest lower) {
+    const auto high = static_cast<std::uint32_t>(upper.bits) << 16;
+    return std::bit_cast<float>(high + (static_cast<std::uint32_t>(static_cast<std::int32_t>(lower)) << shift));
+  }
+  static void store(float x, std::uint32_t random, Bf16& upper, Rest& lower) {
+    const auto bits = std::bit_cast<std::uint32_t>(x);
+    const std::uint32_t kept = (bits + random) >> shift;
+    const std::uint32_t high = (kept + (1u << (15 - shift))) >> (16 - shift);
+    const bool nan = (bits & 0x7fffffff) > 0x7f800000;  // its payload could carry into the sign
+    upper.bits = static_cast<std::uint16_t>(nan ? 0x7fc0 : high);
+    lower = static_cast<Rest>(nan ? 0u : kept - (high << (16 - shift)));
+  }
+};
+
+template <class Rest, int shift, class T>
+inline void load_split(const Stored& s, std::int64_t at, std::int64_t n, T* __restrict to) {
+  const Bf16* __restrict upper = s.at<Bf16>(at);
+  const Rest* __restrict lower = reinterpret_cast<const Rest*>(s.second) + at;
+  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(Split<Rest, shift>::load(upper[i], lower[i]));
+}
+template <class Rest, int shift, class T, class Random>
+inline void store_split(const Stored& s, std::int64_t at, std::int64_t n, const T* __restrict from, Random&& random) {
+  Bf16* __restrict upper = s.at<Bf16>(at);
+  Rest* __restrict lower = reinterpret_cast<Rest*>(s.second) + at;
+  for (std::int64_t i = 0; i < n; ++i) Split<Rest, shift>::store(static_cast<float>(from[i]), random(i), upper[i], lower[i]);
+}
+
+// Calls f(place in the block, count, random bits of the place on) for the runs of the dither.
+template <class F>
+inline void for_each_dithered(const Dither& dither, std::int64_t at, std::int64_t n, F&& f) {
+  for (std::int64_t i = 0; i < n;) {
+    const std::int64_t count = std::min(n - i, Dither::run - (at + i) % Dither::run);
+    f(i, count, dither.from(at + i));
+    i += count;
+  }
+}
+
+inline Bf16 to_bf16(float x, std::uint32_t random) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);  // infinity stays: its lower half is zeros
+  return {static_cast<std::uint16_t>((x == x ? bits + (random >> 3) : bits | 0x400000) >> 16)};
+}
+inline F16 to_f16(float x, std::uint32_t random) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t magnitude = bits & 0x7fffffff;
+  const std::uint32_t normal = (magnitude + (random >> 6) - (112u << 23)) >> 13;
+  // below 2^-14 the unit is 2^-24
+  const float units = std::bit_cast<float>(std::min(magnitude, 113u << 23)) * 0x1p24f;
+  const auto subnormal =
+      static_cast<std::uint32_t>(static_cast<std::int32_t>(units + static_cast<float>(random) * 0x1p-19f));
+  std::uint32_t result = magnitude < (113u << 23) ? subnormal : normal;
+  result = magnitude >= 0x477fe000 ? (magnitude >= 0x47800000 ? 0x7c00 : 0x7bff) : result;
+  result = magnitude > 0x7f800000 ? 0x7e00 : result;
+  return {static_cast<std::uint16_t>(result | (bits >> 16 & 0x8000))};
+}
+template <class S>
+inline S rounded(float x, std::uint32_t random) {
+  if constexpr (std::is_same_v<S, Bf16>)
+    return to_bf16(x, random);
+  else
+    return to_f16(x, random);
+}
+
+template <class S, class T>
+inline void store_dithered(const Stored& s, std::int64_t at, std::int64_t n, const T* from, const Dither& dither) {
+  for_each_dithered(dither, at, n, [&](std::int64_t begin, std::int64_t count, const Dither::Bits& random) {
+    S* __restrict to = s.at<S>(at + begin);
+    const T* __restrict x = from + begin;
+    for (std::int64_t i = 0; i < count; ++i) to[i] = rounded<S>(static_cast<float>(x[i]), random[i]);
+  });
+}
+
+}  // namespace storing
+
+}  // namespace fastopt::engine

@@ -1,0 +1,32 @@
+// The update of a part of a tensor: straight through the arrays where that will do, else block by block (walk.hpp).
+#pragma once
+#include "engine/walk.hpp"
+
+namespace fastopt::engine {
+
+// The common case, all of one type and nothing to do but decay and rule: straight through the arrays.
+template <class T>
+inline void update_in_place(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants,
+                            std::int64_t begin, std::int64_t end) {
+  T* theta = tensor.theta.at<T>(begin);
+  const T* g = reinterpret_cast<const T*>(gradient.data) + begin;
+  T* states[max_states];
+  for (int s = 0; s < max_states; ++s) states[s] = tensor.states[s] ? tensor.states[s].at<T>(begin) : nullptr;
+  Prefetch prefetch;
+  prefetch.along = true;
+  prefetch.elements = end - begin - Prefetch::ahead / static_cast<std::int64_t>(sizeof(T));
+  constants.kernel->template update<T>(constants.decay)(theta, g, states, end - begin, constants.coefs, constants.decay_by,
+                                                        prefetch);
+}
+
+template <class T>
+inline void update(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants, std::int64_t begin,
+                   std::int64_t end, bool zero_gradients) {
+  const bool plain = tensor.in_place && gradient.dense && gradient.dtype == dtype_of<T>;
+  if (plain && !zero_gradients && constants.only_decay())
+    update_in_place(tensor, gradient, constants, begin, end);
+  else
+    Walk<T>(tensor, gradient, constants, zero_gradients).update(begin, end);
+}
+
+}  // namespace fastopt::engine

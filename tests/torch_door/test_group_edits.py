@@ -1,0 +1,174 @@
+"""What is edited in a group after construction has an effect at the next step, or is refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from torch_door.door import EVERY, SHARED, default_of, mine, ours_alone, theirs, torch
+
+#: Accepted and without effect, as documented: there is one way to step.
+FREE = ("params", "foreach", "fused")
+#: Of whole optimizers.
+OPTIONS = {
+    "clip_norm": 0.1,
+    "clip_norm_type": "inf",
+    "clip_norm_per": "tensor",
+    "clip_value": 0.1,
+    "nonfinite": "skip",
+    "ema_decay": 0.9,
+    "state_dtype": torch.bfloat16,
+}
+OTHER: dict[str, Any] = {
+    "betas": lambda old: tuple(b / 2 for b in old),
+    "etas": lambda old: (0.3, 1.5),
+    "step_sizes": lambda old: (2e-3, 3e-3),
+    "eps": lambda old: 0.5,
+    "momentum_form": lambda old: "average",
+    "t0": lambda old: 0.0,
+    "rectify_threshold": lambda old: 50.0,
+    "lambd": lambda old: 0.5,
+}
+BASE: dict[str, dict[str, Any]] = {
+    "SGD": {"momentum": 0.9, "weight_decay": 0.1},
+    "LARS": {"weight_decay": 0.1},
+    "SignSGD": {"momentum": 0.9, "weight_decay": 0.1},
+    "Rprop": {},
+}
+#: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same.
+WITHOUT_EFFECT = (("Rprop", "lr"),)
+
+
+def optimizer(cls: Any, name: str) -> tuple[Any, Any]:
+    p = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64))
+    return cls([p], lr=0.05, **BASE.get(name, {"weight_decay": 0.1})), p
+
+
+def steps(opt: Any, p: Any, begin: int, end: int) -> None:
+    """Gradients of changing signs that become smaller, so that every maximum and every form matters."""
+    for k in range(begin, end):
+        p.grad = torch.tensor([0.3, (-1.0) ** k, 0.7 - k], dtype=torch.float64) * 0.5**k
+        opt.step()
+
+
+def everything(opt: Any, p: Any) -> list[Any]:
+    return [p.detach().clone(), *(v.detach().clone() for v in opt.state[p].values() if torch.is_tensor(v))]
+
+
+def same(left: Any, right: Any) -> bool:
+    return len(left) == len(right) and all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def edited(old: Any, key: str) -> Any:
+    if key in OTHER:
+        return OTHER[key](old)
+    return (not old) if isinstance(old, bool) else old / 2 + 0.03
+
+
+def keys_of(name: str) -> list[str]:
+    cls = mine(name)
+    opt, _ = optimizer(cls, name)
+    return [
+        key for key in dict.fromkeys([*opt.param_groups[0], *getattr(cls, "_keys", ())]) if key not in FREE
+    ]
+
+
+CASES = [(name, key) for name in EVERY for key in keys_of(name)]
+
+
+@ours_alone
+@pytest.mark.parametrize(("name", "key"), CASES)
+def test_every_key_of_every_class(name: str, key: str) -> None:
+    from fastopt.torch._options import defaults_of
+
+    with default_of(torch.float64):
+        opt, p = optimizer(mine(name), name)
+        twin, q = optimizer(mine(name), name)
+        steps(opt, p, 0, 2)
+        steps(twin, q, 0, 2)
+        known = defaults_of(opt._formula) if hasattr(opt, "_formula") else {}
+        value = edited(opt.param_groups[0].get(key, known.get(key)), key)
+        opt.param_groups[0][key] = value
+        before = everything(opt, p)
+        refused = None
+        try:
+            steps(opt, p, 2, 6)
+        except ValueError as error:
+            refused = str(error)
+        if refused is not None:
+            assert f"param_groups[0][{key!r}]" in refused
+            assert same(everything(opt, p), before)
+            return
+        steps(twin, q, 2, 6)
+        assert same(everything(opt, p), everything(twin, q)) == ((name, key) in WITHOUT_EFFECT)
+        if name in SHARED and key in optimizer(theirs(name), name)[0].param_groups[0]:
+            other, r = optimizer(theirs(name), name)
+            steps(other, r, 0, 2)
+            other.param_groups[0][key] = value
+            try:
+                steps(other, r, 2, 6)
+            except (KeyError, AttributeError, TypeError):
+                return  # a state that it does not make in mid-training
+            torch.testing.assert_close(p, r, rtol=1e-12, atol=1e-12)
+
+
+@ours_alone
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("key", [*OPTIONS, "capturable", "differentiable", "decoupled_weight_decay"])
+def test_what_is_not_a_groups_is_refused(key: str, slow: bool) -> None:
+    def make() -> Any:
+        p = torch.nn.Parameter(torch.ones(4, 4, dtype=torch.float64)[:, ::2] if slow else torch.ones(4, 2))
+        return mine("AdamW")([{"params": [p]}, {"params": [torch.nn.Parameter(torch.ones(2))]}]), p
+
+    opt, p = make()
+    for own in (p, *opt.param_groups[1]["params"]):
+        own.grad = torch.ones_like(own)
+    opt.step()
+    opt.step()
+    group, before = opt.param_groups[1], p.detach().clone()
+    had, old = key in group, group.get(key)
+    group[key] = OPTIONS.get(key, key != "decoupled_weight_decay")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=rf"param_groups\[1\]\['{key}'\]: expected .*, got "):
+            opt.step()
+    assert torch.equal(p, before)
+    if key != "decoupled_weight_decay":  # which PyTorch's AdamW sets to True when it loads
+        with pytest.raises(ValueError, match=rf"param_groups\[1\]\['{key}'\]"):
+            make()[0].load_state_dict(opt.state_dict())
+    with pytest.raises(ValueError, match=rf"param_groups\[1\]\['{key}'\]"):
+        mine("AdamW")([{"params": [p]}, {"params": [torch.nn.Parameter(torch.ones(2))], key: group[key]}])
+    if had:
+        group[key] = old
+    else:
+        del group[key]
+    opt.step()
+    assert not torch.equal(p, before)
+
+
+@ours_alone
+def test_an_option_with_the_value_it_has_anyway() -> None:
+    opt, p = optimizer(mine("AdamW"), "AdamW")
+    opt.param_groups[0].update(clip_norm=None, nonfinite="propagate", clip_norm_type=2.0, name="mine")
+    steps(opt, p, 0, 3)
+
+
+@ours_alone
+@pytest.mark.parametrize("name", ["Adagrad", "RMSprop"])
+def test_where_accumulators_begin(name: str) -> None:
+    """An edit reaches the states that are made afterwards, and is refused where there are none to come."""
+    key, (opt, p) = "initial_accumulator_value", optimizer(mine(name), name)
+    late = torch.nn.Parameter(torch.ones(3, dtype=torch.float64))
+    steps(opt, p, 0, 2)
+    opt.param_groups[0][key] = 0.25
+    with pytest.raises(ValueError, match=rf"param_groups\[0\]\['{key}'\].*begun"):
+        steps(opt, p, 2, 3)
+    opt.state.clear()
+    p.grad = torch.zeros(3, dtype=torch.float64)
+    opt.step()
+    assert any(bool((state >= 0.2).all()) for state in everything(opt, p)[1:] if state.dim())
+    opt.param_groups[0]["params"].append(late)
+    opt.param_groups[0][key] = 0.5
+    late.grad = torch.zeros(3, dtype=torch.float64)
+    opt.step()
+    assert any(bool((state >= 0.4).all()) for state in everything(opt, late)[1:] if state.dim())
