@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "engine/plan.hpp"
-#include "engine/update.hpp"
 #include "engine/rows.hpp"
+#include "engine/update.hpp"
 
 namespace fastopt::engine {
 
