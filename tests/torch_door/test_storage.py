@@ -1,4 +1,4 @@
-"""Fewer bytes for PyTorch's parameters: codes, remainders and random rounding beside `torch.optim`'s state."""
+"""Fewer bytes for PyTorch's parameters: codes, remainders, random rounding beside `torch.optim`'s state."""
 
 from __future__ import annotations
 
