@@ -78,9 +78,7 @@ def test_fused_steps_on_the_meta_device_are_refused_in_pytorchs_words(name: str)
     p = torch.nn.Parameter(torch.ones(2, device="meta"))
     opt = mine(name)([p], lr=0.1, fused=True)
     p.grad = torch.ones(2, device="meta")
-    with pytest.raises(
-        RuntimeError, match="`fused=True` requires all the params to be floating"
-    ):
+    with pytest.raises(RuntimeError, match="`fused=True` requires all the params to be floating"):
         opt.step()
 
 
