@@ -123,6 +123,16 @@ void TensorPlan::touch(const std::vector<py::object>& gradients) {
   touched_(py::tuple(changed));
 }
 
+// With all gradients read.
+int TensorPlan::step_read(InUse::Lock& lock, double grad_scale, const std::vector<py::object>& gradients) {
+  load_numbers();
+  Rates rates;
+  const bool applied = apply(lock, grad_scale, false, rates);
+  lock.release();
+  if (applied) touch(gradients);
+  return applied ? done : skipped;
+}
+
 int TensorPlan::step_tensors(const py::object& groups, const py::object& state, const py::object& scale) {
   std::vector<py::object> gradients;  // held while they are read, let go of when the plan is free
   auto lock = in_use().call();
@@ -133,12 +143,7 @@ int TensorPlan::step_tensors(const py::object& groups, const py::object& state, 
   if (!same_structure(groups.ptr(), state.ptr())) return structure;
   if (!changed_groups().empty()) return values;
   if (const Verdict verdict = take(gradients); verdict != done) return verdict;
-  load_numbers();
-  Rates rates;
-  const bool applied = apply(lock, grad_scale, false, rates);
-  lock.release();
-  if (applied) touch(gradients);
-  return applied ? done : skipped;
+  return step_read(lock, grad_scale, gradients);
 }
 
 int TensorPlan::step_arrays(const py::object& given, const py::object& scale) {
@@ -155,12 +160,7 @@ int TensorPlan::step_arrays(const py::object& given, const py::object& scale) {
     PyObject* const item = held.begin()[i];
     gradients.push_back(item == Py_None ? py::object() : py::reinterpret_borrow<py::object>(item));
   }
-  load_numbers();
-  Rates rates;
-  const bool applied = apply(lock, grad_scale, false, rates);
-  lock.release();
-  if (applied) touch(gradients);
-  return applied ? done : skipped;
+  return step_read(lock, grad_scale, gradients);
 }
 
 FASTOPT_BINDINGS_END

@@ -153,6 +153,17 @@ def test_an_option_with_the_value_it_has_anyway() -> None:
     steps(opt, p, 0, 3)
 
 
+def test_keys_of_a_host_are_its_own() -> None:
+    """Wrappers write into groups, and into `defaults` too."""
+    opt, p = optimizer(mine("AdamW"), "AdamW")
+    opt.defaults["lookahead_step"] = 0
+    for k in range(3):
+        opt.param_groups[0]["lookahead_step"] = k
+        before = p.detach().clone()
+        steps(opt, p, k, k + 1)
+        assert not torch.equal(p, before)
+
+
 @ours_alone
 @pytest.mark.parametrize("name", ["Adagrad", "RMSprop"])
 def test_where_accumulators_begin(name: str) -> None:

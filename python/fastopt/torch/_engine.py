@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -88,6 +90,7 @@ class Engine:
         """
         options = opt._options
         self.parts: list[Part] = []
+        self._spans: list[tuple[int, int, str, str]] = []
         self.idle = {g for g, group in enumerate(opt.param_groups) if _is_idle(opt, group)}
         self.values = [
             Values(opt._formula, {}) if g in self.idle else opt._values(group)
@@ -213,6 +216,37 @@ class Engine:
         )
         if self.plain:
             self.plan.watch(opt.param_groups, opt.state, [self._entry(part) for part in self.parts])
+        else:
+            self._refuse_overlaps()
+
+    def _refuse_overlaps(self) -> None:
+        """What the native code looks at where it watches: does a state share memory with anything?"""
+        for part in self.parts:
+            states = part.states
+            held = [(part.stage, "it"), *((t, "a state") for t in (*states.tensors, states.ema))]
+            held += [(states.step, "its step"), *((t, "a number of its state") for t in states.scalars)]
+            self._spans += [
+                (*_extent(tensor), what, part.label)
+                for tensor, what in held
+                if tensor is not None and tensor.numel() > 0
+            ]
+        self._spans.sort()
+        for (_, end, _, one), (begin, _, what, other) in pairwise(self._spans):
+            if begin < end:
+                raise ValueError(f"{other}: {what} shares memory with {one} or its state")
+
+    def _refuse_shared(self, gradients: list[Tensor | None]) -> None:
+        """The same of gradients, which would change while they are read."""
+        for part, gradient in zip(self.parts, gradients, strict=True):
+            if gradient is None or gradient.layout != torch.strided or gradient.numel() == 0:
+                continue
+            begin, end = _extent(gradient)
+            last = bisect_left(self._spans, (end,)) - 1  # the last that begins before the gradient ends
+            if last >= 0 and self._spans[last][1] > begin:
+                other = self._spans[last][3]
+                raise ValueError(
+                    f"gradient of {part.label}: shares memory with {other} or its state; pass a copy"
+                )
 
     def _is_new(self, part: Part, fresh: list[Tensor]) -> bool:
         return all(t is None or is_one_of(t, fresh) for t in part.states.tensors)
@@ -285,10 +319,14 @@ class Engine:
         signature: list[Any] = [[id(p) for p in group["params"]] for group in opt.param_groups]
         for part in self.parts:
             here = local(part.parameter)
-            signature.append((here.data_ptr(), here.stride(), here.shape, here.dtype))
+            signature.append((here.data_ptr(), here.stride(), here.shape, here.dtype, here.is_neg()))
             state = opt.state.get(part.parameter) if part.state is not None else None
-            for name, value in (state or {}).items():
-                memory = local(value).data_ptr() if torch.is_tensor(value) else None
+            if not isinstance(state, dict):
+                signature.append(state)
+                continue
+            for name, value in state.items():
+                here = local(value) if torch.is_tensor(value) else None
+                memory = None if here is None else (here.data_ptr(), here.is_neg())
                 signature.append((name, id(value), memory))
         return signature
 
@@ -306,6 +344,8 @@ class Engine:
         """A step with all that the native code does not read by itself: shards, copies, older versions."""
         gradients = [gradient_of(part) for part in self.parts]
         self._refuse_momentum_of_rows(gradients)
+        if not self.plain:
+            self._refuse_shared(gradients)
         arrays = [None if g is None else as_gradient(g) for g in gradients]
         for part in self.parts:
             part.load()
@@ -331,7 +371,7 @@ class Engine:
     def _load_numbers(self) -> None:
         for i, part in enumerate(self.parts):
             if part.states.step is not None:
-                self.plan.set_count(i, int(part.states.step))
+                self.plan.set_count(i, self._count(part, False, {}))
             self.plan.set_scalars(i, [float(s) for s in part.states.scalars])
 
     def _store_numbers(self, gradients: list[Tensor | None]) -> None:
@@ -344,6 +384,13 @@ class Engine:
             for tensor, value in zip(part.states.scalars, self.plan.scalars(i), strict=True):
                 tensor.fill_(value)
         touched(tuple(local(self.parts[i].parameter) for i in changed))
+
+
+def _extent(tensor: Tensor) -> tuple[int, int]:
+    """Addresses of the first byte, and behind the last."""
+    last = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+    begin = tensor.data_ptr()
+    return begin, begin + (last + 1) * tensor.element_size()
 
 
 def _is_idle(opt: Optimizer, group: dict[str, Any]) -> bool:

@@ -16,7 +16,10 @@ from fastopt._storage import Storage
 from fastopt.optimizer import Optimizer
 
 _REFUSED = ("capturable", "differentiable")
-_FREE = ("foreach", "fused")  # any value: there is one way to step
+_ONE_FORM = (
+    *_REFUSED,
+    "decoupled_weight_decay",
+)  # of groups of PyTorch; here of one value each
 _WORDS = {
     torch.float32: "float32",
     torch.float64: "float64",
@@ -107,7 +110,7 @@ def refuse_ineffective(
     for key, value in group.items():
         if key in NAMES:
             fixed, why = getattr(options, key), "of the whole optimizer and fixed when it is made"
-        elif key in defaults and key not in keys and key not in _FREE:
+        elif key in _ONE_FORM and key in defaults and key not in keys:
             fixed, why = defaults[key], "not available here" if key in _REFUSED else "fixed in this class"
         else:
             continue
