@@ -23,12 +23,12 @@ REASONS: dict[str, str] = {
         "1.2x to 1.3x (of 1.3x): our states are float32, 22 bytes an element, PyTorch's bfloat16, 14"
     ),
     "Adam 2^??, 16 threads, 1 ms between": (
-        "passes of the reference model between the steps push the arrays out of the caches: 29 MB at 2^20 take "
-        "165 us at 175 GB/s, all that this memory gives, and 16 threads of BLAS still spin; PyTorch takes 6.9 ms"
+        "passes of the reference model between the steps push the arrays out of the caches: 29 MB at 2^20 "
+        "take 165 us at 175 GB/s, all that this memory gives, and BLAS's 16 threads spin; PyTorch takes 6.9 ms"
     ),
     "Adam 2^1?, back to back, more threads over fewer": (
-        "up to 8 threads every size gets faster; on all 16 cores PyTorch's 16 threads, measured in turns, go on "
-        "spinning after their step (AdamW 2^18 in another process: 32 us on 8 threads, 31 us on 16)"
+        "up to 8 threads every size gets faster; on all 16 cores PyTorch's 16 threads, measured in turns, go "
+        "on spinning after their step (AdamW 2^18 in another process: 32 us on 8 threads, 31 us on 16)"
     ),
     "Adam 2^1?, 1 thread": (
         "bound by the divider: 0.32 ns per element at v3 and v4 alike on Zen 4, where a loop of "
