@@ -24,7 +24,7 @@ REASONS: dict[str, str] = {
     ),
     "Adam 2^??, 16 threads, 1 ms between": (
         "passes of the reference model between the steps push the arrays out of the caches: 29 MB at 2^20 "
-        "take 165 us at 175 GB/s, all that this memory gives, and BLAS's 16 threads spin; PyTorch takes 6.9 ms"
+        "take 165 us at 175 GB/s, all this memory gives, and 16 threads of BLAS spin; PyTorch: 6.9 ms"
     ),
     "Adam 2^1?, back to back, more threads over fewer": (
         "up to 8 threads every size gets faster; on all 16 cores PyTorch's 16 threads, measured in turns, go "
