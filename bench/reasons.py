@@ -28,8 +28,8 @@ REASONS: dict[str, str] = {
     ),
     "Adam 2^1?, back to back, more threads over fewer": (
         "up to 8 threads every size gets faster; with 16 PyTorch's 16 threads, measured in turns, go on "
-        "spinning after their step and take the processors: 2^14 uses 4 threads in both cases, and takes 8 us "
-        "beside 8 of PyTorch's, 38 us beside 16 (AdamW 2^18: 32 us and 31 us)"
+        "spinning after their step and take the processors: 2^14 uses 4 threads in both cases, and takes "
+        "8 us beside 8 of PyTorch's, 38 us beside 16"
     ),
     "Adam 2^1?, 1 thread": (
         "bound by the divider: 0.32 ns per element at v3 and v4 alike on Zen 4, where a loop of "

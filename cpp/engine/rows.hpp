@@ -47,6 +47,12 @@ class Rows {
 
  private:
   static constexpr std::int64_t longest = 512;
+  static constexpr std::int64_t sorted_at_once = 8192;     // occurrences that one thread claims
+  static constexpr std::int64_t summed_at_once = 1 << 14;  // elements
+  // Occurrences of a chunk, while rows are numbered and added up.
+  std::int64_t length_of_chunks() const {
+    return std::clamp<std::int64_t>(summed_at_once / std::max<std::int64_t>(given.width, 1), 1, sorted_at_once);
+  }
 
   struct Memory {  // that is not filled with zeros before it is used
     std::unique_ptr<char[]> bytes;
