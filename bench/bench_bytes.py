@@ -180,14 +180,14 @@ CASES: dict[str, Case] = {
 }
 
 
-def version(package: str) -> str:
-    """Also of the fork that is imported by the same name."""
-    for name in (package, f"{package}-cpu-fork"):
+def installed(package: str) -> tuple[str, str]:
+    """What is installed under this name, and its version: a fork may be imported by the same."""
+    for name in (f"{package}-cpu-fork", package):
         try:
-            return importlib.metadata.version(name)
+            return name, importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return ""
+    return package, ""
 
 
 def one_process(key: str, threads: int) -> dict[str, Any]:
@@ -204,10 +204,10 @@ def one_process(key: str, threads: int) -> dict[str, Any]:
     calls = {"ours": opt.step, "peer": peer, **floor(plain, theta, grad)}
     result = side_by_side(calls, turns=9, budget=0.05)
     seconds = result["seconds"]
-    peers = f"{case.peer} {version(case.needs)}" if case.needs != "torch" else case.peer
+    name, version = (case.peer, "") if case.needs == "torch" else installed(case.needs)
     return {
-        "case": f"bytes: {case.label}, beside {case.peer}, {plural(threads)}",
-        "peer": peers,
+        "case": f"bytes: {case.label}, beside {name}, {plural(threads)}",
+        "peer": f"{name} {version}".rstrip(),
         "ours_us": 1e6 * seconds["ours"],
         "torch_us": 1e6 * seconds["peer"],
         "ratio": result["ratio"]["peer"],
@@ -255,6 +255,9 @@ def main() -> int:
     )
     parser.add_argument("--cases", default="all", help=f"with commas, of {', '.join(CASES)}")
     parser.add_argument("--threads", default="", help="instead of the cases' own")
+    parser.add_argument(
+        "--add", action="store_true", help="to the rows that are there: of peers that exclude each other"
+    )
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args()
     wanted = list(CASES) if args.cases == "all" else args.cases.split(",")
@@ -268,8 +271,12 @@ def main() -> int:
             rows.append(measure(key, threads))
             print(rows[-1], file=sys.stderr, flush=True)
     lacking = [f"{CASES[key].label}, beside {CASES[key].peer}" for key in gone]
-    result = {"machine": machine(), "rows": rows, "missing": lacking}
     args.out.mkdir(parents=True, exist_ok=True)
+    if args.add:
+        before = json.loads((args.out / "bytes.json").read_text(encoding="utf-8"))["rows"]
+        new = {row["case"] for row in rows}
+        rows = [row for row in before if row["case"] not in new] + rows
+    result = {"machine": machine(), "rows": rows, "missing": lacking}
     (args.out / "bytes.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (args.out / "bytes.md").write_text(markdown(result), encoding="utf-8")
     print(markdown(result))
