@@ -205,7 +205,8 @@ def lamb(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
 def ftrl(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     """McMahan et al. 2013, Algorithm 1, from lr z and, before the first gradient, from theta."""
     n = s.get("sum", np.zeros_like(g))
-    z = np.where(n > 0, s.get("linear", 0.0), -h.beta * theta)
+    before = s.get("linear", np.zeros_like(g))
+    z = np.where((n > 0) | (before != 0), before, -h.beta * theta)
     s["sum"] = n + g * g
     s["linear"] = z + h.lr * g - (np.sqrt(s["sum"]) - np.sqrt(n)) * theta
     weight = h.beta + np.sqrt(s["sum"]) + h.lr * h.weight_decay

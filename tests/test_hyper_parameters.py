@@ -89,7 +89,10 @@ def test_of_the_whole_optimizer(key: str) -> None:
             for bad in ("tensors", "", None, 1, ["all"], np.array("all"))
         ),
         ({"dtype": "float16"}, 'dtype: expected "bfloat16" or None'),
-        ({"state_dtype": "int8"}, "state_dtype: expected float64, float32, float16 or bfloat16, got int8"),
+        (
+            {"state_dtype": "int16"},
+            "state_dtype: expected float64, float32, float16, bfloat16 or int8, got int16",
+        ),
         ({"state_dtype": ">f4"}, "state_dtype: expected float64, float32"),
         ({"state_dtype": "nonsense"}, "state_dtype: expected a floating-point dtype, got 'nonsense'"),
         ({"state_dtype": 5}, "state_dtype: expected a floating-point dtype, got 5"),

@@ -57,6 +57,13 @@ CASES: dict[str, tuple[str, dict[str, Any], list[float], Vectors, Vectors]] = {
         # lr z = 1.5, then 1.5 - 2 + (5 - 3) / 4; lr lambda1 is 1/2, and the root 5
         [[-1 / 4], [0.0]],
     ),
+    "FTRL, no gradients: the penalty is that of the sum and acts once": (
+        "FTRL",
+        {"lr": 0.5, "beta": 1.0, "lambda1": 0.1},
+        [1.0],
+        [[0], [0], [0]],
+        [[0.95], [0.95], [0.95]],
+    ),
     "root mean square of all gradients": (
         "Adagrad",
         {"lr": 1.0, "eps": 0.0, "average": True},

@@ -426,3 +426,45 @@ def test_groups_and_names_have_shadows() -> None:
     assert np.array_equal(s, bfloat16(b))
     with pytest.raises(TypeError, match="shadow"):
         fastopt.SGD([{"params": [a]}, {"params": [b]}], lr=0.1, shadow=[s])
+
+
+@pytest.mark.parametrize("order", [("m", "o"), ("o", "m")])
+def test_a_shadow_follows_what_is_loaded(order: tuple[str, str], tmp_path: Any) -> None:
+    def made(value: float) -> tuple[Any, Any, Any]:
+        w, s = np.full((4, 2), value, np.float32), np.zeros((4, 2), np.float16)
+        return w, s, fastopt.Adam([w], lr=0.1, shadow=[s])
+
+    w, _, opt = made(1.0)
+    opt.step([np.ones_like(w)])
+    fastopt.save(tmp_path / "run.npz", {key: {"m": [w], "o": opt}[key] for key in order})
+    found, shadow, other = made(9.0)
+    fastopt.load(tmp_path / "run.npz", into={key: {"m": [found], "o": other}[key] for key in order})
+    assert np.array_equal(shadow, w.astype(np.float16))
+    other.step([None])
+    assert np.array_equal(shadow, found.astype(np.float16))
+    found[...] = 3
+    other.load_state_dict(opt.state_dict())
+    assert np.all(shadow == 3)
+
+
+@pytest.mark.parametrize(("before", "after"), [("split16", "split8"), ("split8", "split16")])
+def test_another_master_keeps_what_it_can(before: str, after: str) -> None:
+    theta, opt = half_trained({"master": before}, 20, lr=1e-3)
+    copy = theta.copy()
+    twin = fastopt.AdamW([copy], lr=1e-3, dtype="bfloat16", weight_decay=0.0, master=after)
+    twin.load_state_dict(opt.state_dict(), override={"master": after})
+    whole, other = opt.state[theta]["master"], twin.state[copy]["master"]
+    assert np.allclose(whole, other, rtol=2**-17 if after == "split8" else 0, atol=0)
+
+
+@pytest.mark.parametrize("gradient", [1e-18, 1e-19, 3e-20])
+def test_squares_below_the_normal_numbers(gradient: float) -> None:
+    """With an epsilon that does not hide them."""
+    g = np.full(200, gradient, np.float32)
+    thetas = []
+    for form in ({}, {"state_dtype": {"exp_avg_sq": "int8"}}):
+        thetas.append(np.zeros(200, np.float32))
+        opt = fastopt.Adam([thetas[-1]], lr=0.1, eps=1e-30, **form)
+        for _ in range(5):
+            opt.step([g])
+    assert np.allclose(thetas[0], thetas[1], rtol=0.05, atol=0)

@@ -169,6 +169,7 @@ void register_plan_itself(py::module_& m) {
           "steps", [](const BoundPlan& p) { return p.published().steps.load(); }, &BoundPlan::set_steps)
       .def_property(
           "skipped", [](const BoundPlan& p) { return p.published().skipped.load(); }, &BoundPlan::set_skipped)
+      .def("write_shadows", &BoundPlan::write_shadows)
       .def_property("seed", &BoundPlan::seed, &BoundPlan::set_seed)
       .def_property_readonly("averaged", &BoundPlan::averaged)
       .def_property_readonly("norm", [](const BoundPlan& p) { return p.published().norm.load(); });

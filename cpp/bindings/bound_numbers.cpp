@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bindings/plan_values.hpp"
+#include "bindings/without_gil.hpp"
 
 FASTOPT_BINDINGS_BEGIN
 
@@ -80,6 +81,13 @@ std::vector<bool> BoundPlan::averaged() {
   std::vector<bool> begun;
   for (int i = 0; i < plan_.groups(); ++i) begun.push_back(plan_.group(i).averaged);
   return begun;
+}
+
+void BoundPlan::write_shadows() {
+  auto lock = in_use_.within();
+  refuse_elsewhere("write_shadows()");
+  recheck_parameters();
+  without_gil(plan_.elements(), lock, [&] { plan_.write_shadows(); });
 }
 
 std::uint64_t BoundPlan::seed() {

@@ -76,6 +76,7 @@ class BoundPlan {
   // Of stochastic rounding.
   std::uint64_t seed();
   void set_seed(std::uint64_t seed);
+  void write_shadows();
   void set_steps(std::int64_t n);
   void set_skipped(std::int64_t n);
 
@@ -136,6 +137,7 @@ class BoundPlan {
   void recheck_parameters() const;
   // Takes the step with the gradients that were taken, or skips it: true if it was taken. Raises what the policy refuses.
   bool apply(InUse::Lock& lock, double grad_scale, bool zero_gradients, Rates& rates);
+  virtual bool starts_averages() const { return true; }  // else they hold what they should when they come
   virtual void stepped() noexcept {}  // after a step, while the plan is still in use and Python may be running
   void take_gradients(Held& held, bool zero_gradients);
   bool take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients, Held& held);

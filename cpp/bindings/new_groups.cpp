@@ -116,7 +116,7 @@ void BoundPlan::add(NewGroup& made) noexcept {
   const int group = plan_.add_group(made.group);
   scheduled_.push_back(made.scheduled);
   for (NewParameter& p : made.parameters) {
-    plan_.add_tensor(p.tensor, group);
+    plan_.add_tensor(p.tensor, group, starts_averages());
     watched_.push_back({p.parameter->owner.ptr(), std::move(p.seen.front().second), {}, bool(p.tensor.shadow)});
     gradients_.emplace_back();
     parameters_.push_back(std::move(p.parameter));

@@ -161,6 +161,7 @@ void BoundPlan::restore(const py::list& given_tensors, const py::list& given_gro
   for (const Copy& copy : copies)
     if (!copy.seen.matches(copy.source)) throw py::value_error("a saved array was changed while the state was read");
   stage_overlapping(copies);
+  plan_.cut_all();
   mirrors.write();
   for (std::size_t i = 0; i < groups.size(); ++i) {
     plan_.group(static_cast<int>(i)) = groups[i].group;
@@ -175,6 +176,7 @@ void BoundPlan::restore(const py::list& given_tensors, const py::list& given_gro
   publish();
   without_gil(plan_.elements(), lock, [&] {
     for (const Copy& copy : copies) copy.write();
+    plan_.write_shadows();
   });
 }
 

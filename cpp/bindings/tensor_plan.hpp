@@ -43,6 +43,7 @@ class TensorPlan : public BoundPlan {
   int step_arrays(const py::object& gradients, const py::object& grad_scale);
 
  private:
+  bool starts_averages() const override { return false; }
   struct Watched {  // a tensor and what it was
     py::object tensor;
     TensorFacts facts;

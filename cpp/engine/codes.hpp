@@ -45,7 +45,8 @@ struct Codes {
     else
       for (std::int64_t i = 0; i < n; ++i) largest = std::max(largest, size_of(x[i]));
     if (largest >= infinite) return encode_special(x, codes, scale, n, random);
-    scale = scale_of(largest);
+    if (largest < smallest_normal && largest > 0) return encode_subnormal(x, codes, scale, n, random);
+    scale = std::bit_cast<float>(largest);
     const float inverse = inverse_of(scale);
     if (n == code_group)
       for (std::int64_t i = 0; i < code_group; ++i) codes[i] = encode(x[i], inverse, random[i]);
@@ -54,13 +55,11 @@ struct Codes {
   }
 
  private:
-  static constexpr std::int32_t infinite = 0x7f800000;
+  static constexpr std::int32_t infinite = 0x7f800000, smallest_normal = 0x00800000;
   static constexpr std::uint32_t sign = 0x80000000;
 
   // The bits of magnitudes are in the order of the numbers. Squares have no sign, but a NaN among them may.
   static std::int32_t size_of(float x) { return std::bit_cast<std::int32_t>(x) & 0x7fffffff; }
-  // A group of subnormal numbers is one of zeros: their inverse may be infinite.
-  static float scale_of(std::int32_t largest) { return largest < 0x00800000 ? 0.0f : std::bit_cast<float>(largest); }
   // A little less than the inverse: the largest element lies below 1, and the random bits carry it there but no further.
   static float inverse_of(float scale) { return scale == 0 ? 0 : (1 - 0x1p-22f) / scale; }
 
@@ -84,6 +83,15 @@ struct Codes {
                                                : static_cast<std::uint32_t>(code));
   }
 
+  // Subnormal numbers, of which an inverse may be infinite: the codes are those of larger numbers.
+  static void encode_subnormal(const float* x, std::uint8_t* codes, float& scale, std::int64_t n,
+                               const Dither::Bits& random) {
+    float larger[code_group];
+    for (std::int64_t i = 0; i < n; ++i) larger[i] = x[i] * 0x1p100f;
+    encode_group(larger, codes, scale, n, random);
+    scale *= 0x1p-100f;
+  }
+
   // What is not finite has a code of its own and does not touch the rest of its group, whose scale is then negative.
   static void decode_special(const std::uint8_t* codes, float* to, std::int64_t n) {
     constexpr float value = with_sign ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
@@ -96,7 +104,9 @@ struct Codes {
     for (std::int64_t i = 0; i < n; ++i)
       if (finite(x[i])) largest = std::max(largest, size_of(x[i]));
     // a code above the largest is free then
-    const float own = std::min(scale_of(largest), std::numeric_limits<float>::max() / 2) * 1.125f;
+    const float own =
+        std::clamp(std::bit_cast<float>(largest), std::numeric_limits<float>::min(), std::numeric_limits<float>::max() / 2) *
+        1.125f;
     const float inverse = inverse_of(own);
     for (std::int64_t i = 0; i < n; ++i) {
       codes[i] = finite(x[i]) ? encode(x[i], inverse, random[i]) : special;

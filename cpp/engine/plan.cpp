@@ -14,7 +14,7 @@ int Plan::add_group(const Group& group) {
   return static_cast<int>(groups_.size()) - 1;
 }
 
-int Plan::add_tensor(const Tensor& tensor, int group) {
+int Plan::add_tensor(const Tensor& tensor, int group, bool start_averages) {
   tensors_.push_back(tensor);
   tensors_.back().in_place = is_in_place(tensor);
   group_of_.push_back(group);
@@ -24,13 +24,14 @@ int Plan::add_tensor(const Tensor& tensor, int group) {
   std::copy_n(kernel.first_scalars, kernel.scalars.size(), scalars.values);
   scalars_.push_back(scalars);
   elements_ += tensor.size;
-  if (tensor.ema || tensor.shadow) start_copies(tensor);
+  const bool average = tensor.ema && start_averages;
+  if (average || tensor.shadow) start_copies(tensor, average);
   return size() - 1;
 }
 
 // Until the first step averages and shadows are copies, not what their memory held. Made by the threads that will walk them:
 // the pages then lie beside them, where memory is divided.
-void Plan::start_copies(const Tensor& tensor) {
+void Plan::start_copies(const Tensor& tensor, bool average) {
   const std::int64_t chunk = chunk_of(tensor.size);
   threads::for_each((tensor.size + chunk - 1) / chunk, average_rate_.estimate(static_cast<double>(tensor.size)),
                     [&](std::int64_t c, int) {
@@ -39,7 +40,7 @@ void Plan::start_copies(const Tensor& tensor) {
                       computed_in(tensor.dtype(), [&](auto tag) {
                         Constants<decltype(tag)> constants;
                         constants.ema_copy = true;
-                        if (tensor.ema) walk_average(tensor, constants, begin, end);
+                        if (average) walk_average(tensor, constants, begin, end);
                         if (tensor.shadow) write_shadow<decltype(tag)>(tensor, begin, end);
                       });
                     });

@@ -60,7 +60,8 @@ class Plan {
     scalars_.reserve(tensors_.capacity());
   }
   int add_group(const Group& group);
-  int add_tensor(const Tensor& tensor, int group);
+  // `start_averages`: its average has not begun, whatever its memory holds.
+  int add_tensor(const Tensor& tensor, int group, bool start_averages = true);
 
   Group& group(int i) { return at(groups_, i); }
   Tensor& tensor(int i) { return at(tensors_, i); }
@@ -80,6 +81,10 @@ class Plan {
   void look_ahead();
   // Every parameter becomes its average.
   void write_ema();
+  // Every shadow becomes a copy of its parameter, after someone else has written to that.
+  void write_shadows();
+  // After it, passes over all parameters take no memory and so cannot fail.
+  void cut_all();
 
   // What a tensor carries from step to step besides its states.
   std::int64_t& count(int tensor) { return at(counts_, tensor); }
@@ -136,7 +141,7 @@ class Plan {
   void reduce_phase(std::span<const Gradient> gradients);
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
   void average_frozen();
-  void start_copies(const Tensor& tensor);
+  void start_copies(const Tensor& tensor, bool average);
   void make_room(std::span<const Gradient> gradients);
   void commit();
 
@@ -154,7 +159,8 @@ class Plan {
   std::vector<Scale> own_clips_;  // of each tensor, where each is clipped by a norm of its own; else empty
   std::vector<Cohort> cohorts_;
   std::size_t n_cohorts_ = 0;
-  std::vector<Item> items_, summed_, frozen_;      // with a gradient; of those, by rules that sum; without one
+  std::vector<Item> items_, summed_, frozen_;  // with a gradient; of those, by rules that sum; without one
+  std::vector<Item> all_;                          // every tensor, for passes between steps
   Cut blocks_{sum_block}, sum_blocks_{sum_block};  // for the norm, for rules that sum
   Cut parts_{chunk_elements}, frozen_parts_{chunk_elements}, all_parts_{chunk_elements};
   std::vector<Magnitude> magnitudes_;  // of the blocks

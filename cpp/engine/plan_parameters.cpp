@@ -1,14 +1,20 @@
 // Passes over all parameters, between steps.
+#include <algorithm>
+
 #include "engine/plan.hpp"
 
 namespace fastopt::engine {
 
+void Plan::cut_all() {
+  all_.clear();
+  for (int i = 0; i < size(); ++i) all_.push_back({i, -1, at(tensors_, i).size});
+  all_parts_.make(all_);
+}
+
 // Calls f(tensor's number, piece) for all tensors, from several threads where that pays.
 template <class F>
 void Plan::for_each_of_all(F&& f) {
-  std::vector<Item> all;
-  for (int i = 0; i < size(); ++i) all.push_back({i, -1, at(tensors_, i).size});
-  all_parts_.make(all);
+  cut_all();
   for_each_piece(all_parts_, average_rate_,
                  [&](std::size_t, const Piece& piece) { f(at(all_parts_.items, piece.item).tensor, piece); });
 }
@@ -32,6 +38,15 @@ void Plan::write_ema() {
       const auto* mean = tensor.ema.at<decltype(tag)>(piece.begin);
       store_theta(tensor, piece.begin, piece.end - piece.begin, mean);
     });
+  });
+}
+
+void Plan::write_shadows() {
+  if (std::none_of(tensors_.begin(), tensors_.end(), [](const Tensor& t) { return bool(t.shadow); })) return;
+  for_each_of_all([&](int i, const Piece& piece) {
+    const Tensor& tensor = at(tensors_, i);
+    if (!tensor.shadow) return;
+    computed_in(tensor.dtype(), [&](auto tag) { write_shadow<decltype(tag)>(tensor, piece.begin, piece.end); });
   });
 }
 

@@ -13,7 +13,7 @@ struct Ftrl {
   static constexpr std::string_view name = "ftrl";
   static constexpr Names<0> flags = none;
   static constexpr std::array states = {State{"linear", true, false, Codes::none},  // theta is formed of it anew
-                                        State{"sum", true, true, Codes::none}};     // 0 means that no gradient came
+                                        State{"sum", true, true, Codes::none}};     // both 0: theta has not been met
   static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, beta, lambda1, weight_decay;
@@ -30,7 +30,7 @@ struct Ftrl {
 
   template <class T>
   static void update(T& theta, T g, T& linear, T& sum, const Coefs<T>& c) {
-    const T z = sum > T(0) ? linear : -c.beta * theta;
+    const T z = sum > T(0) || linear != T(0) ? linear : -c.beta * theta;
     const T largest = std::numeric_limits<T>::max();  // with an infinite sum, z and the weight would be infinite as well
     const T before = std::sqrt(sum), square = min(g * g, largest);
     sum = min(sum + square, largest);

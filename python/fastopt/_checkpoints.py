@@ -139,6 +139,8 @@ def load(path: str | PathLike[str], into: Any = None, *, override: Mapping[str, 
         except CheckpointError as error:
             raise CheckpointError(f"{path}: does not fit into:\n{error}") from None
         filling.commit()
+        for opt in optimizers:  # their parameters may have been filled after them
+            opt._plan.write_shadows()
     return result
 
 

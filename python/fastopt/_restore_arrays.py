@@ -94,6 +94,8 @@ def _remainder(label: str, present: Mapping[str, Any], own: Remainder | None, an
         return None
     key = f"master.{own.kind}"
     if saved != [key]:
+        if another and len(saved) == 1 and {own.kind, saved[0][7:]} == {"split16", "split8"}:
+            return _other_split(np.asarray(present[saved[0]]), own.array.size, label)
         if another:  # the parameters as they are now
             return np.zeros(own.array.size, own.array.dtype)
         raise ValueError(f"{label}: expected {key!r}, {f'got {saved[0]!r}' if saved else 'it is missing'}")
@@ -104,6 +106,17 @@ def _remainder(label: str, present: Mapping[str, Any], own: Remainder | None, an
             f"got {array.dtype} of shape {array.shape}"
         )
     return np.ascontiguousarray(array)
+
+
+def _other_split(lower: Array, size: int, label: str) -> Array:
+    """The lower part of the same numbers in 16 bits of 8, or rounded to 8 of 16."""
+    if lower.shape != (size,) or lower.dtype.itemsize not in (1, 2):
+        raise TypeError(f"{label}: expected a remainder of shape ({size},), got {lower.dtype} {lower.shape}")
+    if lower.dtype.itemsize == 1:
+        wider: Array = lower.astype(np.int16) << np.int16(8)
+        return wider
+    narrower: Array = np.minimum((lower.astype(np.int32) + 0x80) >> 8, 127).astype(np.int8)
+    return narrower
 
 
 # --- another precision ---

@@ -128,10 +128,11 @@ class Storage:
 
     def check_use(self, arrays: Sequence[Array]) -> None:
         """Raise if no parameter is of the precision that `rounding` and `master` are about."""
+        found = ", ".join(dict.fromkeys(str(a.dtype) for a in arrays))
         if self.master is not None and not any(is_bfloat16(a) for a in arrays):
-            raise TypeError("master: expected bfloat16 parameters, got none")
+            raise TypeError(f"master: expected bfloat16 parameters, got {found}")
         if self.rounding != "nearest" and not any(a.itemsize == 2 for a in arrays):
-            raise TypeError(f"rounding: {self.rounding!r} is for half-precision parameters, got none")
+            raise TypeError(f"rounding: {self.rounding!r} is for half-precision parameters, got {found}")
 
     def remainders(self, arrays: Sequence[Array], labels: Sequence[str]) -> list[Remainder | None]:
         """What parameters leave out: nothing yet."""
@@ -191,5 +192,7 @@ def read_shadow(shadow: Any, params: Sequence[Array], label: str) -> list[Array 
         if not isinstance(array, np.ndarray) or not (is_bfloat16(array) or array.dtype == np.float16):
             raise TypeError(f"{label}[{i}]: expected a bfloat16 or float16 array, got {shown(array)}")
         if isinstance(theta, np.ndarray) and theta.dtype != np.float32:
-            raise TypeError(f"{label}[{i}]: is a copy of a float32 parameter, which is {theta.dtype}")
+            raise TypeError(f"{label}[{i}]: expected None, its parameter is {theta.dtype} and not float32")
+        if isinstance(theta, np.ndarray) and theta.shape != array.shape:
+            raise ValueError(f"{label}[{i}]: expected the parameter's shape {theta.shape}, got {array.shape}")
     return list(arrays)

@@ -2,6 +2,7 @@
 from fastopt.torch import curvature as curvature
 from fastopt.torch import linalg as linalg
 from fastopt.torch._classes import ASGD as ASGD
+from fastopt.torch._classes import FTRL as FTRL
 from fastopt.torch._classes import LAMB as LAMB
 from fastopt.torch._classes import LARS as LARS
 from fastopt.torch._classes import SGD as SGD

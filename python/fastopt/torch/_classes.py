@@ -16,6 +16,7 @@ from fastopt.torch._options import defaults_of
 
 __all__ = [
     "ASGD",
+    "FTRL",
     "LAMB",
     "LARS",
     "SGD",
@@ -190,6 +191,15 @@ class Adan(Optimizer, _Own):
     """
 
     _formula = optim.Adan
+
+
+class FTRL(Optimizer, _Own):
+    """FTRL-Proximal for PyTorch: the rule, keywords and defaults of `fastopt.FTRL`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.FTRL
 
 
 class LAMB(Optimizer, _Own):

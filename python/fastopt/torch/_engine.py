@@ -121,7 +121,7 @@ class Engine:
 
     def _collect(self, opt: Optimizer) -> None:
         """Which parameters take part, all of them looked at before the first state is made."""
-        number = 0
+        number = opt._first
         for g, group in enumerate(opt.param_groups):
             names = group.get("param_names")
             for place, p in enumerate(group["params"]):
@@ -166,7 +166,7 @@ class Engine:
 
     def _make_states(self, opt: Optimizer, fresh: list[Tensor]) -> None:
         average, storage = opt._options.ema_decay is not None, opt._options.storage
-        keeps_rest = storage.master is not None or storage.rounding == "kahan"
+        keeps_rest = storage.master is not None or storage.rounding != "nearest"
         for part in self.parts:
             rule = self.rules[part.group]
             keeps = any(rule["states"]) or average or keeps_rest or rule["name"] != "sgd"

@@ -95,6 +95,8 @@ class _Single:
         self.own.__dict__.update(
             {k: v for k, v in vars(optimizer).items() if k not in ("param_groups", "state", "_engine")}
         )
+        before = sum(len(g["params"]) for g in optimizer.param_groups[: self.index])
+        self.own._first = before + next(i for i, p in enumerate(group["params"]) if p is parameter)
         self.group: dict[str, Any] = {"params": [parameter]}
         self.own.param_groups, self.own.state = [self.group], defaultdict(dict)
         self.own._engine, self.own._fresh = None, []

@@ -67,6 +67,8 @@ class Optimizer(torch.optim.Optimizer):
     #: The class whose rule this is.
     _formula: ClassVar[type[NumpyOptimizer]]
     _keys: ClassVar[tuple[str, ...]]
+    #: The number of its first parameter, in messages and where random bits are drawn.
+    _first: int = 0
     #: Hyper-parameters of which PyTorch's class takes more than the NumPy class.
     _wider: ClassVar[Mapping[str, Hyper]] = {}
     state: Any

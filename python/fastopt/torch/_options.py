@@ -26,7 +26,6 @@ _WORDS = {
     torch.bfloat16: "bfloat16",
     torch.float16: "float16",
     torch.int8: "int8",
-    torch.uint8: "int8",
 }
 
 
@@ -83,7 +82,8 @@ def _word(dtype: Any) -> Any:
         return dtype
     if dtype in _WORDS:
         return _WORDS[dtype]
-    raise TypeError(f"state_dtype: expected a floating-point torch.dtype or 'int8', got {dtype!r}")
+    hint = f"; did you mean torch.{dtype}?" if isinstance(dtype, str) and dtype in _WORDS.values() else ""
+    raise TypeError(f"state_dtype: expected a floating-point torch.dtype or 'int8', got {dtype!r}{hint}")
 
 
 #: Keywords of the whole optimizer, as the NumPy classes have them.

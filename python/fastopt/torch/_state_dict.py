@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastopt._memory import axes_of
 from fastopt._state import find_rule
 from fastopt.torch._states import EMA, Maker, scalar_dtype
+from fastopt.torch._tensors import as_array, local
 
 if TYPE_CHECKING:
     from fastopt.torch._optimizer import Optimizer
@@ -23,8 +25,9 @@ def from_numpy(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
         return saved
     averages = saved["fastopt"].get("ema")
     state: dict[int, dict[str, Any]] = {}
+    params = [p for group in opt.param_groups for p in group["params"]]
     for i, entry in saved["state"].items():
-        state[i] = {k: _as_tensor(v) for k, v in entry.items()}
+        state[i] = _entry(entry, local(params[i]).detach() if i < len(params) else None)
         if opt._formula.rule.kernel == "sgd":
             state[i].pop("step", None)
         if averages is not None and averages[i] is not None:
@@ -85,6 +88,34 @@ def check(opt: Optimizer) -> None:
                 )
             maker = Maker(rule, label, opt._options.storage, False)
             maker.check({**state, "step": float(state.get("step", 0))}, names)
+
+
+def _entry(entry: dict[str, Any], p: Tensor | None) -> dict[str, Any]:
+    """A parameter's state under the names that it has here."""
+    found: dict[str, Any] = {}
+    for name, value in entry.items():
+        if name.endswith(".codes"):
+            found[name.removesuffix(".codes")] = _laid_out(value, entry, p)
+        elif name.endswith(".scales"):
+            found[name.removesuffix(".scales") + "_scales"] = _as_tensor(value)
+        elif name.startswith("master."):
+            found["remainder"] = _laid_out(value, entry, p)
+        elif name != "axes":
+            found[name] = _as_tensor(value)
+    return found
+
+
+def _laid_out(flat: Any, entry: dict[str, Any], p: Tensor | None) -> Tensor:
+    """Numbers in the order of memory, laid out as the parameter."""
+    numbers = _as_tensor(flat)
+    if p is None or p.numel() != numbers.numel():
+        return numbers  # refused by its shape
+    axes = axes_of(as_array(p))
+    if list(entry.get("axes", sorted(map(abs, axes)))) != axes:
+        raise ValueError("state_dict: its codes are in another order of memory than the parameter")
+    laid_out = torch.empty_like(p, dtype=numbers.dtype)
+    laid_out.as_strided((p.numel(),), (1,)).copy_(numbers)
+    return laid_out
 
 
 def _as_tensor(value: Any) -> Tensor:

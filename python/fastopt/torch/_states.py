@@ -80,7 +80,8 @@ class Maker:
         found = any(torch.is_tensor(state.get(name)) for name in names)
         self.check(state, names)
         made: list[Tensor] = []
-        step = None if self.rule["name"] == "sgd" else self._number(state, "step", 0.0)
+        counts = self.rule["name"] != "sgd" or self._draws(stage, state)  # PyTorch's SGD counts nothing
+        step = self._number(state, "step", 0.0) if counts else None
         scalars = tuple(
             self._number(state, name, starts.get(name, first))
             for name, first in zip(self.rule["scalars"], self.rule["first_scalars"], strict=True)
@@ -102,11 +103,18 @@ class Maker:
         ema = self._ema(parameter, stage, state, made) if self.average else None
         return States(step, scalars, tensors, scales, positive, remainder, ema, found, tuple(made))
 
+    def _draws(self, stage: Tensor, state: Mapping[str, Any]) -> bool:
+        """Whether a step rounds at random, with bits that depend on its number."""
+        dtypes = [self._dtype(stage, state, i) for i, name in enumerate(self.rule["states"]) if name]
+        half = self.storage.rounding == "stochastic" and stage.dtype in HALF
+        return half or any(dtype in (*HALF, torch.uint8) for dtype in dtypes)
+
     def check(self, state: Mapping[str, Any], names: list[str]) -> None:
         """Raise for a damaged state, which lacks a part of what it had: training would go on, wrongly."""
         for name in names:
             value = state.get(name)
-            if torch.is_tensor(value) and local(value).dtype == torch.uint8 and self._has_scales(state, name):
+            if torch.is_tensor(value) and local(value).dtype == torch.uint8:
+                self._check_scales(state, name)
                 continue
             if value is not None and not (torch.is_tensor(value) and local(value).dtype in FLOATS):
                 kind = value.dtype if torch.is_tensor(value) else type(value).__name__
@@ -119,10 +127,18 @@ class Maker:
                 f"{self.label}: its state has a step but no {missing[0]!r}; to begin anew, clear all of it"
             )
 
-    def _has_scales(self, state: Mapping[str, Any], name: str) -> bool:
+    def _check_scales(self, state: Mapping[str, Any], name: str) -> None:
+        if not self.rule["codes"][self.rule["states"].index(name)]:
+            raise TypeError(
+                f"{self.label}: state {name!r}: expected a floating-point tensor, got {torch.uint8}"
+            )
         scales: Any = state.get(f"{name}_scales")
-        codes = self.rule["codes"][self.rule["states"].index(name)]
-        return bool(codes) and torch.is_tensor(scales) and scales.dtype == torch.float32
+        if not torch.is_tensor(scales) or scales.dtype != torch.float32:
+            found = scales.dtype if torch.is_tensor(scales) else type(scales).__name__
+            raise ValueError(
+                f"{self.label}: state {name!r} is in eight bits: expected their scales, a float32 tensor, "
+                f"as '{name}_scales', got {found}"
+            )
 
     def _dtype(self, stage: Tensor, state: Mapping[str, Any], index: int) -> torch.dtype:
         """Of a state: the one that it has if it can go on with that, else the one that is wanted."""
