@@ -141,7 +141,7 @@ def text(seed: int, steps: int) -> Problem:
         model.zero_grad()
         loss = model(rows(torch.randint(0, cut - LENGTH - 1, (ROWS,), generator=batches)))
         loss.backward()
-        return loss.item(), [p.grad.numpy() for p in model.parameters()]
+        return loss.item(), [p.grad.numpy() for p in model.parameters() if p.grad is not None]
 
     def final() -> float:
         with torch.no_grad():

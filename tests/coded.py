@@ -72,14 +72,18 @@ def encode(x: Array, random: Any, with_sign: bool) -> tuple[Array, Array]:
     finite = magnitude < _INFINITE
     marked = ~finite.all(axis=1)
     largest = float_of(np.where(finite, magnitude, 0).max(axis=1, initial=0))
-    scale = np.where(largest < np.float32(2.0**-126), np.float32(0), largest)
+    # subnormal numbers have the codes of larger ones: their inverse may be infinite
+    tiny = (largest < np.float32(2.0**-126)) & ~marked
+    larger = np.where(tiny, np.float32(2.0**100), np.float32(1))
+    scale = largest * larger
     # a code above that of the largest is free where a group holds what is not finite
-    room = np.minimum(scale, np.finfo(np.float32).max / 2).astype(np.float32) * np.float32(1.125)
+    limits = np.finfo(np.float32)
+    room = np.clip(scale, limits.tiny, limits.max / 2).astype(np.float32) * np.float32(1.125)
     scale = np.where(marked, room, scale)
     shrunk = np.float32(1 - 2.0**-22)
     with np.errstate(under="ignore"):
         inverse = np.divide(shrunk, scale, out=np.zeros_like(scale), where=scale > 0)
-        y = np.where(finite, float_of(magnitude), np.float32(0)) * inverse[:, None]
+        y = np.where(finite, float_of(magnitude), np.float32(0)) * larger[:, None] * inverse[:, None]
     shift = 23 - MANTISSA[with_sign]
     added = np.zeros((groups, GROUP), np.int64)
     added.reshape(-1)[: x.size] = np.asarray(random) << (shift - RANDOM_BITS)
@@ -89,7 +93,8 @@ def encode(x: Array, random: Any, with_sign: bool) -> tuple[Array, Array]:
         negative = np.signbit(padded)
         code = code + np.where(negative & ~(marked[:, None] & (code == 0)), 128, 0)
     code = np.where(finite, code, SPECIAL[with_sign])
-    return code.reshape(-1)[: x.size].astype(np.uint8), np.where(marked, -scale, scale).astype(np.float32)
+    scale = np.where(marked, -scale, scale / larger).astype(np.float32)
+    return code.reshape(-1)[: x.size].astype(np.uint8), scale
 
 
 def decode(codes: Array, scales: Array, with_sign: bool) -> Array:

@@ -454,7 +454,8 @@ def test_another_master_keeps_what_it_can(before: str, after: str) -> None:
     twin = fastopt.AdamW([copy], lr=1e-3, dtype="bfloat16", weight_decay=0.0, master=after)
     twin.load_state_dict(opt.state_dict(), override={"master": after})
     whole, other = opt.state[theta]["master"], twin.state[copy]["master"]
-    assert np.allclose(whole, other, rtol=2**-17 if after == "split8" else 0, atol=0)
+    # eight bits reach 127 units, half of a unit of bfloat16 is 128
+    assert np.allclose(whole, other, rtol=2**-15 if after == "split8" else 0, atol=0)
 
 
 @pytest.mark.parametrize("gradient", [1e-18, 1e-19, 3e-20])

@@ -87,7 +87,8 @@ class Optimizer:
     shadow : ndarray, or list or dict of ndarray, optional
         Bfloat16 or float16 copies of float32 parameters, of their shapes and in the form of `params`, that
         every step writes in the same pass: for models that compute in half precision. They are filled when
-        the optimizer is made. A group dict may have its own ``"shadow"``.
+        the optimizer is made, and again when a state is loaded; what else writes to the parameters leaves
+        them behind until the next step. A group dict may have its own ``"shadow"``.
     ema_decay : float, optional
         Keep `ema`, an average of the weights: a copy after the first step, then ``d * ema + (1 - d) *
         theta``.
