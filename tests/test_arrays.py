@@ -288,6 +288,7 @@ STATE_DTYPES = [
 def test_states_are_stored_as_asked_and_rounded_once(
     name: str, level: str, dtype: Any, state_dtype: Any
 ) -> None:
+    """Half precision at random, so to one of the two neighbours (which one: tests/test_storage_bits.py)."""
     stored = BFLOAT16 if state_dtype == "bfloat16" else np.dtype(state_dtype)
     wide = np.float64 if dtype == np.float64 else np.float32
     theta, plain = normal(12, [1024 + 3], dtype), normal(12, [1024 + 3], dtype)
@@ -304,8 +305,14 @@ def test_states_are_stored_as_asked_and_rounded_once(
         row = normal(13 + k, [1024 + 3], dtype)
         opt.step(row)
         twin.step(row)
-        for state in twin._states[0].values():
-            state[...] = state.astype(stored).astype(wide)
+        for key, state in twin._states[0].items():
+            found, nearest = opt._states[0][key].view(stored), state.astype(stored)
+            if stored.itemsize == 2:
+                ours, theirs = ((as_bits(a) & 0x7FFF).astype(int) for a in (found, nearest))
+                assert np.max(np.abs(ours - theirs)) <= 1
+            else:
+                assert bits([found]) == bits([nearest])
+            state[...] = found.astype(wide)
         if two_phases:
             np.testing.assert_allclose(theta[0].astype(float), plain[0].astype(float), rtol=0.05, atol=0.05)
         else:
