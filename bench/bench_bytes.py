@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import os
 import statistics
 import sys
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from targets import plural
 import fastopt
 
 HERE = Path(__file__).parent
-PROCESSES = 1 if QUICK else 5
+PROCESSES = 1 if QUICK else int(os.environ.get("FASTOPT_BENCH_PROCESSES", "5"))
 N = 20_000 if QUICK else 20_000_000
 FOUR_M = 40_000 if QUICK else 4_000_000
 SPLIT8 = {"state_dtype": "int8", "master": "split8", "rounding": "stochastic"}

@@ -22,6 +22,19 @@ REASONS: dict[str, str] = {
     "torch: AdamW, bfloat16, *": (
         "1.2x to 1.3x (of 1.3x): our states are float32, 22 bytes an element, PyTorch's bfloat16, 14"
     ),
+    "bytes: *, 4 M, *": (
+        "20x to 25x (of 40x): 1.6 ns an element against 32 to 40 of theirs; bound as the larger case is"
+    ),
+    "bytes: float32 with bfloat16 shadow *": (
+        "1.77x (of 2x) on one thread, 2.08x on two; conversions of three arrays between the loops, 62 % of "
+        "the floor"
+    ),
+    "bytes: *": (
+        "bound by arithmetic, not by bytes, on one and two threads of Sapphire Rapids at 2 GHz, whose memory "
+        "gives a thread 28 GB/s: of 1.2 ns in the caches 0.56 are the root and the division, 1.15 the 330 "
+        "vector operations of 64 elements on two ports (docs/design/bytes.md); not measured where many "
+        "threads share the memory"
+    ),
     "Adam 2^??, 16 threads, 1 ms between": (
         "passes of the reference model between the steps push the arrays out of the caches: 29 MB at 2^20 "
         "take 165 us at 175 GB/s, all this memory gives, and 16 threads of BLAS spin; PyTorch: 6.9 ms"
