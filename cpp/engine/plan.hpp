@@ -159,7 +159,7 @@ class Plan {
   std::vector<Scale> own_clips_;  // of each tensor, where each is clipped by a norm of its own; else empty
   std::vector<Cohort> cohorts_;
   std::size_t n_cohorts_ = 0;
-  std::vector<Item> items_, summed_, frozen_;  // with a gradient; of those, by rules that sum; without one
+  std::vector<Item> items_, summed_, frozen_;      // with a gradient; of those, by rules that sum; without one
   std::vector<Item> all_;                          // every tensor, for passes between steps
   Cut blocks_{sum_block}, sum_blocks_{sum_block};  // for the norm, for rules that sum
   Cut parts_{chunk_elements}, frozen_parts_{chunk_elements}, all_parts_{chunk_elements};
