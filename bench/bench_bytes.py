@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from common import QUICK, Call, in_fresh_process, machine, missing, side_by_side, staggered
+from common import QUICK, Call, in_fresh_process, machine, missing, publish, side_by_side, staggered
 from step_cases import floor
 from targets import plural
 
@@ -272,15 +272,12 @@ def main() -> int:
             rows.append(measure(key, threads))
             print(rows[-1], file=sys.stderr, flush=True)
     lacking = [f"{CASES[key].label}, beside {CASES[key].peer}" for key in gone]
-    args.out.mkdir(parents=True, exist_ok=True)
     if args.add:
         before = json.loads((args.out / "bytes.json").read_text(encoding="utf-8"))["rows"]
         new = {row["case"] for row in rows}
         rows = [row for row in before if row["case"] not in new] + rows
     result = {"machine": machine(), "rows": rows, "missing": lacking}
-    (args.out / "bytes.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (args.out / "bytes.md").write_text(markdown(result), encoding="utf-8")
-    print(markdown(result))
+    publish(args.out, "bytes", result, markdown(result))
     return 0
 
 

@@ -12,7 +12,6 @@ copy of memory moves here. Prints a table and writes sparse.json and sparse.md.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import QUICK, Call, in_fresh_process, machine, missing, side_by_side, timed
+from common import QUICK, Call, in_fresh_process, machine, missing, publish, side_by_side, timed
 from targets import plural
 
 import fastopt
@@ -202,10 +201,7 @@ def main() -> int:
         for threads in map(int, args.threads.split(","))
     ]
     result = {"machine": machine(), "rows": rows}
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "sparse.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (args.out / "sparse.md").write_text(markdown(result), encoding="utf-8")
-    print(markdown(result))
+    publish(args.out, "sparse", result, markdown(result))
     return 0
 
 

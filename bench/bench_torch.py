@@ -8,14 +8,13 @@ writes torch.json and torch.md.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common import QUICK, Call, in_fresh_process, machine, missing, side_by_side
+from common import QUICK, Call, in_fresh_process, machine, missing, publish, side_by_side
 from large_cases import gpt2_small
 from targets import plural
 
@@ -216,10 +215,7 @@ def main() -> int:
         for threads in counts
     ]
     result = {"machine": machine(), "rows": rows}
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "torch.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (args.out / "torch.md").write_text(markdown(result), encoding="utf-8")
-    print(markdown(result))
+    publish(args.out, "torch", result, markdown(result))
     return 0
 
 

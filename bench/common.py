@@ -137,6 +137,14 @@ def staggered(n: int, count: int, seed: int = 0) -> list[Any]:
     return arrays
 
 
+def publish(folder: Path, name: str, result: dict[str, Any], text: str) -> None:
+    """Write a result and its table, and print the table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
 def commit() -> str:
     """Of the sources beside this file."""
     try:

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from fastopt import _dispatch
 from fastopt._memory import buffers, flat_of
 
-__all__ = ["Coded", "Remainder", "is_bfloat16", "like", "narrowed", "widened"]
+__all__ = ["GROUP", "Coded", "Remainder", "is_bfloat16", "like", "narrowed", "widened"]
 
 Array = NDArray[Any]
+
+#: Elements that share a scale; as in the engine.
+GROUP = 64
 
 
 class Coded(NamedTuple):

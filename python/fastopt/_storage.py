@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastopt._checks import integer, shown
 from fastopt._memory import buffers, flat_of, state_dtype_of, storage_dtype
-from fastopt._precision import Coded, Remainder, is_bfloat16
+from fastopt._precision import GROUP, Coded, Remainder, is_bfloat16
 
 __all__ = ["Storage", "read_shadow"]
 
@@ -19,7 +19,6 @@ Array = NDArray[Any]
 Rounding = Literal["nearest", "stochastic", "kahan"]
 Master = Literal["split16", "split8"]
 
-_GROUP = 64  # elements that share a scale; as in the engine
 #: Below so many elements `state_dtype="int8"` saves nothing that is worth its noise.
 SMALL = 4096
 
@@ -101,7 +100,7 @@ class Storage:
             made = buffers(arrays, dtypes, s)
             slots.append(
                 [
-                    Coded(a, np.zeros(-(-a.size // _GROUP), np.float32), codes == "u")
+                    Coded(a, np.zeros(-(-a.size // GROUP), np.float32), codes == "u")
                     if a.itemsize == 1
                     else a
                     for a in made
@@ -126,6 +125,11 @@ class Storage:
 
     # --- parameters ---
 
+    @property
+    def remainder(self) -> str | None:
+        """What is kept beside half-precision parameters, by its kind."""
+        return "kahan" if self.rounding == "kahan" else self.master
+
     def check_use(self, arrays: Sequence[Array]) -> None:
         """Raise if no parameter is of the precision that `rounding` and `master` are about."""
         found = ", ".join(dict.fromkeys(str(a.dtype) for a in arrays))
@@ -136,7 +140,7 @@ class Storage:
 
     def remainders(self, arrays: Sequence[Array], labels: Sequence[str]) -> list[Remainder | None]:
         """What parameters leave out: nothing yet."""
-        kind = "kahan" if self.rounding == "kahan" else self.master
+        kind = self.remainder
         found: list[Remainder | None] = []
         for array, label in zip(arrays, labels, strict=True):
             if kind is None or array.itemsize != 2:

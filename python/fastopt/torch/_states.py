@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastopt._precision import GROUP
 from fastopt._storage import Storage
 from fastopt.torch._tensors import FLOATS, HALF, as_array, local
 
@@ -38,8 +39,6 @@ def scalar_dtype() -> torch.dtype:
 _MAY_COME_LATER = ("max_exp_avg_sq", "max_exp_avg_var", "momentum_buffer", "grad_avg")
 
 
-#: Elements that share a scale; as in the engine.
-_GROUP = 64
 _TORCH = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -158,7 +157,7 @@ class Maker:
         return (torch.float64 if wide else torch.float32) if unfit else there
 
     def _scales(self, state: dict[str, Any], name: str, codes: Tensor) -> Tensor:
-        key, count = f"{name}_scales", -(-codes.numel() // _GROUP)
+        key, count = f"{name}_scales", -(-codes.numel() // GROUP)
         scales: Any = state.get(key)
         if torch.is_tensor(scales):
             if scales.shape != (count,) or scales.dtype != torch.float32 or not scales.is_contiguous():
@@ -172,7 +171,7 @@ class Maker:
         return made
 
     def _remainder(self, stage: Tensor, state: dict[str, Any]) -> tuple[str, Tensor] | None:
-        kind = "kahan" if self.storage.rounding == "kahan" else self.storage.master
+        kind = self.storage.remainder
         there: Any = state.get("remainder")
         if kind is None or stage.dtype not in HALF:
             if there is not None:
