@@ -131,13 +131,19 @@ def test_sparse_adam_of_torch_is_a_witness(duplicates: bool) -> None:
         n = 90 if duplicates else 15
         index = rng.integers(0, ROWS, n) if duplicates else rng.permutation(ROWS)[:n]
         values = rng.normal(size=(n, WIDTH))
-        with torch.sparse.check_sparse_tensor_invariants(True):
-            theirs.grad = torch.sparse_coo_tensor(
-                torch.tensor(index)[None], torch.tensor(values), table.shape
-            )
-            peer.step()
+        step_of_torch(peer, theirs, index, values)
         opt.step([SparseRows(index, values)])
     np.testing.assert_allclose(table, theirs.detach().numpy(), rtol=1e-12, atol=1e-13)
+
+
+def step_of_torch(optimizer: Any, parameter: Any, index: Any, values: Any) -> None:
+    """PyTorch's step with a sparse gradient."""
+    import torch
+
+    with torch.sparse.check_sparse_tensor_invariants(True):
+        indices = torch.tensor(index)[None]
+        parameter.grad = torch.sparse_coo_tensor(indices, torch.tensor(values), parameter.shape)
+        optimizer.step()
 
 
 @pytest.mark.parametrize(("name", "options"), [("Adagrad", {"lr_decay": 0.1}), ("SGD", {})])
@@ -150,11 +156,7 @@ def test_what_torch_takes_sparse_gradients_with_is_a_witness(name: str, options:
     opt = getattr(fastopt, name)([table], lr=0.1, **options)
     for _ in range(10):
         index, values = rng.integers(0, ROWS, 70), rng.normal(size=(70, 2, 3))
-        with torch.sparse.check_sparse_tensor_invariants(True):
-            theirs.grad = torch.sparse_coo_tensor(
-                torch.tensor(index)[None], torch.tensor(values), table.shape
-            )
-            peer.step()
+        step_of_torch(peer, theirs, index, values)
         opt.step([SparseRows(index, values)])
     np.testing.assert_allclose(table, theirs.detach().numpy(), rtol=1e-12, atol=1e-13)
 
