@@ -141,6 +141,7 @@ READERS = {
     "step": step_rows,
     "torch": torch_rows,
     "bytes": torch_rows,
+    "rules": torch_rows,
     "threads": threads_rows,
     "training": training_rows,
     "eigh": eigh_rows,

@@ -225,6 +225,37 @@ BYTES: Targets = {
     ),
 }
 
+NEWER: Targets = {
+    **at_least(
+        {
+            f"rules: {name}, 20 M, beside {package}, {plural(t)}": 5.0
+            for name, package in (
+                ("ScheduleFreeAdamW", "schedulefree"),
+                ("AdEMAMix", "pytorch_optimizer"),
+                ("Prodigy", "prodigyopt"),
+            )
+            for t in (1, 2)
+        }
+        | {
+            f"rules: Muon, {shapes}, beside torch.optim.Muon (bfloat16), {plural(t)}": bound
+            for shapes, bound in (("12 x (768 x 768, 768 x 3072)", 2.0), ("64 x (128 x 128)", 5.0))
+            for t in (1, 2)
+        }
+        | {
+            f"rules: SOAP between refreshes, 768 x 768, beside {package}, {plural(t)}": 2.0
+            for package in ("pytorch_optimizer", "heavyball")
+            for t in (1, 2)
+        }
+    ),
+    **{
+        f"rules: Muon, exact, {n} x {n}, beside five Newton-Schulz steps of ours, {plural(t)}": (
+            Target(1.5, "times", at_most=True),
+        )
+        for n in (512, 1024)
+        for t in (1, 2)
+    },
+}
+
 #: By the result's part.
 TARGETS: dict[str, Targets] = {
     "step": {case: targets for table in STEP.values() for case, targets in table.items()},
@@ -234,4 +265,5 @@ TARGETS: dict[str, Targets] = {
     "minimize": MINIMIZE,
     "torch": TORCH,
     "bytes": BYTES,
+    "rules": NEWER,
 }
