@@ -1,12 +1,14 @@
 """Gradients of some rows of a table beside PyTorch's and FBGEMM's: `python bench/bench_sparse.py`.
 
-    python bench/bench_sparse.py [--cases adam,adagrad] [--rows 10000000] [--given 10000] [--out results]
+    python bench/bench_sparse.py [--quick] [--cases adam,adagrad] [--rows 10000000] [--given 10000]
 
 A step of `fastopt` with `SparseRows`, of `torch.optim` with the same sparse gradient and, where
-`fbgemm-gpu-cpu` is installed, of its table with that optimizer, whose step is part of its backward pass. Each
-case is measured in processes of its own, in turns; kept are the medians over the processes. The floor is the
-bytes that a step must move (theta and states of the rows read and written, their gradient read), at what a
-copy of memory moves here. Prints a table and writes sparse.json and sparse.md.
+`fbgemm-gpu-cpu` is installed, of its table with that optimizer, whose step is part of its backward pass. All
+cases of one number of threads are measured in one process, each side in turns, and that in several processes:
+pages fall differently in each, and importing PyTorch takes longer than a case. Kept are the medians over the
+processes. The floor is the bytes that a step must move (theta and states of the rows read and written, their
+gradient read), at what a copy of memory moves here. `--quick`: three processes and a million rows, which no
+cache holds either, in two minutes. Prints a table and writes sparse.json and sparse.md.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ import argparse
 import os
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from common import QUICK, Call, in_fresh_process, machine, missing, publish, side_by_side, timed
@@ -55,7 +57,7 @@ def theirs(name: str, grads: list[tuple[Any, Any]], rows: int) -> Call:
     import torch
 
     table = torch.nn.Parameter(torch.zeros(rows, WIDTH))
-    opt = getattr(torch.optim, {"Adam": "SparseAdam"}.get(name, name))([table], lr=1e-3)
+    opt = getattr(torch.optim, name)([table], lr=1e-3)
     pairs = [(torch.from_numpy(index)[None], torch.from_numpy(values)) for index, values in grads]
 
     def step(pair: tuple[Any, Any]) -> None:
@@ -77,12 +79,9 @@ def fbgemm(name: str, grads: list[tuple[Any, Any]], rows: int) -> Call | None:
         )
     except (ImportError, OSError, AttributeError):
         return None
-    known = {"Adagrad": "EXACT_ADAGRAD", "RowwiseAdagrad": "EXACT_ROWWISE_ADAGRAD", "SGD": "EXACT_SGD"}
-    if name not in known:
-        return None
     table = SplitTableBatchedEmbeddingBagsCodegen(
         [(rows, WIDTH, EmbeddingLocation.HOST, ComputeDevice.CPU)],
-        optimizer=getattr(EmbOptimType, known[name]),
+        optimizer=getattr(EmbOptimType, name),
         learning_rate=1e-3,
     )
     offsets = torch.arange(len(grads[0][0]) + 1)
@@ -111,46 +110,66 @@ def bytes_per_second() -> float:
     return 8 * n / timed(lambda: np.copyto(to, source), 5)
 
 
-#: States of each rule, elementwise and of a row.
-STATES = {"Adam": (2, 0), "Adagrad": (1, 0), "SGD": (0, 0), "RowwiseAdagrad": (0, 1), "RowwiseAdam": (1, 1)}
+class Rule(NamedTuple):
+    """What others call a class of ours (FBGEMM: on the CPU), and its states, of elements and of rows."""
+
+    torch: str | None
+    fbgemm: str | None
+    elementwise: int
+    of_a_row: int
+
+
+RULES = {
+    "Adam": Rule("SparseAdam", None, 2, 0),
+    "Adagrad": Rule("Adagrad", "EXACT_ADAGRAD", 1, 0),
+    "SGD": Rule("SGD", "EXACT_SGD", 0, 0),
+    "RowWiseAdagrad": Rule(None, "EXACT_ROWWISE_ADAGRAD", 0, 1),
+    "RowWiseAdam": Rule(None, None, 1, 1),
+}
 CASES = {
     f"{name.lower()} {draw}": (name, draw)
-    for name in STATES
-    if hasattr(fastopt, name)
+    for name in RULES
     for draw in (DRAWS if name == "Adam" else ("uniform",))
 }
 
 
-def one_process(key: str, threads: int, rows: int, given: int) -> dict[str, Any]:
+def one_process(keys: Sequence[str], threads: int, rows: int, given: int) -> list[dict[str, Any]]:
     import torch
 
     torch.set_num_threads(threads)
     fastopt.set_num_threads(threads)
+    speed = bytes_per_second()
+    return [one_case(key, threads, rows, given, speed) for key in keys]
+
+
+def one_case(key: str, threads: int, rows: int, given: int, speed: float) -> dict[str, Any]:
     name, draw = CASES[key]
-    grads = gradients(rows, given, draw)
+    rule, grads = RULES[name], gradients(rows, given, draw)
     calls = {"ours": ours(name, grads, rows)}
-    if hasattr(torch.optim, {"Adam": "SparseAdam"}.get(name, name)):
-        calls["torch"] = theirs(name, grads, rows)
-    if (peer := fbgemm(name, grads, rows)) is not None:
+    if rule.torch is not None:
+        calls["torch"] = theirs(rule.torch, grads, rows)
+    if rule.fbgemm is not None and (peer := fbgemm(rule.fbgemm, grads, rows)) is not None:
         calls["fbgemm"] = peer
     result = side_by_side(calls, turns=9, budget=0.1)
-    elementwise, of_a_row = STATES[name]
     distinct = statistics.mean(len(np.unique(index)) for index, _ in grads)
-    moved = distinct * (2 * (1 + elementwise) * 4 * WIDTH + 2 * 4 * of_a_row) + given * (4 * WIDTH + 8)
+    moved = distinct * (2 * (1 + rule.elementwise) * 4 * WIDTH + 8 * rule.of_a_row) + given * (4 * WIDTH + 8)
     return {
         "case": f"sparse: {name}, {given:,} rows of {rows:,} x {WIDTH}, {draw}, {plural(threads)}",
         **{f"{peer}_us": 1e6 * seconds for peer, seconds in result["seconds"].items()},
         **{f"{peer}_ratio": ratio for peer, ratio in result["ratio"].items()},
         "bytes": moved,
-        "floor_us": 1e6 * moved / bytes_per_second(),
+        "floor_us": 1e6 * moved / speed,
     }
 
 
-def measure(key: str, threads: int, rows: int, given: int) -> dict[str, Any]:
-    call = f"bench_sparse.one_process({key!r}, {threads}, {rows}, {given})"
+def measure(keys: Sequence[str], threads: int, rows: int, given: int, processes: int) -> list[dict[str, Any]]:
+    call = f"bench_sparse.one_process({list(keys)!r}, {threads}, {rows}, {given})"
     code = f"import json, bench_sparse; print(json.dumps({call}))"
-    made = [in_fresh_process(code, OMP_NUM_THREADS=str(threads)) for _ in range(PROCESSES)]
-    return {k: v if k == "case" else statistics.median(r[k] for r in made) for k, v in made[0].items()}
+    made = [in_fresh_process(code, OMP_NUM_THREADS=str(threads)) for _ in range(processes)]
+    return [
+        {k: v if k == "case" else statistics.median(r[k] for r in same) for k, v in same[0].items()}
+        for same in zip(*made, strict=True)
+    ]
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -165,7 +184,7 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     m = result["machine"]
     text = (
-        f"Medians over {PROCESSES} processes ({m['date']}, commit {m['commit']}, {m['processor']}, "
+        f"Medians over {result['processes']} processes ({m['date']}, commit {m['commit']}, {m['processor']}, "
         f"{m['cpus']} CPUs, level {m['level']}, PyTorch {m['torch']}). The floor: the bytes of the rows at "
         "the speed of a copy of memory on one thread."
     )
@@ -185,7 +204,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cases", default="all", help="first words of the cases' keys, with commas")
-    parser.add_argument("--rows", type=int, default=default_rows())
+    parser.add_argument("--quick", action="store_true", help="three processes, a million rows: two minutes")
+    parser.add_argument("--rows", type=int, help="of the table; default: ten million, if memory allows")
     parser.add_argument("--given", type=int, default=100 if QUICK else 10_000)
     parser.add_argument("--threads", default="1,2", help="numbers of threads, with commas")
     parser.add_argument("--out", type=Path, default=HERE / "results")
@@ -194,13 +214,15 @@ def main() -> int:
         print(gone, file=sys.stderr)
         return 1
     wanted = args.cases.split(",")
+    keys = [key for key in CASES if wanted == ["all"] or key.split()[0] in wanted]
+    length = args.rows or (min(default_rows(), 1_000_000) if args.quick else default_rows())
+    processes = min(PROCESSES, 3) if args.quick else PROCESSES
     rows = [
-        measure(key, threads, args.rows, args.given)
-        for key in CASES
-        if wanted == ["all"] or key.split()[0] in wanted
+        row
         for threads in map(int, args.threads.split(","))
+        for row in measure(keys, threads, length, args.given, processes)
     ]
-    result = {"machine": machine(), "rows": rows}
+    result = {"machine": machine(), "processes": processes, "rows": rows}
     publish(args.out, "sparse", result, markdown(result))
     return 0
 

@@ -24,6 +24,7 @@ PARTS: dict[str, list[str]] = {
     "torch": ["bench_torch.py", "--out", "{out}"],
     "bytes": ["bench_bytes.py", "--out", "{out}"],
     "rules": ["bench_rules.py", "--out", "{out}"],
+    "peers": ["bench_peers.py", "--out", "{out}"],
     "training": ["bench_training.py", "--out", "{out}"],
     "sparse": ["bench_sparse.py", "--out", "{out}"],
     "threads": ["bench_threads.py", "--out", "{out}"],
@@ -44,6 +45,7 @@ QUICK: dict[str, list[str]] = {
 NEEDS = {
     "torch": ("torch",),
     "bytes": ("torch",),
+    "peers": ("torch",),
     "sparse": ("torch",),
     "rules": ("torch",),
     "eigh": ("threadpoolctl", "matplotlib"),
@@ -59,6 +61,15 @@ def threads_to_try() -> str:
 
     most = fastopt.get_num_threads()
     return ",".join(map(str, sorted({most, *(t for t in (1, 2, 4, 8, 16) if t <= most)})))
+
+
+def take_parts(args: argparse.Namespace) -> None:
+    """Parts that were named among the cases: those alone are run."""
+    named = [name for name in args.cases.split(",") if name in PARTS]
+    if named:
+        cases = [name for name in args.cases.split(",") if name not in PARTS]
+        args.parts = ",".join([*named, *(["step"] if cases else [])])
+        args.cases = ",".join(cases) or "all"
 
 
 def command(part: str, args: argparse.Namespace) -> list[str]:
@@ -111,7 +122,11 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parts", default=",".join(PARTS), help="which (default: %(default)s)")
-    parser.add_argument("--cases", default="all", help="tables of the step benchmark (bench_step.py --help)")
+    parser.add_argument(
+        "--cases",
+        default="all",
+        help="tables of the step benchmark (bench_step.py --help), or parts to run alone",
+    )
     parser.add_argument("--levels", help="CPU levels; default: v3 and v4 for the step, the best for the rest")
     parser.add_argument(
         "--out", type=Path, default=HERE.parent / "build" / "bench", help="folder (%(default)s)"
@@ -119,6 +134,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a small version of everything; judges nothing")
     parser.add_argument("--record", action="store_true", help="append to bench/results/history.jsonl")
     args = parser.parse_args()
+    take_parts(args)
     parts = args.parts.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"--parts: no part {sorted(unknown)[0]!r}; there are {', '.join(PARTS)}")

@@ -205,3 +205,34 @@ def test_what_is_wrong_from_the_beginning_is_said_there(
 ) -> None:
     with pytest.raises(error, match=re.escape(text)):
         SparseRows(indices, values)
+
+
+def test_a_table_without_rows() -> None:
+    with pytest.raises(
+        ValueError, match=r"indices: expected none, as there are no rows in params\[0\], got 0 at"
+    ):
+        fastopt.SGD([np.zeros((0, 3), np.float32)]).step([SparseRows(I64[:1], F32[:1])])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("strided", [False, True])
+@pytest.mark.parametrize("first", [0.0, np.nan, np.inf, None])
+def test_a_row_that_is_not_finite_is_named(first: float | None, strided: bool, dtype: Any) -> None:
+    """Also where each gradient of it is finite, and only their sum is not."""
+    rng, width = np.random.default_rng(1), 3
+    index = rng.permutation(np.repeat(np.arange(400), 3))
+    values = rng.normal(size=(len(index), width)).astype(dtype)
+    at = np.flatnonzero(index == 137)
+    values[at[:2], 1] = 0.9 * np.finfo(dtype).max
+    if first is not None:
+        values[at[0], 1] = first
+    given = np.repeat(values, 2, axis=0)[::2] if strided else values
+    opt = fastopt.SGD([np.zeros((400, width), dtype)], nonfinite="raise")
+    before = everything(opt)
+    if first == 0.0:
+        opt.step([SparseRows(index, given)])
+        return
+    why = ", to which 3 finite gradients add up" if first is None else ""
+    with pytest.raises(ValueError, match=re.escape(f"grads[0]: holds NaN or infinity in row 137{why} (non")):
+        opt.step([SparseRows(index, given)])
+    assert everything(opt) == before

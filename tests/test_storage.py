@@ -469,3 +469,24 @@ def test_squares_below_the_normal_numbers(gradient: float) -> None:
         for _ in range(5):
             opt.step([g])
     assert np.allclose(thetas[0], thetas[1], rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("shadow", "text"),
+    [
+        (np.zeros((4, 6), np.float16, order="F"), r"strides of \(1, 4\) items, .* has \(6, 1\)"),
+        (np.zeros((4, 12), np.float16)[:, ::2], r"strides of \(12, 2\) items, .* has \(6, 1\)"),
+        (np.zeros((4, 6), np.float16)[::-1], r"strides of \(-6, 1\) items, .* has \(6, 1\)"),
+        (np.frombuffer(bytes(48), np.float16).reshape(4, 6), "got a read-only one"),
+        (np.frombuffer(bytearray(49), np.float16, 24, 1).reshape(4, 6), "one misaligned to its items of 2"),
+    ],
+)
+def test_a_shadow_that_does_not_lie_as_its_parameter_says_how_it_lies(shadow: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=rf"params\[0\]: shadow: expected a writeable array .*{text}"):
+        fastopt.SGD([np.ones((4, 6), np.float32)], shadow=[shadow])
+
+
+def test_a_shadow_of_uint16_is_bfloat16_also_where_parameters_are_not() -> None:
+    theta, shadow = np.array([1.5, -3.0], np.float32), np.zeros(2, np.uint16)
+    fastopt.SGD([theta], shadow=[shadow])
+    assert np.array_equal(shadow, bfloat16(theta))

@@ -38,7 +38,7 @@ bool BoundPlan::apply(InUse::Lock& lock, double grad_scale, bool zero_gradients,
       swap_rates(rates);
     publish();
   });
-  if (outcome.status == engine::Outcome::nonfinite) raise_nonfinite(outcome.tensor);
+  if (outcome.status == engine::Outcome::nonfinite) raise_nonfinite(outcome);
   if (outcome.status == engine::Outcome::overflow) raise_overflow(outcome.tensor);
   if (outcome.status == engine::Outcome::no_row) raise_no_row(outcome.tensor);
   return outcome.status == engine::Outcome::applied;
@@ -62,9 +62,13 @@ void BoundPlan::swap_rates(Rates& rates) noexcept {
   }
 }
 
-void BoundPlan::raise_nonfinite(int tensor) const {
-  throw RefusedGradient(gradient_label(static_cast<std::size_t>(tensor)) +
-                        ": holds NaN or infinity (nonfinite=\"raise\"); nothing was changed");
+void BoundPlan::raise_nonfinite(const engine::Outcome& outcome) const {
+  const auto& [row, occurrences, overflowed] = outcome.row;
+  std::string where;
+  if (row >= 0) where = " in row " + std::to_string(row);
+  if (overflowed) where += ", to which " + std::to_string(occurrences) + " finite gradients add up";
+  throw RefusedGradient(gradient_label(static_cast<std::size_t>(outcome.tensor)) + ": holds NaN or infinity" + where +
+                        " (nonfinite=\"raise\"); nothing was changed");
 }
 
 void BoundPlan::raise_overflow(int tensor) {

@@ -147,7 +147,8 @@ class BoundPlan {
   void verify(const Held& held, bool zero_gradients) const;
   void check_disjoint();
   virtual std::string gradient_label(std::size_t i) const;
-  [[noreturn]] void raise_nonfinite(int tensor) const;
+  virtual std::string rows_word() const { return "SparseRows"; }  // what a gradient of some rows is called here
+  [[noreturn]] void raise_nonfinite(const engine::Outcome& outcome) const;
   [[noreturn]] void raise_overflow(int tensor);
   [[noreturn]] void raise_no_row(int tensor) const;
 

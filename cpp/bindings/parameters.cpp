@@ -16,6 +16,14 @@ bool same_axes(const std::vector<Axis>& a, const std::vector<Axis>& b) {
   });
 }
 
+// In items.
+std::string strides_text(const View& view) {
+  const std::int64_t item = py::reinterpret_borrow<py::dtype>(view.descr()).itemsize();
+  std::string text = "(";
+  for (int axis = 0; axis < view.axes(); ++axis) text += (axis ? ", " : "") + std::to_string(view.stride(axis) / item);
+  return text + (view.axes() == 1 ? ",)" : ")");
+}
+
 }  // namespace
 
 engine::Dtype BoundPlan::check_parameter(PyObject* array, const std::string& label) const {
@@ -46,12 +54,17 @@ void BoundPlan::check_buffer(PyObject* array, const Parameter& like, const std::
 }
 
 void BoundPlan::check_layout(PyObject* array, const Parameter& like, const std::string& what, std::size_t item) const {
-  const View view(array);
+  const View view(array), theta(like.owner.ptr());
+  const std::string expected = what + ": expected a writeable array laid out as its parameter, got ";
+  if (!same_shape(view, theta))
+    throw py::value_error(expected + describe(array) + " for a parameter of shape " + shape_text(theta));
   std::vector<Axis> axes;
-  if (!same_shape(view, View(like.owner.ptr())) || !dense_axes(view, item, axes) ||
-      (view.size() > 0 && !same_axes(axes, like.axes)) || !view.writeable() || !aligned(view, item))
-    throw py::value_error(what + ": expected a writeable array laid out as its parameter, got another view of " +
-                          describe(array));
+  if (!dense_axes(view, item, axes) || (view.size() > 0 && !same_axes(axes, like.axes)))
+    throw py::value_error(expected + describe(array) + " with strides of " + strides_text(view) +
+                          " items, where the parameter has " + strides_text(theta));
+  if (!view.writeable()) throw py::value_error(expected + "a read-only one");
+  if (!aligned(view, item))
+    throw py::value_error(expected + "one misaligned to its items of " + std::to_string(item) + " bytes");
 }
 
 void BoundPlan::check_parameters(const py::list& given_arrays, const py::list& given_labels) {

@@ -57,17 +57,19 @@ void BoundPlan::take_rows(std::size_t i, PyObject* gradient, bool zero_gradients
   watched_[i].gradient.forget();
   gradients_[i] = {};
   if (zero_gradients)
-    throw py::type_error(gradient_label(i) + ": expected an array (zero_grads=True), got SparseRows, which is made anew");
+    throw py::type_error(gradient_label(i) + ": expected an array (zero_grads=True), got " + rows_word() +
+                         ", which is made anew");
   if (View(parameter.owner.ptr()).axes() == 0 || !in_c_order(parameter.axes))
-    throw py::value_error(gradient_label(i) + ": SparseRows need a parameter with rows that lie in C's order of memory, " +
-                          parameter.label + " is " + describe(parameter.owner.ptr()) +
+    throw py::value_error(gradient_label(i) + ": " + rows_word() +
+                          " need a parameter with rows that lie in C's order of memory, " + parameter.label + " is " +
+                          describe(parameter.owner.ptr()) +
                           (View(parameter.owner.ptr()).axes() == 0 ? "" : " in another order"));
   const View theta(parameter.owner.ptr());
   std::int64_t width = 1;
   for (int axis = 1; axis < theta.axes(); ++axis) width *= theta.shape(axis);
   if (const std::string why = plan_.refuses_rows(static_cast<int>(i), width); !why.empty())
-    throw py::type_error(gradient_label(i) + ": expected a gradient of all of " + parameter.label +
-                         ", got SparseRows: " + why);
+    throw py::type_error(gradient_label(i) + ": expected a gradient of all of " + parameter.label + ", got " + rows_word() +
+                         ": " + why);
   if (!parameter.sparse) parameter.sparse = std::make_unique<SparseGradient>();
   SparseGradient& sparse = *parameter.sparse;
   const auto part = [&](const char* name) {
@@ -125,9 +127,11 @@ void BoundPlan::read_rows(std::size_t i, SparseGradient& sparse, std::int64_t wi
 void BoundPlan::raise_no_row(int tensor) const {
   const auto i = static_cast<std::size_t>(tensor);
   const engine::Rows& rows = parameters_[i]->sparse->rows;
-  throw py::value_error(gradient_label(i) + ".indices: expected 0 to " + std::to_string(rows.given.rows - 1) +
-                        ", the rows of " + parameters_[i]->label + ", got " + std::to_string(rows.index()) +
-                        " at position " + std::to_string(rows.at()));
+  const std::int64_t count = rows.given.rows;
+  const std::string expected =
+      count == 0 ? "none, as there are no rows in " : "0 to " + std::to_string(count - 1) + ", the rows of ";
+  throw py::value_error(gradient_label(i) + ".indices: expected " + expected + parameters_[i]->label + ", got " +
+                        std::to_string(rows.index()) + " at position " + std::to_string(rows.at()));
 }
 
 FASTOPT_BINDINGS_END

@@ -64,8 +64,7 @@ engine::Stored BoundPlan::read_state(const py::object& state, const Parameter& p
     if (engine::computes_in_double(dtype) && !wide) throw py::type_error(what + ": expected at most float32");
     stored.encoding = engine::encoding_of(dtype);
     stored.data = lowest(View(state.ptr()), engine::item_size(dtype));
-    // A maximum (AMSGrad's) would keep the largest of all random errors.
-    stored.stochastic = engine::item_size(dtype) == 2 && !of.name.starts_with("max_");
+    stored.stochastic = engine::item_size(dtype) == 2 && !of.maximum;
     see(state.ptr());
     return stored;
   }

@@ -81,6 +81,7 @@ class TensorPlan : public BoundPlan {
   bool negated(PyObject* tensor) const;
   bool read_gradient(std::size_t i, PyObject* gradient);
   std::string gradient_label(std::size_t i) const override { return "gradient of " + parameters_[i]->label; }
+  std::string rows_word() const override { return "sparse rows"; }
   int step_read(InUse::Lock& lock, double grad_scale, const std::vector<py::object>& gradients);
   void load_numbers();
   void stepped() noexcept override;

@@ -12,6 +12,7 @@
 #include "engine/average.hpp"
 #include "engine/cut.hpp"
 #include "engine/norm.hpp"
+#include "engine/rows.hpp"
 #include "threads/policy.hpp"
 
 namespace fastopt::engine {
@@ -44,7 +45,8 @@ struct Options {
 
 struct Outcome {
   enum Status { applied, skipped, nonfinite, overflow, no_row } status = applied;
-  int tensor = -1;  // the first whose gradient is not finite, or (overflow) what the rule makes of it, or has no such row
+  int tensor = -1;     // the first whose gradient is not finite, or (overflow) what the rule makes of it, or has no such row
+  RowNotFinite row{};  // of a gradient of rows that is not finite
 };
 
 class Plan {

@@ -44,7 +44,9 @@ Outcome Plan::read_pass(std::span<const Gradient> gradients) {
     magnitudes_[index] = computes_in_double(tensors_[tensor].dtype()) ? read(f64) : read(f32);
   });
   const Magnitude total = gather();
-  const Outcome outcome = judge(total);
+  Outcome outcome = judge(total);
+  if (outcome.status == Outcome::nonfinite && at(gradients, outcome.tensor).rows != nullptr)
+    outcome.row = at(gradients, outcome.tensor).rows->not_finite(computes_in_double(at(tensors_, outcome.tensor).dtype()));
   if (outcome.status == Outcome::applied || outcome.status == Outcome::skipped)
     norm = total.norm(options_.clip_norm_type).value();  // an exception changes nothing
   return outcome;

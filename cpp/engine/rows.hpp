@@ -26,6 +26,13 @@ struct GivenRows {
   Gradient values;  // its elements are numbered in the order of the rows as they were given
 };
 
+// The first distinct row whose gradient is not finite, if there is one: its number, how often it was given, and whether each
+// time with finite numbers, which overflow as they are added.
+struct RowNotFinite {
+  std::int64_t row = -1, occurrences = 0;
+  bool overflowed = false;
+};
+
 class Rows {
  public:
   GivenRows given;
@@ -40,6 +47,7 @@ class Rows {
   std::int64_t width() const { return given.width; }
   std::int64_t size() const { return count_ * given.width; }
   std::int64_t row(std::int64_t k) const { return row_[static_cast<std::size_t>(k)]; }
+  RowNotFinite not_finite(bool in_double) const;
   template <class T>
   const T* gradient(std::int64_t k) const {
     return reinterpret_cast<const T*>(gradient_[static_cast<std::size_t>(k)]);
@@ -81,6 +89,8 @@ class Rows {
   void sum(std::int64_t begin, std::int64_t end, std::int64_t column, std::int64_t columns);
   template <class T>
   const T* in_place(std::int64_t occurrence) const;
+  template <class T>
+  RowNotFinite not_finite() const;
   template <class T>
   T* slot(std::int64_t i) {
     return reinterpret_cast<T*>(sums_.bytes.get()) + i * given.width;

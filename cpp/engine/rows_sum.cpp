@@ -1,11 +1,11 @@
 // The gradients of rows that occur several times, added up in the order in which they were given.
-#include "engine/rows.hpp"
 #include <algorithm>
-#include <bit>
-#include <cstring>
-#include <stdexcept>
-#include <utility>
+#include <cmath>
+#include <limits>
+#include <vector>
+
 #include "engine/environment.hpp"
+#include "engine/rows.hpp"
 #include "threads/pool.hpp"
 
 namespace fastopt::engine {
@@ -113,6 +113,27 @@ void Rows::sum(std::int64_t begin, std::int64_t end, std::int64_t column, std::i
       for (std::int64_t j = 0; j < n; ++j) total[at + j] += more[j];
     }
   }
+}
+
+RowNotFinite Rows::not_finite(bool in_double) const { return in_double ? not_finite<double>() : not_finite<float>(); }
+
+template <class T>
+RowNotFinite Rows::not_finite() const {
+  const auto finite = [](T x) { return std::abs(x) <= std::numeric_limits<T>::max(); };
+  RowNotFinite found;
+  for (std::int64_t k = 0, i = 0; k < count_; ++k, i += found.occurrences) {
+    found.occurrences = end_of(i) - i;
+    if (std::all_of(gradient<T>(k), gradient<T>(k) + given.width, finite)) continue;
+    found.row = row(k);
+    found.overflowed = found.occurrences > 1;
+    std::vector<T> one(static_cast<std::size_t>(given.width));
+    for (std::int64_t j = i; j < i + found.occurrences; ++j) {
+      load_gradient(given.values, occurrence_of(key(j)) * given.width, given.width, one.data());
+      found.overflowed &= std::all_of(one.begin(), one.end(), finite);
+    }
+    return found;
+  }
+  return {};
 }
 
 template void Rows::add_up<float>();

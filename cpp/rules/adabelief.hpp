@@ -13,7 +13,7 @@ struct AdaBelief {
   static constexpr Names<1> flags = {"amsgrad"};
   static constexpr bool amsgrad = Flags & 1;
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_var", true, true},
-                                        State{"max_exp_avg_var", amsgrad, true, Codes::none}};
+                                        State{"max_exp_avg_var", amsgrad, true, Codes::none, true}};
   static constexpr Reach reach = {.times = 2, .squared = true};  // g - m
   struct Hypers {
     double lr, beta1, beta2, eps;

@@ -12,7 +12,7 @@ struct Adam {
   static constexpr Names<2> flags = {"amsgrad", "eps_inside_root"};
   static constexpr bool amsgrad = Flags & 1, eps_inside_root = Flags & 2;
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", true, true},
-                                        State{"max_exp_avg_sq", amsgrad, true, Codes::none}};
+                                        State{"max_exp_avg_sq", amsgrad, true, Codes::none, true}};
   static constexpr Reach reach = {.squared = true};
   static constexpr bool codes_in_loop = !amsgrad && !eps_inside_root;
   struct Hypers {

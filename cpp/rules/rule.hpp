@@ -54,6 +54,7 @@ struct State {
   bool used = true;      // by this combination of flags; unused ones take no memory
   bool squared = false;  // holds squares: in the unit of g^2, beyond what a type of few exponents can hold
   Codes codes = squared ? Codes::positive : Codes::with_sign;
+  bool maximum = false;  // rounded to nearest: it would keep the largest of all random errors
 };
 
 // The largest number that a rule forms of a gradient g at once: `times` |g|, or its square. The policies for non-finite

@@ -19,6 +19,8 @@ Array = NDArray[Any]
 Rounding = Literal["nearest", "stochastic", "kahan"]
 Master = Literal["split16", "split8"]
 
+#: The lower parts of bfloat16 parameters; Kahan's have the parameter's dtype.
+REMAINDERS = {"split16": "int16", "split8": "int8"}
 #: Below so many elements `state_dtype="int8"` saves nothing that is worth its noise.
 SMALL = 4096
 
@@ -78,6 +80,7 @@ class Storage:
                 raise TypeError(
                     f"state_dtype: expected float32, bfloat16 or int8 for {name}, got float16: its state "
                     f"{state!r} holds squares of gradients, in float16 0 below 2e-4 and infinite from 256 on"
+                    + ("" if isinstance(wanted, Mapping) else "; a dict may choose float16 for its others")
                 )
             if isinstance(wanted, Mapping) and isinstance(dtype, str) and state and not codes:
                 raise TypeError(f"state_dtype: eight bits cannot hold the state {state!r} of {name}")
@@ -140,19 +143,24 @@ class Storage:
 
     def remainders(self, arrays: Sequence[Array], labels: Sequence[str]) -> list[Remainder | None]:
         """What parameters leave out: nothing yet."""
-        kind = self.remainder
         found: list[Remainder | None] = []
         for array, label in zip(arrays, labels, strict=True):
-            if kind is None or array.itemsize != 2:
+            kind = self.remainder_of(str(array.dtype), label)
+            if kind is None:
                 found.append(None)
                 continue
-            if self.master is not None and not is_bfloat16(array):
-                raise TypeError(f"{label}: master={self.master!r} needs bfloat16, got {array.dtype}")
-            dtypes: dict[str, np.dtype[Any]] = {"split16": np.dtype(np.int16), "split8": np.dtype(np.int8)}
-            rest = buffers([array], [dtypes.get(kind, array.dtype)], slot=6)[0]
+            rest = buffers([array], [np.dtype(REMAINDERS.get(kind, array.dtype))], slot=6)[0]
             flat_of(rest).view(np.uint8)[...] = 0
             found.append(Remainder(kind, rest))
         return found
+
+    def remainder_of(self, dtype: str, label: str) -> str | None:
+        """What is kept beside a parameter of this dtype; uint16 is bfloat16."""
+        if dtype not in ("bfloat16", "uint16", "float16"):
+            return None
+        if self.master is not None and dtype == "float16":
+            raise TypeError(f"{label}: master={self.master!r} needs bfloat16, got {dtype}")
+        return self.remainder
 
 
 def _read_state_dtype(given: Any) -> Any:

@@ -88,7 +88,8 @@ class Optimizer:
         Bfloat16 or float16 copies of float32 parameters, of their shapes and in the form of `params`, that
         every step writes in the same pass: for models that compute in half precision. They are filled when
         the optimizer is made, and again when a state is loaded; what else writes to the parameters leaves
-        them behind until the next step. A group dict may have its own ``"shadow"``.
+        them behind until the next step. A group dict may have its own ``"shadow"``. A uint16 array is taken
+        as bfloat16 bit patterns also without `dtype`: as a shadow it can mean nothing else.
     ema_decay : float, optional
         Keep `ema`, an average of the weights: a copy after the first step, then ``d * ema + (1 - d) *
         theta``.

@@ -58,7 +58,7 @@ def test_other_rows_stay(name: str, dtype: Any) -> None:
     opt = mine(name)([p], lr=0.1)
     p.grad = torch.sparse_coo_tensor(torch.tensor([[4, 1, 4]]), torch.ones(3, 3, dtype=dtype), (6, 3))
     if name in REFUSED:
-        with pytest.raises(TypeError, match=r"params\[0\].*got SparseRows: "):
+        with pytest.raises(TypeError, match=r"params\[0\].*got sparse rows: "):
             opt.step()
         assert torch.equal(p.detach(), torch.zeros(6, 3, dtype=dtype))
         return
@@ -92,3 +92,35 @@ def test_no_rows_and_rows_beyond_the_table() -> None:
     with pytest.raises(ValueError, match=r"params\[0\].indices: expected 0 to 5, .* got 9 at position 0"):
         opt.step()
     assert torch.equal(p.detach(), torch.ones(6, 3))
+
+
+def row_three(shape: Any, size: float = 1.0) -> Any:
+    return torch.sparse_coo_tensor(
+        torch.tensor([[3, 3]]), torch.full((2, *shape[1:]), size), shape, check_invariants=False
+    )
+
+
+#: What PyTorch's users can do wrong with sparse gradients: class, keywords, parameter, gradient.
+WRONG: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
+    "whole": ("LARS", {}, torch.zeros(5, 2), row_three((5, 2))),
+    "averages": ("ASGD", {}, torch.zeros(5, 2), row_three((5, 2))),
+    "start": ("Adan", {}, torch.zeros(5, 2), row_three((5, 2))),
+    "codes": ("Adam", {"state_dtype": "int8"}, torch.zeros(100, 65), row_three((100, 65))),
+    "order": ("SGD", {}, torch.zeros(2, 5).t(), row_three((5, 2))),
+    "beyond": ("SGD", {}, torch.zeros(3, 2), row_three((3, 2))),
+    "no rows": ("SGD", {}, torch.zeros(0, 2), row_three((0, 2))),
+    "infinite": ("SGD", {"nonfinite": "raise"}, torch.zeros(5, 2), row_three((5, 2), size=3e38)),
+    "two sparse": ("SGD", {}, torch.zeros(5, 2), torch.eye(5, 2).to_sparse()),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_errors_speak_of_tensors_and_not_of_numpys_class(case: str) -> None:
+    name, options, start, gradient = WRONG[case]
+    p = torch.nn.Parameter(start)
+    opt = mine(name)([p], lr=0.1, **options)
+    p.grad = gradient
+    with pytest.raises((TypeError, ValueError), match=r"params\[0\]") as error:
+        opt.step()
+    assert "SparseRows" not in str(error.value)
+    assert torch.equal(p.detach(), start)

@@ -6,11 +6,15 @@ import copy
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+import fastopt  # noqa: E402
 import fastopt.torch as ft  # noqa: E402
+
+HALVES = (torch.bfloat16, torch.float16)
 
 FORMS: dict[str, tuple[Any, dict[str, Any]]] = {
     "int8": (torch.float32, {"state_dtype": "int8"}),
@@ -55,6 +59,67 @@ def test_moves_as_float32_does(form: str, memory_format: Any) -> None:
     assert (p.detach().float() - exact.detach()).norm() < 0.05 * moved + half
 
 
+@pytest.mark.parametrize("form", ["int8", "stochastic", "all"])
+@pytest.mark.parametrize("source", ["torch", "numpy"])
+def test_a_state_brings_its_seed(form: str, source: str) -> None:
+    """A run that goes on in an optimizer made with another seed draws the bits that it would have drawn."""
+    p, opt = made(form, seed=11)
+    grads = gradients(6, p.dtype)
+    if source == "numpy":
+        start = (
+            p.detach().view(torch.int16).numpy().view(np.uint16) if p.dtype in HALVES else p.detach().numpy()
+        )
+        other = fastopt.AdamW(
+            [start.copy()], lr=1e-3, weight_decay=0.0, seed=11, dtype="bfloat16", **FORMS[form][1]
+        )
+    for g in grads[:3]:
+        p.grad = g
+        opt.step()
+        if source == "numpy":
+            other.step([g.view(torch.int16).numpy().view(np.uint16) if g.dtype in HALVES else g.numpy()])
+    saved = copy.deepcopy(opt.state_dict() if source == "torch" else other.state_dict())
+    q, resumed = made(form, seed=5)
+    q.data.copy_(p.detach())
+    resumed.load_state_dict(saved)
+    assert resumed.param_groups[0]["seed"] == 11
+    for g in grads[3:]:
+        p.grad, q.grad = g, g.clone()
+        opt.step()
+        resumed.step()
+    assert torch.equal(p, q)
+
+
+def test_states_without_a_seed_go_on_with_the_optimizers_own() -> None:
+    """Such as earlier editions wrote, and PyTorch."""
+    _, opt = made("int8", seed=5)
+    saved = opt.state_dict()
+    del saved["param_groups"][0]["seed"]
+    opt.load_state_dict(saved)
+    assert opt.param_groups[0]["seed"] == 5
+    plain = ft.AdamW([torch.nn.Parameter(torch.ones(2))])
+    assert "seed" not in plain.state_dict()["param_groups"][0]
+    plain.load_state_dict(opt.state_dict())
+    assert plain.state_dict()["param_groups"][0]["seed"] == 5
+
+
+def test_seeds_that_differ_or_are_none_are_refused() -> None:
+    p = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+    opt = ft.AdamW([{"params": p[:1]}, {"params": p[1:]}], seed=5)
+    for seed in (6, "x", -1, None):
+        saved = copy.deepcopy(opt.state_dict())
+        saved["param_groups"][1]["seed"] = seed
+        if seed != 6:
+            saved["param_groups"][0]["seed"] = seed
+        with pytest.raises((TypeError, ValueError), match="seed"):
+            opt.load_state_dict(saved)
+        assert [group["seed"] for group in opt.param_groups] == [5, 5]
+        opt.param_groups[0]["seed"] = seed
+        p[0].grad = torch.ones(2)
+        with pytest.raises(ValueError, match="seed"):
+            opt.step()
+        opt.param_groups[0]["seed"] = 5
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("way", ["state_dict", "file", "deepcopy"])
 def test_resumes_bit_for_bit(form: str, way: str) -> None:
@@ -96,8 +161,6 @@ def test_the_step_is_native() -> None:
 
 
 def test_the_same_bits_as_on_arrays() -> None:
-    import fastopt
-
     p, opt = made("int8", seed=3)
     w = p.detach().numpy().copy()
     numpy_opt = fastopt.AdamW([w], lr=1e-3, weight_decay=0.0, state_dtype="int8", seed=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -61,7 +62,8 @@ class Optimizer(torch.optim.Optimizer):
         Keep the lower part of bfloat16 parameters in ``state[p]["remainder"]``: with 16 bits they train as
         float32.
     seed : int, default 0
-        Of all random rounding.
+        Of all random rounding. Where that may happen it stands in `param_groups`, and `load_state_dict` takes
+        it from there: a run goes on with the bits that it would have drawn.
     """
 
     #: The class whose rule this is.
@@ -86,7 +88,7 @@ class Optimizer(torch.optim.Optimizer):
         self._engine: Engine | None = None
         self._fresh: list[Tensor] = []
         self._elsewhere = False
-        self._extra = self._take_extra(keywords)
+        self._extra = {**self._take_extra(keywords), **self._options.seeded()}
         super().__init__(params, *args, **keywords)
         self.defaults.update(self._extra)
         self._options.check_use([local(p) for group in self.param_groups for p in group["params"]])
@@ -318,12 +320,15 @@ class Optimizer(torch.optim.Optimizer):
         """
         state_dict = _state_dict.from_numpy(self, state_dict)
         before = self.state, self.param_groups, [dict(group) for group in self.param_groups]
+        options, extra = self._options, self._extra
         try:
             with _state_dict.dtypes_kept(self):
                 super().load_state_dict(state_dict)
+            self._take_seed()
             _state_dict.check(self)
         except BaseException as error:
             self.state, self.param_groups, values = before
+            self._options, self._extra = options, extra
             for group, old in zip(self.param_groups, values, strict=True):
                 group.clear()
                 group.update(old)
@@ -333,6 +338,19 @@ class Optimizer(torch.optim.Optimizer):
                 ) from error
             raise
         self._engine = None
+
+    def _take_seed(self) -> None:
+        """What was saved goes on with the random bits that it would have drawn; dicts without a seed with
+        this optimizer's.
+        """
+        seeds = [group["seed"] for group in self.param_groups if "seed" in group]
+        if any(seed != seeds[0] for seed in seeds):
+            raise ValueError(f"load_state_dict: expected one seed for all groups, got {seeds}")
+        if seeds:
+            self._options = replace(self._options, seed=seeds[0])
+            self._extra = {**self._extra, "seed": seeds[0]}
+        for group in self.param_groups:
+            group.update({key: value for key, value in self._extra.items() if key == "seed"})
 
     def __getstate__(self) -> dict[str, Any]:
         if self._elsewhere:

@@ -69,6 +69,11 @@ class Options:
             {"state_dtype": given, "rounding": self.rounding, "master": self.master, "seed": self.seed}
         )
 
+    def seeded(self) -> dict[str, int]:
+        """What groups say of the seed: it matters where something may be rounded at random."""
+        draws = self.rounding == "stochastic" or self.state_dtype is not None
+        return {"seed": self.seed} if draws or self.seed != 0 else {}
+
     def check_use(self, params: Sequence[torch.Tensor]) -> None:
         """Raise if no parameter is of the precision that `rounding` and `master` are about."""
         self.storage.check_use([np.empty(0, _EXAMPLES.get(p.dtype, np.float32)) for p in params])

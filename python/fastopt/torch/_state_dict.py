@@ -33,9 +33,12 @@ def from_numpy(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
         if averages is not None and averages[i] is not None:
             state[i][EMA] = _as_tensor(averages[i])
     groups = []
+    seed = saved["fastopt"].get("options", {}).get("seed", 0)
     for current, group in zip(opt.param_groups, saved["param_groups"], strict=False):
         theirs = {k: v for k, v in group.items() if k in current and k != "params"}
         rest = {k: v for k, v in current.items() if k != "params"}
+        if seed != 0 or "seed" in current:
+            theirs["seed"] = seed
         groups.append({**rest, **theirs, "params": group["params"]})
     groups += saved["param_groups"][len(groups) :]  # too many: refused as PyTorch refuses it
     return {"state": state, "param_groups": groups}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastopt._precision import GROUP
-from fastopt._storage import Storage
+from fastopt._storage import REMAINDERS, Storage
 from fastopt.torch._tensors import FLOATS, HALF, as_array, local
 
 EMA = "ema"
@@ -171,18 +171,16 @@ class Maker:
         return made
 
     def _remainder(self, stage: Tensor, state: dict[str, Any]) -> tuple[str, Tensor] | None:
-        kind = self.storage.remainder
+        kind = self.storage.remainder_of(str(stage.dtype).removeprefix("torch."), self.label)
         there: Any = state.get("remainder")
-        if kind is None or stage.dtype not in HALF:
+        if kind is None:
             if there is not None:
                 raise ValueError(
                     f"{self.label}: its state has a 'remainder', which this optimizer does not keep; make it "
                     "with master= or rounding='kahan' as it was saved"
                 )
             return None
-        if kind != "kahan" and stage.dtype != torch.bfloat16:
-            raise TypeError(f"{self.label}: master={kind!r} needs bfloat16, got {stage.dtype}")
-        dtype = {"split16": torch.int16, "split8": torch.int8}.get(kind, stage.dtype)
+        dtype = getattr(torch, REMAINDERS[kind]) if kind in REMAINDERS else stage.dtype
         if torch.is_tensor(there):
             if there.dtype != dtype or there.shape != stage.shape or there.stride() != stage.stride():
                 raise ValueError(
