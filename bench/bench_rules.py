@@ -1,9 +1,9 @@
-"""The newer rules beside the packages that people take them from: `python bench/bench_rules.py [--cases muon]`.
+"""The newer rules beside the packages that people take them from: `python bench/bench_rules.py`.
 
     python bench/bench_rules.py [--cases schedule-free,muon] [--threads 1,2] [--out results]
 
-Schedule-Free, AdEMAMix and Prodigy on 20 million elements; Muon on the matrices of GPT-2 small's blocks and on
-64 small ones, its exact form beside five Newton-Schulz steps; a SOAP step between two refreshes. Each in
+Schedule-Free, AdEMAMix and Prodigy on 20 million elements; Muon on the matrices of GPT-2 small's blocks and
+on 64 small ones, its exact form beside five Newton-Schulz steps; a SOAP step between two refreshes. Each in
 processes of its own, ours and the peer in turns, kept are medians. PyTorch's Muon computes in bfloat16, which
 has instructions of its own on some processors (AMX): `gflops` says what our float32 products reach. Prints a
 table and writes rules.json and rules.md.
@@ -231,9 +231,9 @@ def markdown(result: dict[str, Any]) -> str:
         )
     lines += [f"| {case} | | not installed | | |" for case in result["missing"]]
     text = (
-        f"Medians over {PROCESSES} processes, lowest to highest in brackets ({m['date']}, commit {m['commit']}, "
-        f"{m['processor']}, {m['cpus']} CPUs, level {m['level']}, PyTorch {m['torch']}). Products are counted "
-        "as five plain steps take them, on either side."
+        f"Medians over {PROCESSES} processes, lowest to highest in brackets ({m['date']}, commit "
+        f"{m['commit']}, {m['processor']}, {m['cpus']} CPUs, level {m['level']}, PyTorch {m['torch']}). "
+        "Products are counted as five plain steps take them, on either side."
     )
     return "\n".join([*lines, "", text, ""])
 

@@ -64,10 +64,10 @@ def threads_to_try() -> str:
 
 
 def take_parts(args: argparse.Namespace) -> None:
-    """Parts that were named among the cases: those alone are run."""
+    """Parts that were named among the cases: those alone are run. "rules" is both."""
     named = [name for name in args.cases.split(",") if name in PARTS]
     if named:
-        cases = [name for name in args.cases.split(",") if name not in PARTS]
+        cases = [name for name in args.cases.split(",") if name not in PARTS or name == "rules"]
         args.parts = ",".join([*named, *(["step"] if cases else [])])
         args.cases = ",".join(cases) or "all"
 

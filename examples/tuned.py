@@ -2,12 +2,12 @@
 
     python examples/tuned.py [--quick] [--out DIRECTORY]
 
-Two problems: handwritten digits (loss on the half that was not trained on), and a small transformer that reads
-the reference of Python's own help() letter by letter (loss on held-out text; needs PyTorch, whose gradients it
-takes). For each rule the same search on one seed: its rate of comparison times 1/9, 1/3, 1, 3 and 9, and on in
-steps of three while the best is at an end. Then three other seeds at the best rate. Rates fall by a cosine,
-those of Schedule-Free are constant after a warm-up, as it is meant. Nothing else is tuned. Prints a table,
-writes tuned.png.
+Two problems: handwritten digits (loss on the half that was not trained on), and a small transformer that
+reads the reference of Python's own help() letter by letter (loss on held-out text; needs PyTorch, whose
+gradients it takes). For each rule the same search on one seed: its rate of comparison times 1/9, 1/3, 1, 3
+and 9, and on in steps of three while the best is at an end. Then three other seeds at the best rate. Rates
+fall by a cosine, those of Schedule-Free are constant after a warm-up, as it is meant. Nothing else is tuned.
+Prints a table, writes tuned.png.
 """
 
 from __future__ import annotations
