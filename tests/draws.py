@@ -126,6 +126,30 @@ VARIANTS: dict[str, list[Draw]] = {
             "eps": _EPS,
         }
     ],
+    "AdEMAMix": [
+        {
+            **_MOMENTS,
+            "betas": lambda rng: (*_BETAS(rng), float(rng.uniform(0.9, 0.99))),
+            "alpha": _uniform(0.5, 3.0),
+            "alpha_warmup": _uniform(5.0, 25.0),
+            "beta3_warmup": _uniform(5.0, 25.0),
+        },
+        {"lr": _uniform(0.01, 0.1), "eps": _EPS, "alpha": _uniform(0.5, 3.0)},
+    ],
+    "ADOPT": [
+        {**_MOMENTS, "clip_exp": _uniform(0.05, 0.15), "decoupled_weight_decay": True},
+        {**_MOMENTS, "clip_exp": None},
+        _MOMENTS,
+    ],
+    "LaProp": [{**_ADAM, "fixed_decay": False}, _MOMENTS],
+    "Grams": [
+        {**_MOMENTS, "eps_corrected": True},
+        _MOMENTS,
+    ],
+    "Signum": [
+        {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM},
+        {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM, "decoupled_weight_decay": True},
+    ],
     "LARS": [
         {
             "lr": _uniform(0.1, 1.0),

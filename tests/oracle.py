@@ -89,10 +89,11 @@ class Oracle:
         if decay == "gradient":
             g = g + h.weight_decay * theta
         g = g + h.l1 * np.sign(theta)
-        if decay == "theta":
-            theta = theta * (1 - h.lr * h.weight_decay)
         self.steps[i] += 1
+        still = self.spec.fills_first and self.steps[i] == 1
+        if decay == "theta" and not still:
+            theta = theta * (1 - h.lr * h.weight_decay)
         theta = self.spec.rule(theta, g, self.state[i], self.steps[i], h)
-        if h.l1_proximal:
+        if h.l1_proximal and not still:
             theta = np.sign(theta) * np.maximum(np.abs(theta) - h.lr * h.l1_proximal, 0.0)
         self.params[i] = np.asarray(theta, dtype=self.dtype)

@@ -214,13 +214,72 @@ def ftrl(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     return np.where(weight > 0, free / np.where(weight > 0, weight, 1.0), theta)
 
 
+def ademamix(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Pagliardini et al. 2024, Algorithm 1; beta3 warms up in its half-life."""
+    beta1, beta2, beta3 = h.betas
+    share = min(1.0, t / h.alpha_warmup) if h.alpha_warmup else 1.0
+    if h.beta3_warmup and t < h.beta3_warmup:
+        first, last = (np.log(0.5) / np.log(beta) for beta in (beta1, beta3))
+        half_life = first + (last - first) * t / h.beta3_warmup
+        beta3 = 0.5 ** (1 / half_life)
+    fast = _average(s, "exp_avg_fast", beta1, g) / (1 - beta1**t)
+    slow = _average(s, "exp_avg_slow", beta3, g)
+    v = _average(s, "exp_avg_sq", beta2, g * g) / (1 - beta2**t)
+    return theta - h.lr * (fast + share * h.alpha * slow) / (np.sqrt(v) + h.eps)
+
+
+def adopt(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Taniguchi et al. 2024, Algorithm 2, clipped: the first gradient makes the second moment only."""
+    if t == 1:
+        s["exp_avg"], s["exp_avg_sq"] = np.zeros_like(g), g * g
+        return theta
+    scaled = g / np.maximum(np.sqrt(s["exp_avg_sq"]), h.eps)
+    if h.clip_exp is not None:
+        scaled = np.clip(scaled, -((t - 1) ** h.clip_exp), (t - 1) ** h.clip_exp)
+    _average(s, "exp_avg_sq", h.betas[1], g * g)
+    return theta - h.lr * _average(s, "exp_avg", h.betas[0], scaled)
+
+
+def laprop(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Ziyin et al. 2020, Algorithm 1, with the authors' average of the rates; decay comes last."""
+    v = _average(s, "exp_avg_sq", h.betas[1], g * g)
+    if h.amsgrad:
+        v = _peak(s, "max_exp_avg_sq", v)
+    scaled = g / (np.sqrt(v / (1 - h.betas[1] ** t)) + h.eps)
+    m = _average(s, "exp_avg", h.betas[0], h.lr * scaled)
+    rate = _average(s, "exp_avg_lr_1", h.betas[0], h.lr)
+    theta = theta - (m * (h.lr / rate) if rate > 0 else 0.0)
+    return theta - h.weight_decay * (1.0 if h.fixed_decay else h.lr) * theta
+
+
+def grams(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Cao et al. 2024, Algorithm 1; epsilon beside the uncorrected root, unless asked."""
+    m = _average(s, "exp_avg", h.betas[0], g) / (1 - h.betas[0] ** t)
+    v = _average(s, "exp_avg_sq", h.betas[1], g * g)
+    correct = np.sqrt(1 - h.betas[1] ** t)
+    root = np.sqrt(v) / correct + h.eps if h.eps_corrected else (np.sqrt(v) + h.eps) / correct
+    return theta - h.lr * np.sign(g) * np.abs(m) / root
+
+
+def stableadamw(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Wortsman et al. 2023, Algorithm 2: the betas hold the correction; one rate for each tensor."""
+    beta1, beta2 = (beta * (1 - beta ** (t - 1)) / (1 - beta**t) for beta in h.betas)
+    m, v = _average(s, "exp_avg", beta1, g), _average(s, "exp_avg_sq", beta2, g * g)
+    rms = np.sqrt(np.mean(g * g / np.maximum(v, h.eps**2))) if g.size else 0.0
+    return theta - h.lr / max(1.0, rms) * (m / (np.sqrt(v) + h.eps) + h.weight_decay * theta)
+
+
 @dataclass(frozen=True)
 class Spec:
-    """A rule, its public defaults, and where weight decay acts: "gradient", "theta" or inside the "rule"."""
+    """A rule, its public defaults, and where weight decay acts: "gradient", "theta" or inside the "rule".
+
+    `fills_first`: the first step of a tensor is none, so that decay of theta waits as well.
+    """
 
     rule: Rule
     defaults: dict[str, Any] = field(default_factory=dict)
     decay: str = "gradient"
+    fills_first: bool = False
 
 
 _MOMENTS = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
@@ -269,5 +328,29 @@ ORACLES: dict[str, Spec] = {
     ),
     "FTRL": Spec(ftrl, {"lr": 0.1, "beta": 1.0, "lambda1": 0.0}, decay="rule"),
     "LAMB": Spec(lamb, {**_MOMENTS, "eps": 1e-6, "weight_decay": 1e-2}, decay="rule"),
+    "AdEMAMix": Spec(
+        ademamix,
+        {
+            **_MOMENTS,
+            "betas": (0.9, 0.999, 0.9999),
+            "alpha": 5.0,
+            "alpha_warmup": None,
+            "beta3_warmup": None,
+        },
+        decay="theta",
+    ),
+    "ADOPT": Spec(
+        adopt,
+        {**_MOMENTS, **_DECOUPLE, "betas": (0.9, 0.9999), "eps": 1e-6, "clip_exp": 0.25},
+        fills_first=True,
+    ),
+    "LaProp": Spec(
+        laprop, {**_MOMENTS, "lr": 4e-4, "eps": 1e-15, "fixed_decay": True, "amsgrad": False}, decay="rule"
+    ),
+    "Grams": Spec(grams, {**_MOMENTS, "eps": 1e-6, "eps_corrected": False}, decay="theta"),
+    "Signum": Spec(signsgd, {"lr": 1e-3, "momentum": 0.9, **_DECOUPLE}),
+    "StableAdamW": Spec(
+        stableadamw, {**_MOMENTS, "betas": (0.9, 0.99), "eps": 1e-6, "weight_decay": 1e-2}, decay="rule"
+    ),
 }
 COMMON: dict[str, Any] = {"weight_decay": 0.0, "l1": 0.0, "l1_proximal": 0.0, "maximize": False}

@@ -72,6 +72,10 @@ PLANS = {
     "Adadelta": Plan(10.0, 10.0, 10.0),
     "Rprop": Plan(0.01, 0.01, 0.01, options=(("step_sizes", (1e-9, 50.0)),)),
     "ASGD": Plan(0.5, 0.018, 0.0015, decades=0.0, options=(("lambd", 1e-9),)),  # plain descent: below 2 / 100
+    "AdEMAMix": Plan(0.3, 0.3, 0.1, options=(("alpha_warmup", 1e5), ("beta3_warmup", 1e5))),
+    "ADOPT": Plan(0.3, 1.0, 0.3, options=(("betas", (0.9, 0.999)),)),  # 0.9999 remembers half of the way
+    "LaProp": Plan(0.3, 1.0, 0.3),
+    "Grams": Plan(0.3, 1.0, 0.3),
     "Adam": Plan(0.3, 1.0, 0.3),
     "AdamW": Plan(0.3, 1.0, 0.3, options=(("weight_decay", 0.0),)),  # decay would move the minimum
     "Adamax": Plan(1.0, 1.0, 1.0),
@@ -79,9 +83,11 @@ PLANS = {
     "RAdam": Plan(0.3, 1.0, 0.3),
     "Lion": Plan(0.03, 0.01, 0.01),
     "SignSGD": Plan(0.03, 0.01, 0.01, options=(("momentum", 0.9),)),
+    "Signum": Plan(0.03, 0.01, 0.01),
     "AdaBelief": Plan(0.3, 1.0, 0.3),
     "LARS": Plan(1.0, 0.1, 0.3, options=(("trust_coefficient", 0.01), ("weight_decay", 0.0))),
     "LAMB": Plan(0.1, 0.02, 0.03, options=(("weight_decay", 0.0),)),
+    "StableAdamW": Plan(0.1, 0.03, 0.03, options=(("weight_decay", 0.0),)),
 }
 
 

@@ -110,6 +110,49 @@ def _rmsprop(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
     return [h["lr"], *_average(h["alpha"]), h["eps"], *_average(h["momentum"]), _flush(h["eps"])]
 
 
+def _ademamix(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    alpha = h["alpha"] * (t / h["alpha_warmup"] if t < h["alpha_warmup"] else 1)
+    beta3 = h["beta3"]
+    if t < h["beta3_warmup"]:
+        first, last, share = h["beta1"].ln(), beta3.ln(), t / h["beta3_warmup"]
+        beta3 = (first * last / ((1 - share) * last + share * first)).exp()
+    averages = [x for beta in (h["beta1"], h["beta2"], beta3) for x in _average(beta)]
+    correct = 1 / _missing(h["beta2"], t).sqrt()
+    steps = [h["lr"] / _missing(h["beta1"], t), h["lr"] * alpha]
+    return [*steps, *averages, correct, h["eps"], _flush(h["eps"])]
+
+
+def _adopt(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    flush = _flush(h["eps"])
+    if t == 1:
+        return [Decimal(0), *_average(h["beta1"]), *_average(Decimal(0)), Decimal(0), Decimal(1), flush]
+    limit = min(Decimal(float(np.finfo(np.float32).max)), Decimal(t - 1) ** h["clip_exp"])
+    return [h["lr"], *_average(h["beta1"]), *_average(h["beta2"]), limit, h["eps"], flush]
+
+
+def _laprop(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    rates = h["beta1"] * s[0] + (1 - h["beta1"]) * h["lr"]
+    decay = h["weight_decay"] * (1 if h["fixed_decay"] else h["lr"])
+    averages = [*_average(h["beta1"]), *_average(h["beta2"])]
+    correct = 1 / _missing(h["beta2"], t).sqrt()
+    return [h["lr"], *averages, correct, h["eps"], h["lr"] / rates, decay, _flush(h["eps"])]
+
+
+def _grams(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    root = _missing(h["beta2"], t).sqrt()
+    eps = h["eps"] * (root if h["eps_corrected"] else 1)
+    averages = [*_average(h["beta1"]), *_average(h["beta2"])]
+    return [h["lr"] * root / _missing(h["beta1"], t), *averages, eps, _flush(h["eps"])]
+
+
+def _stableadamw(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    averages = []
+    for beta in (h["beta1"], h["beta2"]):
+        now = beta * _missing(beta, t - 1) / _missing(beta, t) if t > 1 else Decimal(0)
+        averages += _average(now)
+    return [h["lr"], *averages, h["eps"], h["weight_decay"], _flush(h["eps"])]
+
+
 ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {
     ("sgd", 9): _sgd,  # momentum, as an average
     ("adagrad", 0): _adagrad,
@@ -128,6 +171,11 @@ ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {
     ("adan", 0): _adan,
     ("lars", 0): _lars,
     ("lamb", 0): _lamb,
+    ("ademamix", 0): _ademamix,
+    ("adopt", 0): _adopt,
+    ("laprop", 0): _laprop,
+    ("grams", 0): _grams,
+    ("stableadamw", 0): _stableadamw,
     ("ftrl", 0): lambda h, t, s: [h["lr"], h["beta"], h["lr"] * h["lambda1"], h["lr"] * h["weight_decay"]],
 }
 
@@ -138,11 +186,15 @@ def _rules() -> dict[str, Any]:
 
 def _draw(name: str, rng: np.random.Generator) -> float:
     """Betas from 0 to the double before 1, on the scale of 1 - beta; the others over decades."""
+    if name.endswith("_warmup"):
+        return float(rng.choice([0.0, 10 ** rng.uniform(0, 10)]))
+    if name in ("fixed_decay", "eps_corrected", "average"):
+        return float(rng.integers(2))
     if name.startswith("beta") or name in ("momentum", "alpha", "rho", "dampening"):
         return float(rng.choice([0.0, 0.3, 0.9, 0.99987, 1 - 1e-9, 1 - 10 ** rng.uniform(-8, -0.3)]))
     if name == "rectify_threshold":
         return 5.0
-    return float(10 ** rng.uniform(-8, 1)) if name != "average" else float(rng.integers(2))
+    return float(10 ** rng.uniform(-8, 1))
 
 
 def _ulps(got: float, exact: Decimal) -> float:
@@ -159,6 +211,8 @@ def test_coefficients(name: str, flags: int, t: int) -> None:
     rule, rng = _rules()[name], np.random.default_rng(t)
     for _ in range(60):
         hypers = {key: _draw(key, rng) for key in rule["hypers"]}
+        if "beta3_warmup" in hypers:  # from or to 0: below
+            hypers |= {key: hypers[key] or 0.3 for key in ("beta1", "beta3")}
         scalars = [float(rng.uniform(0, 1)) for _ in rule["scalars"]]
         got, _ = _dispatch.core.prepare(name, flags, hypers, t, scalars)
         with localcontext() as context:
@@ -171,6 +225,21 @@ def test_coefficients(name: str, flags: int, t: int) -> None:
             assert _ulps(mine, true) <= ULPS, (i, mine, true, hypers)
 
 
+@pytest.mark.parametrize("t", STEPS[:-1])
+def test_a_half_life_from_or_to_nothing(t: int) -> None:
+    """An average without memory has a half-life of 0, also at an end of AdEMAMix's warm-up."""
+    h = dict.fromkeys(_rules()["ademamix"]["hypers"], 0.5) | {"beta3_warmup": float(10**9)}
+    share = Decimal(t) / 10**9
+    for first, last, power in ((0.0, 0.999, 1 / share), (0.999, 0.0, 1 / (1 - share)), (0.0, 0.0, None)):
+        h |= {"beta1": first, "beta3": last}
+        rest, keep, near = _dispatch.core.prepare("ademamix", 0, h, t, [])[0][8:11]
+        with localcontext() as context:
+            context.prec = 60
+            beta = Decimal(max(first, last)) ** power if power is not None else Decimal(0)
+        assert abs(Decimal(rest) - (1 - beta)) < Decimal("1e-15") * (1 - beta)
+        assert abs(Decimal(keep) - (beta if near == 0 else 1)) < Decimal("1e-15")
+
+
 @pytest.mark.parametrize("t", STEPS)
 def test_the_scalars_that_a_step_leaves(t: int) -> None:
     rng = np.random.default_rng(t)
@@ -178,12 +247,16 @@ def test_the_scalars_that_a_step_leaves(t: int) -> None:
         h = {key: _draw(key, rng) for key in _rules()["asgd"]["hypers"]} | {"alpha": float(rng.uniform(0, 1))}
         _, (eta, mu) = _dispatch.core.prepare("asgd", 0, h, t, [0.1, 1.0])
         n = {key: _draw(key, rng) for key in _rules()["nadam"]["hypers"]}
+        p = {key: _draw(key, rng) for key in _rules()["laprop"]["hypers"]}
+        _, (rate,) = _dispatch.core.prepare("laprop", 0, p, t, [PRODUCT])
         _, (product,) = _dispatch.core.prepare("nadam", 0, n, t, [PRODUCT])
         with localcontext() as context:
             context.prec = 60
             d = {k: Decimal(v) for k, v in h.items()}
             assert _ulps(eta, d["lr"] / (1 + d["lambd"] * d["lr"] * t) ** d["alpha"]) <= ULPS, h
             assert _ulps(mu, 1 / max(Decimal(1), t - d["t0"])) <= ULPS
+            r = {k: Decimal(p[k]) for k in ("beta1", "lr")}
+            assert _ulps(rate, r["beta1"] * Decimal(PRODUCT) + (1 - r["beta1"]) * r["lr"]) <= ULPS
             e = {k: Decimal(v) for k, v in n.items()}
             mu_t = e["beta1"] * (1 - _NADAM ** (t * e["momentum_decay"]) / 2)
             assert _ulps(product, Decimal(PRODUCT) * mu_t) <= ULPS, n

@@ -136,6 +136,67 @@ CASES: dict[str, tuple[str, dict[str, Any], list[float], Vectors, Vectors]] = {
         [[7, -9]],
         [[3 - 0.5 * 1.3 / sqrt(2.05), 4 + 0.5 * 0.6 / sqrt(2.05)]],  # (1, -1), Adam's first step, + 0.1 theta
     ),
+    "AdEMAMix: what is slow is not corrected": (
+        "AdEMAMix",
+        {"lr": 0.5, "betas": (0.5, 0.0, 0.75), "alpha": 2.0, "eps": 1.0},
+        [0.0],
+        [[2], [-4]],
+        [[-0.5], [-0.5 - 0.5 * (-2 + 2 * (0.75 * 0.5 - 1)) / 5]],  # fast (0.5 - 2) / 0.75, slow 0.5, -0.625
+    ),
+    "AdEMAMix, warming up": (
+        "AdEMAMix",
+        {
+            "lr": 1.0,
+            "betas": (0.5, 0.0, 0.5 ** (1 / 3)),
+            "eps": 0.0,
+            "alpha": 4.0,
+            "alpha_warmup": 2,
+            "beta3_warmup": 2,
+        },
+        [0.0],
+        [[1]],
+        [[-1 - 2 * (1 - sqrt(0.5))]],  # half of alpha, a half-life of 2 between 1 and 3
+    ),
+    "ADOPT: first nothing, then clipped at 1, then at sqrt(2)": (
+        "ADOPT",
+        {
+            "lr": 1.0,
+            "betas": (0.5, 0.5),
+            "clip_exp": 0.5,
+            "weight_decay": 0.5,
+            "decoupled_weight_decay": True,
+        },
+        [4.0],
+        [[3], [-6], [-9]],
+        [[4.0], [2.5], [1.5 + sqrt(2) / 2]],  # v = 9, 22.5
+    ),
+    "LaProp": (
+        "LaProp",
+        {"lr": lambda k: (1.0, 0.5)[k], "betas": (0.5, 0.0), "eps": 1.0, "weight_decay": 0.5},
+        [2.0],
+        [[1], [-3]],
+        [[0.75], [0.5 * (0.75 - (0.125 - 0.1875))]],  # m = 1/4, -1/16; the rates' average 1/2, 1/2
+    ),
+    "Grams: the sign is the gradient's": (
+        "Grams",
+        {"lr": 1.0, "betas": (0.5, 0.75), "eps": 1.0, "weight_decay": 0.5},
+        [1.0, 1.0],
+        [[2, 2], [-0.5, 0]],
+        [
+            [0.5 - 1 / 2, 0.5 - 1 / 2],  # m = 1, v = 1, corrected by 1/2 and 3/4
+            [0.25 / 0.75 * sqrt(1 - 0.75**2) / (sqrt(0.75 + 0.0625) + 1), 0.0],
+        ],
+    ),
+    "StableAdamW: clipped to a mean square of 1, decay too": (
+        "StableAdamW",
+        {"lr": 1.0, "betas": (0.5, 0.5), "eps": 0.0, "weight_decay": 0.5},
+        [2.0, 2.0],
+        [[1, 2], [2, 4]],
+        [
+            [0.0, 0.0],  # the first averages are the gradient and its square
+            [-(5 / 3) / sqrt(3) / sqrt(4 / 3), -(5 / 3) / sqrt(3) / sqrt(4 / 3)],
+        ],
+    ),
     "LAMB at the origin": ("LAMB", {"lr": 0.1, "eps": 0.0, "weight_decay": 0.3}, [0.0], [[7]], [[-0.1]]),
 }
 

@@ -20,8 +20,15 @@ DECOUPLED = {
 }
 #: What an average is kept of, and of which state.
 AVERAGES: dict[str, dict[str, Any]] = {
-    "exp_avg": {"Adam": {}, "NAdam": {}, "RAdam": {}, "AdaBelief": {}, "Adamax": {}, "LAMB": {}},
-    "exp_avg_sq": {"Adam": {}, "NAdam": {}, "RAdam": {}, "LAMB": {}},
+    "exp_avg": {
+        name: {} for name in ("Adam", "NAdam", "RAdam", "AdaBelief", "Adamax", "LAMB", "Grams", "StableAdamW")
+    },
+    "exp_avg_fast": {"AdEMAMix": {}},
+    "exp_avg_slow": {"AdEMAMix": {}},
+    "exp_avg_sq": {
+        name: {}
+        for name in ["Adam", "NAdam", "RAdam", "LAMB", "AdEMAMix", "ADOPT", "LaProp", "Grams", "StableAdamW"]
+    },
     "momentum_buffer": {"SignSGD": {}, "SGD": {"momentum_form": "average"}},
     "square_avg": {"RMSprop": {}, "Adadelta": {}},
     "grad_avg": {"RMSprop": {"centered": True}},
@@ -31,7 +38,7 @@ _CASES = [(state, name, more) for state, names in AVERAGES.items() for name, mor
 
 def _betas(name: str, beta: float) -> dict[str, Any]:
     key = {"RMSprop": "alpha", "Adadelta": "rho", "SignSGD": "momentum", "SGD": "momentum"}.get(name)
-    return {"betas": (beta, beta)} if key is None else {key: beta}
+    return {"betas": (beta,) * (3 if name == "AdEMAMix" else 2)} if key is None else {key: beta}
 
 
 def _of(opt: Any, state: str) -> Any:
@@ -138,14 +145,15 @@ def test_decay_is_the_same_straight_through_and_by_blocks(name: str, dtype: Any,
         for t, more in zip(theta, ({}, {}, {"ema_decay": 0.5}), strict=False)
     )
     bare = make(name, [theta[3]], level, **{**options, "weight_decay": 0.0})
-    for _ in range(3):
+    for k in range(3):
         g = rng.normal(size=n).astype(dtype)
         plain.step([g])
         averaged.step([g])
         wide = np.zeros(2 * n, dtype)
         wide[::2] = g
         blocks.step([wide[::2]])
-        theta[3] -= dtype(options["lr"] * 0.3) * theta[3]
+        if k > 0 or not plain.rule.fills_first:
+            theta[3] -= dtype(options["lr"] * 0.3) * theta[3]
         bare.step([g])
     assert bits(theta[0]) == bits(theta[1]) == bits(theta[2]) == bits(theta[3])
 
@@ -337,13 +345,31 @@ def test_numbers_that_only_prepare_meets_may_be_as_large_as_they_like() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize(
-    "name", ["Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "LAMB", "Adan", "SGD", "LARS", "Adadelta"]
+    "name",
+    [
+        "Adam",
+        "AdamW",
+        "NAdam",
+        "RAdam",
+        "RMSprop",
+        "LAMB",
+        "Adan",
+        "SGD",
+        "LARS",
+        "Adadelta",
+        "AdEMAMix",
+        "ADOPT",
+        "LaProp",
+        "Grams",
+        "StableAdamW",
+    ],
 )
 def test_moments_end_at_zero(name: str, dtype: Any, level: str) -> None:
     more = {
         "SGD": {"momentum": 0.9},
         "RMSprop": {"centered": True, "momentum": 0.9},
         "LARS": {"weight_decay": 0.0},
+        "LaProp": {"eps": 1e-8},
     }.get(name, {})
     opt = make(name, [np.ones(67, dtype)], level, lr=1e-3, **more)
     opt.step([np.zeros(67, dtype)])
@@ -376,6 +402,9 @@ AVERAGED = {
     "NAdam": ({"betas": 2}, ("exp_avg", "exp_avg_sq")),
     "RAdam": ({"betas": 2}, ("exp_avg", "exp_avg_sq")),
     "LAMB": ({"betas": 2}, ("exp_avg", "exp_avg_sq")),
+    "AdEMAMix": ({"betas": 3}, ("exp_avg_fast", "exp_avg_slow", "exp_avg_sq")),
+    "Grams": ({"betas": 2}, ("exp_avg", "exp_avg_sq")),
+    "LaProp": ({"betas": 2}, ("exp_avg_sq",)),
     "Lion": ({"betas": 2}, ("exp_avg",)),
     "SGD": ({"momentum": 1}, ("momentum_buffer",)),
     "Adadelta": ({"rho": 1}, ("square_avg",)),

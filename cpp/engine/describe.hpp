@@ -75,11 +75,14 @@ double look_ahead(const double* hypers) {
 }
 
 template <class Rule>
-void finish(double* coefs, const double* sums) {
+void finish(double* coefs, const double* sums, [[maybe_unused]] std::int64_t n) {
   auto c = from_array<typename Rule::template Coefs<double>>(coefs);
   double values[Rule::sums];
   std::copy_n(sums, Rule::sums, values);
-  Rule::finish(c, values);
+  if constexpr (requires { Rule::finish(c, values, n); })
+    Rule::finish(c, values, n);
+  else
+    Rule::finish(c, values);
   to_array(c, coefs);
 }
 
@@ -98,6 +101,7 @@ Kernel describe(unsigned flags) {
   k.coefs = sizeof(Coefs) / sizeof(double);
   k.rows = true;
   if constexpr (requires { Rule::rows; }) k.rows = Rule::rows;
+  if constexpr (requires { Rule::fills_first; }) k.fills_first = Rule::fills_first;
   k.reads_gradient = true;
   k.prepare = prepare<Rule>;
   k.start = start<Rule>;
@@ -126,6 +130,7 @@ Kernel describe(unsigned flags) {
     k.sums = Rule::sums;
     k.reads_gradient = Rule::reads_gradient;
     k.reduce_writes_states = Loop<Rule, float>::reduce_writes_states;
+    k.reduce_reads = Loop<Rule, float>::reduce_reads;
     k.finish = finish<Rule>;
     k.reduce_f32 = Loop<Rule, float>::reduce;
     k.reduce_f64 = Loop<Rule, double>::reduce;

@@ -46,10 +46,12 @@ struct Kernel {
   bool rows;                  // may be applied to some rows of a table only
   bool reads_gradient;        // in `update`, if there are sums
   bool reduce_writes_states;  // then a state gets its first value before `reduce`, else before `update`
+  unsigned reduce_reads;      // a bit for each state that `reduce` looks at
+  bool fills_first;           // the first step only fills states
   void (*prepare)(const double* hypers, std::int64_t t, double* scalars, double* coefs);
   rules::Start (*start)(std::size_t state, const double* hypers);
   double (*look_ahead)(const double* hypers);  // null: the rule has no momentum to look ahead along
-  void (*finish)(double* coefs, const double* sums);
+  void (*finish)(double* coefs, const double* sums, std::int64_t n);
   Update<float> update_f32;
   Update<double> update_f64;
   Update<float> decayed_f32;  // after theta -= decay theta; null where the rule has a weight decay of its own

@@ -150,6 +150,16 @@ struct Loop {
   }
 
   static constexpr bool reduce_writes_states = requires { requires Rule::reduce_writes_states; };
+  static constexpr unsigned reduce_reads = [] {
+    if constexpr (requires { Rule::reduce_reads; }) return Rule::reduce_reads;
+    return reduce_writes_states ? ~0u : 0u;
+  }();
+
+  template <std::size_t I>
+  static T load_to_reduce(T* state, std::int64_t i) {
+    if constexpr ((reduce_reads >> I & 1) != 0) return load<I>(state, i);
+    return T(0);
+  }
 
   static void reduce(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, Lanes* lanes)
     requires(requires { Rule::sums; })
@@ -173,6 +183,8 @@ struct Loop {
           std::array<T, n_states> local = {load<I>(s[I], i)...};
           Rule::reduce(theta[i], g[i], local[I]..., c, out);
           (store<I>(s[I], i, local[I]), ...);
+        } else if constexpr (reduce_reads != 0) {
+          Rule::reduce(theta[i], g[i], load_to_reduce<I>(s[I], i)..., c, out);
         } else {
           Rule::reduce(theta[i], g[i], c, out);
         }

@@ -85,7 +85,7 @@ void Plan::fill(Cohort& cohort, const Group& group) const {
 
 template <class T>
 void Plan::fill_constants(Constants<T>& constants, const Cohort& cohort, const Group& group) const {
-  const double lr = group.hypers[group.lr];
+  const double lr = group.kernel->fills_first && cohort.t == 1 ? 0 : group.hypers[group.lr];
   constants.kernel = group.kernel;
   for (int i = 0; i < group.kernel->coefs; ++i) constants.coefs[i] = static_cast<T>(cohort.coefs[i]);
   constants.unscale = Factor<T>(unscale_);

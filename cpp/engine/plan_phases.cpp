@@ -39,7 +39,7 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
     if (group.kernel->sums == 0) continue;
     cohorts_[n_cohorts_] = Cohort(at(cohorts_, item.cohort));
     Cohort& own = cohorts_[n_cohorts_];
-    group.kernel->finish(own.coefs, tensor_sums_[next++].data());
+    group.kernel->finish(own.coefs, tensor_sums_[next++].data(), at(tensors_, item.tensor).size);
     // A trust ratio of norms that are far apart may be beyond float32: the largest step there is, and no infinity.
     if (!computes_in_double(at(tensors_, item.tensor).dtype())) {
       constexpr double most = std::numeric_limits<float>::max();

@@ -46,7 +46,7 @@ class Walk {
       T* theta = load_theta(at, n);
       const T* g = adjusted_gradient(theta, at, n);
       T* states[max_states] = {};
-      if (kernel_.reduce_writes_states) load_states(states, g, at, n);
+      if (kernel_.reduce_reads != 0) load_states(states, g, at, n, false, kernel_.reduce_reads);
       kernel_.template reduce<T>()(theta, g, states, n, constants_.coefs, lanes);
       if (kernel_.reduce_writes_states) store_states(at, n);
     }
@@ -147,10 +147,10 @@ class Walk {
     return g_;
   }
 
-  void load_states(T** states, const T* g, std::int64_t at, std::int64_t n, bool started = false) {
+  void load_states(T** states, const T* g, std::int64_t at, std::int64_t n, bool started = false, unsigned which = ~0u) {
     for (int s = 0; s < max_states; ++s) {
       const Stored& stored = tensor_.states[s];
-      if (!stored) continue;
+      if (!stored || (which >> s & 1) == 0) continue;
       states[s] = own_state_[s] ? states_[s] : stored.template at<T>(at);
       if (constants_.first && !started)
         block::start(states[s], g, n, constants_.start[s]);

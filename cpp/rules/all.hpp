@@ -6,9 +6,13 @@
 #include "rules/adam.hpp"
 #include "rules/adamax.hpp"
 #include "rules/adan.hpp"
+#include "rules/ademamix.hpp"
+#include "rules/adopt.hpp"
 #include "rules/asgd.hpp"
 #include "rules/ftrl.hpp"
+#include "rules/grams.hpp"
 #include "rules/lamb.hpp"
+#include "rules/laprop.hpp"
 #include "rules/lars.hpp"
 #include "rules/lion.hpp"
 #include "rules/nadam.hpp"
@@ -17,6 +21,7 @@
 #include "rules/rprop.hpp"
 #include "rules/sgd.hpp"
 #include "rules/signsgd.hpp"
+#include "rules/stableadamw.hpp"
 
 namespace fastopt::rules {
 
@@ -24,6 +29,6 @@ template <template <unsigned> class...>
 struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
-                 Lars, Lamb, Ftrl>;
+                 Lars, Lamb, Ftrl, AdEMAMix, Adopt, LaProp, Grams, StableAdamW>;
 
 }  // namespace fastopt::rules

@@ -26,7 +26,12 @@
 //     static constexpr int sums;                           // whole-tensor sums of squares are needed before `update`:
 //     template <class T> static void reduce(T theta, T g, T& state..., const Coefs<T>&, T (&x)[sums]);
 //     static constexpr bool reduce_writes_states;          // false: `reduce` has no state arguments
+//     static constexpr unsigned reduce_reads;              //   but if it reads them: `reduce(theta, g, state..., c, x)`
+//                                                          //   takes their values; a bit for each that is looked at
 //     static void finish(Coefs<double>&, const double (&sum)[sums]);  // sum[i] = sum of x[i]^2 over the tensor
+//                                                          //   and, if it wants, the number of its elements
+//     static constexpr bool fills_first;                   // true: a tensor's first step only fills its states; nothing
+//                                                          //   moves theta, decoupled decay and proximal L1 included
 //     static constexpr bool codes_in_loop;                 // true: a loop of its own for states in eight bits, faster and
 //                                                          //   a few kilobytes; else they are copied block by block
 //     static constexpr bool reads_gradient;                // false: `update` after `reduce` does not look at g
@@ -36,12 +41,13 @@
 // reload of the others; measured: half the speed). Any other function belongs to `prepare`.
 #pragma once
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string_view>
+
+#include "rules/bias_correction.hpp"
 
 namespace fastopt::rules {
 
@@ -108,6 +114,13 @@ inline Average<double> average(double beta) {
   return {1 - beta, 1, 1};
 }
 
+// An average that lacks nothing: with beta (1 - beta^(t-1)) / (1 - beta^t) for beta it is the corrected one at every step.
+inline Average<double> mean_so_far(double beta, std::int64_t t) {
+  const double missing = bias_correction(beta, t), now = beta * (bias_correction(beta, t - 1) / missing);
+  if (now < small_beta) return {(1 - beta) / missing, now, 0};
+  return {(1 - beta) / missing, 1, 1};
+}
+
 // Where x and m are of opposite sign and beyond half the largest number, x - m overflows and the average with it.
 template <class T>
 inline T ema(T m, T x, const Average<T>& a) {
@@ -153,44 +166,5 @@ template <bool eps_inside_root, class T>
 inline T corrected_root(T v, T correct, T eps) {
   return eps_inside_root ? std::sqrt(correct * v + eps) : correct * std::sqrt(v) + eps;
 }
-
-// beta^t and what goes with it, each to a few units in its last place, by repeated squaring: the same bits with every libm.
-struct Power {
-  double left = 1;     // P = beta^t
-  double missing = 0;  // D = 1 - beta^t
-  double lag = 0;      // t (1 - beta) - (1 - beta^t), the second-order part of D
-};
-
-// From the leading bit of t down: P(2n) = P^2, D(2n) = D (1 + P), lag(2n) = 2 lag + D^2, and for one step more P beta,
-// D + (1 - beta) P, lag + (1 - beta) D. Only sums of what is positive, so no digit cancels: whichever of P and D is the
-// smaller is carried, the other is 1 minus it.
-inline Power power(double beta, std::int64_t t) {
-  const double rest = 1 - beta;  // exact from 1/2 on
-  Power p;
-  for (int bit = std::bit_width(static_cast<std::uint64_t>(t)) - 1; bit >= 0; --bit) {
-    const bool one = t >> bit & 1;
-    p.lag = 2 * p.lag + p.missing * p.missing;
-    if (p.left > 0.5) {
-      p.missing *= 1 + p.left;
-      p.left = 1 - p.missing;
-    } else {
-      p.left = p.left < 0x1p-200 ? 0 : p.left * p.left;
-      p.missing = 1 - p.left;
-    }
-    if (!one) continue;
-    p.lag += rest * p.missing;
-    if (p.left > 0.5) {
-      p.missing += rest * p.left;
-      p.left = p.missing < 0.5 ? 1 - p.missing : p.left * beta;
-    } else {
-      p.left *= beta;
-      p.missing = 1 - p.left;
-    }
-  }
-  return p;
-}
-
-// What is missing in an average that began at zero: 1 - beta^t (Kingma & Ba 2015, section 3).
-inline double bias_correction(double beta, std::int64_t t) { return power(beta, t).missing; }
 
 }  // namespace fastopt::rules

@@ -21,6 +21,7 @@ __all__ = [
     "in_double",
     "lr",
     "non_negative",
+    "optional",
     "pair",
     "positive",
     "start",
@@ -63,6 +64,17 @@ def in_double(hyper: Hyper) -> Hyper:
 def at_least(minimum: float) -> Hyper:
     """A finite number >= `minimum`."""
     return Hyper(lambda name, value: real(name, value, minimum=minimum))
+
+
+def optional(hyper: Hyper, absent: float) -> Hyper:
+    """The same or None, which is `absent` to the engine."""
+
+    def native(name: str, value: Any) -> Mapping[str, float]:
+        return {name: absent} if value is None else hyper.native(name, value)
+
+    return hyper._replace(
+        check=lambda name, value: None if value is None else hyper.check(name, value), native=native
+    )
 
 
 def positive() -> Hyper:

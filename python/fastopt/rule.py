@@ -30,6 +30,8 @@ class Rule:
         Which norm over a whole tensor, beside that of theta, the update needs before its first element.
     squares : bool
         Whether it squares gradients, so that the policies for non-finite ones look at squares.
+    fills_first : bool
+        Whether a parameter's first step only fills its states: it moves from the second on.
     full_batch : bool
         Whether it compares the signs of successive gradients, which differ by chance between mini-batches.
     torch : bool
@@ -41,7 +43,7 @@ class Rule:
     >>> fastopt.AdamW.rule.weight_decay
     'decoupled'
     >>> [name for name, cls in fastopt.optimizers().items() if cls.rule.norms != "none"]
-    ['lamb', 'lars']
+    ['lamb', 'lars', 'stableadamw']
     """
 
     kernel: str
@@ -50,6 +52,7 @@ class Rule:
     momentum: Literal["none", "sum", "average"] = "none"
     norms: Literal["none", "gradient", "update"] = "none"
     squares: bool = False
+    fills_first: bool = False
     full_batch: bool = False
     torch: bool = False
 

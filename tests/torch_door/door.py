@@ -28,13 +28,30 @@ else:
 ours_alone = pytest.mark.skipif(JUDGED == "torch.optim", reason="of fastopt.torch, and PyTorch's are judged")
 #: The classes that PyTorch has too, and those it has not.
 SHARED = NAMES
-OWN = ("AdaBelief", "Adan", "FTRL", "LAMB", "LARS", "Lion", "SignSGD")
+OWN = (
+    "ADOPT",
+    "AdEMAMix",
+    "AdaBelief",
+    "Adan",
+    "FTRL",
+    "Grams",
+    "LAMB",
+    "LARS",
+    "LaProp",
+    "Lion",
+    "SignSGD",
+    "Signum",
+    "StableAdamW",
+)
+#: Those whose first step moves nothing.
+FILLS_FIRST = ("ADOPT",)
 EVERY = SHARED if JUDGED == "torch.optim" else sorted([*SHARED, *OWN])
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 HALF = (torch.bfloat16, torch.float16)
 
 __all__ = [
     "EVERY",
+    "FILLS_FIRST",
     "FLOATS",
     "HALF",
     "JUDGED",

@@ -29,6 +29,9 @@ OTHER: dict[str, Any] = {
     "t0": lambda old: 0.0,
     "rectify_threshold": lambda old: 50.0,
     "lambd": lambda old: 0.5,
+    "alpha_warmup": lambda old: 10.0,
+    "beta3_warmup": lambda old: 10.0,
+    "clip_exp": lambda old: 0.1,
 }
 BASE: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9, "weight_decay": 0.1},
@@ -37,7 +40,8 @@ BASE: dict[str, dict[str, Any]] = {
     "Rprop": {},
 }
 #: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same.
-WITHOUT_EFFECT = (("Rprop", "lr"),)
+#: ADOPT clips what is larger than gradients were so far.
+WITHOUT_EFFECT = (("Rprop", "lr"), ("ADOPT", "clip_exp"))
 
 
 def optimizer(cls: Any, name: str) -> tuple[Any, Any]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from torch_door.door import EVERY, mine, ours_alone, torch
+from torch_door.door import EVERY, FILLS_FIRST, mine, ours_alone, torch
 
 pytestmark = [ours_alone, pytest.mark.filterwarnings("ignore:.*[Ss]parse.*:UserWarning")]
 
-REFUSED = ("ASGD", "Adan", "LAMB", "LARS")
+REFUSED = ("ASGD", "Adan", "LAMB", "LARS", "StableAdamW")
 
 
 def model(dtype: Any = torch.float64) -> tuple[Any, Any]:
@@ -63,7 +63,8 @@ def test_other_rows_stay(name: str, dtype: Any) -> None:
         assert torch.equal(p.detach(), torch.zeros(6, 3, dtype=dtype))
         return
     version = p._version
-    opt.step()
+    for _ in range(1 + (name in FILLS_FIRST)):
+        opt.step()
     moved = (p.detach() != 0).any(1)
     assert moved.tolist() == [False, True, False, False, True, False]
     assert p._version > version

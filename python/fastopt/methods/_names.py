@@ -27,9 +27,13 @@ MethodName = Literal[
     "adamax",
     "adamw",
     "adan",
+    "ademamix",
+    "adopt",
     "asgd",
     "ftrl",
+    "grams",
     "lamb",
+    "laprop",
     "lars",
     "lion",
     "nadam",
@@ -38,6 +42,8 @@ MethodName = Literal[
     "rprop",
     "sgd",
     "signsgd",
+    "signum",
+    "stableadamw",
     "CG",
     "L-BFGS-B",
     "trust-exact",
@@ -68,15 +74,20 @@ class Options(Common, total=False):
     t_thres: int | None
 
     alpha: float
+    alpha_warmup: float | None
     amsgrad: bool
     average: bool
+    beta3_warmup: float | None
     betas: tuple[float, float] | tuple[float, float, float]
     centered: bool
+    clip_exp: float | None
     dampening: float
     decoupled_weight_decay: bool
     eps: float
+    eps_corrected: bool
     eps_inside_root: bool
     etas: tuple[float, float]
+    fixed_decay: bool
     initial_accumulator_value: float | Literal["gradient"]
     lambd: float
     lambda1: float

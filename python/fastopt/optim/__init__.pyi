@@ -6,9 +6,13 @@ from fastopt.optim.adam import Adam as Adam
 from fastopt.optim.adamax import Adamax as Adamax
 from fastopt.optim.adamw import AdamW as AdamW
 from fastopt.optim.adan import Adan as Adan
+from fastopt.optim.ademamix import AdEMAMix as AdEMAMix
+from fastopt.optim.adopt import ADOPT as ADOPT
 from fastopt.optim.asgd import ASGD as ASGD
 from fastopt.optim.ftrl import FTRL as FTRL
+from fastopt.optim.grams import Grams as Grams
 from fastopt.optim.lamb import LAMB as LAMB
+from fastopt.optim.laprop import LaProp as LaProp
 from fastopt.optim.lars import LARS as LARS
 from fastopt.optim.lion import Lion as Lion
 from fastopt.optim.nadam import NAdam as NAdam
@@ -17,3 +21,5 @@ from fastopt.optim.rmsprop import RMSprop as RMSprop
 from fastopt.optim.rprop import Rprop as Rprop
 from fastopt.optim.sgd import SGD as SGD
 from fastopt.optim.signsgd import SignSGD as SignSGD
+from fastopt.optim.signum import Signum as Signum
+from fastopt.optim.stableadamw import StableAdamW as StableAdamW

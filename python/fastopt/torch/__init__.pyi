@@ -1,6 +1,7 @@
 # The list of what is public here, for type checkers and for `_lazy`: one import on a line.
 from fastopt.torch import curvature as curvature
 from fastopt.torch import linalg as linalg
+from fastopt.torch._classes import ADOPT as ADOPT
 from fastopt.torch._classes import ASGD as ASGD
 from fastopt.torch._classes import FTRL as FTRL
 from fastopt.torch._classes import LAMB as LAMB
@@ -13,12 +14,17 @@ from fastopt.torch._classes import Adam as Adam
 from fastopt.torch._classes import Adamax as Adamax
 from fastopt.torch._classes import AdamW as AdamW
 from fastopt.torch._classes import Adan as Adan
+from fastopt.torch._classes import AdEMAMix as AdEMAMix
+from fastopt.torch._classes import Grams as Grams
+from fastopt.torch._classes import LaProp as LaProp
 from fastopt.torch._classes import Lion as Lion
 from fastopt.torch._classes import NAdam as NAdam
 from fastopt.torch._classes import RAdam as RAdam
 from fastopt.torch._classes import RMSprop as RMSprop
 from fastopt.torch._classes import Rprop as Rprop
 from fastopt.torch._classes import SignSGD as SignSGD
+from fastopt.torch._classes import Signum as Signum
+from fastopt.torch._classes import StableAdamW as StableAdamW
 from fastopt.torch._in_backward import InBackward as InBackward
 from fastopt.torch._in_backward import step_in_backward as step_in_backward
 from fastopt.torch._optimizer import Optimizer as Optimizer

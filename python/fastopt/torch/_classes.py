@@ -15,11 +15,13 @@ from fastopt.torch._optimizer import Optimizer
 from fastopt.torch._options import defaults_of
 
 __all__ = [
+    "ADOPT",
     "ASGD",
     "FTRL",
     "LAMB",
     "LARS",
     "SGD",
+    "AdEMAMix",
     "AdaBelief",
     "Adadelta",
     "Adagrad",
@@ -27,12 +29,16 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Adan",
+    "Grams",
+    "LaProp",
     "Lion",
     "NAdam",
     "RAdam",
     "RMSprop",
     "Rprop",
     "SignSGD",
+    "Signum",
+    "StableAdamW",
 ]
 
 
@@ -193,6 +199,24 @@ class Adan(Optimizer, _Own):
     _formula = optim.Adan
 
 
+class AdEMAMix(Optimizer, _Own):
+    """AdEMAMix for PyTorch: the rule, keywords and defaults of `fastopt.AdEMAMix`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.AdEMAMix
+
+
+class ADOPT(Optimizer, _Own):
+    """ADOPT for PyTorch: the rule, keywords and defaults of `fastopt.ADOPT`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.ADOPT
+
+
 class FTRL(Optimizer, _Own):
     """FTRL-Proximal for PyTorch: the rule, keywords and defaults of `fastopt.FTRL`.
 
@@ -202,6 +226,15 @@ class FTRL(Optimizer, _Own):
     _formula = optim.FTRL
 
 
+class Grams(Optimizer, _Own):
+    """Grams for PyTorch: the rule, keywords and defaults of `fastopt.Grams`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.Grams
+
+
 class LAMB(Optimizer, _Own):
     """LAMB for PyTorch: the rule, keywords and defaults of `fastopt.LAMB`.
 
@@ -209,6 +242,15 @@ class LAMB(Optimizer, _Own):
     """
 
     _formula = optim.LAMB
+
+
+class LaProp(Optimizer, _Own):
+    """LaProp for PyTorch: the rule, keywords and defaults of `fastopt.LaProp`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.LaProp
 
 
 class LARS(Optimizer, _Own):
@@ -236,3 +278,21 @@ class SignSGD(Optimizer, _Own):
     """
 
     _formula = optim.SignSGD
+
+
+class Signum(Optimizer, _Own):
+    """Signum for PyTorch: the rule, keywords and defaults of `fastopt.Signum`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.Signum
+
+
+class StableAdamW(Optimizer, _Own):
+    """StableAdamW for PyTorch: the rule, keywords and defaults of `fastopt.StableAdamW`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.StableAdamW
