@@ -32,6 +32,7 @@ _MOMENTUM = _uniform(0.5, 0.95)
 _ADAM: Draw = {**_MOMENTS, "amsgrad": True}
 _RMSPROP: Draw = {"lr": _uniform(0.01, 0.1), "alpha": _uniform(0.7, 0.97), "eps": _EPS}
 _ADAGRAD: Draw = {"lr": _uniform(0.05, 0.3), "lr_decay": _uniform(0.01, 0.2), "eps": _EPS}
+_ADADELTA: Draw = {"lr": _uniform(0.3, 3.0), "rho": _uniform(0.5, 0.95), "eps": _uniform(1e-4, 1e-2)}
 _SGD: Draw = {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM}
 
 VARIANTS: dict[str, list[Draw]] = {
@@ -47,14 +48,14 @@ VARIANTS: dict[str, list[Draw]] = {
     "Adagrad": [
         {**_ADAGRAD, "initial_accumulator_value": 0.7, "average": True, "eps_inside_root": True},
         {**_ADAGRAD, "initial_accumulator_value": "gradient"},
-        {**_ADAGRAD, "initial_accumulator_value": 0.7},
+        {**_ADAGRAD, "initial_accumulator_value": 0.7, "decoupled_weight_decay": True},
         _ADAGRAD,
     ],
     "FTRL": [
         {"lr": _uniform(0.1, 1.0), "beta": _uniform(0.3, 1.5), "lambda1": _uniform(0.01, 0.1)},
         {"lr": _uniform(0.1, 1.0), "beta": _uniform(0.3, 1.5)},
     ],
-    "Adadelta": [{"lr": _uniform(0.3, 3.0), "rho": _uniform(0.5, 0.95), "eps": _uniform(1e-4, 1e-2)}],
+    "Adadelta": [_ADADELTA, {**_ADADELTA, "decoupled_weight_decay": True}],
     "RMSprop": [
         {
             **_RMSPROP,
@@ -67,6 +68,12 @@ VARIANTS: dict[str, list[Draw]] = {
         {**_RMSPROP, "initial_accumulator_value": "gradient"},
         {**_RMSPROP, "centered": True, "initial_accumulator_value": "gradient"},
         {**_RMSPROP, "momentum": _MOMENTUM, "eps_inside_root": True},
+        {
+            **_RMSPROP,
+            "momentum": _MOMENTUM,
+            "momentum_form": "step",
+            "decoupled_weight_decay": True,
+        },
         _RMSPROP,
     ],
     "Rprop": [
@@ -89,8 +96,14 @@ VARIANTS: dict[str, list[Draw]] = {
         {**_MOMENTS, "eps_inside_root": True},
         _ADAM,
         _MOMENTS,
+        {**_MOMENTS, "eps_hat": True},
+        {**_ADAM, "eps_hat": True, "eps_inside_root": True},
     ],
-    "AdamW": [{**_ADAM, "eps_inside_root": True}, _ADAM, _MOMENTS],
+    "AdamW": [{**_ADAM, "eps_inside_root": True}, _ADAM, _MOMENTS, {**_MOMENTS, "eps_hat": True}],
+    "Adamax": [
+        _MOMENTS,
+        {**_MOMENTS, "eps_after_max": True, "decoupled_weight_decay": True},
+    ],
     "NAdam": [
         {
             **_MOMENTS,
@@ -108,6 +121,8 @@ VARIANTS: dict[str, list[Draw]] = {
             "eps_inside_root": True,
         },
         _MOMENTS,
+        {**_MOMENTS, "eps_hat": False},
+        {**_MOMENTS, "eps_hat": False, "eps_inside_root": True},
     ],
     "SignSGD": [
         {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM},

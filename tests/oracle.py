@@ -84,6 +84,8 @@ class Oracle:
         h.lr = h.lr(self.step_count) if callable(h.lr) else h.lr
         decay = "theta" if getattr(h, "decoupled_weight_decay", False) else self.spec.decay
         theta = self.params[i]
+        if h.centralize and theta.ndim > 1 and theta.size:
+            g = g - g.mean(axis=tuple(range(1, theta.ndim)), keepdims=True)
         if h.maximize:
             g = -g
         if decay == "gradient":
@@ -91,9 +93,25 @@ class Oracle:
         g = g + h.l1 * np.sign(theta)
         self.steps[i] += 1
         still = self.spec.fills_first and self.steps[i] == 1
-        if decay == "theta" and not still:
-            theta = theta * (1 - h.lr * h.weight_decay)
-        theta = self.spec.rule(theta, g, self.state[i], self.steps[i], h)
+        if (h.cautious or h.cautious_weight_decay) and not still:
+            theta = self._cautiously(i, theta, g, decay, h)
+        else:
+            if decay == "theta" and not still:
+                theta = theta * (1 - h.lr * h.weight_decay)
+            theta = self.spec.rule(theta, g, self.state[i], self.steps[i], h)
         if h.l1_proximal and not still:
             theta = np.sign(theta) * np.maximum(np.abs(theta) - h.lr * h.l1_proximal, 0.0)
         self.params[i] = np.asarray(theta, dtype=self.dtype)
+
+    def _cautiously(self, i: int, theta: Array, g: Array, decay: str, h: SimpleNamespace) -> Array:
+        """Liang et al. 2024 (arXiv:2411.16085), Algorithm 1, with timm's least share; Chen et al. 2025
+        (arXiv:2510.12402) for decay. A decay inside the rule is Adan's: theta / (1 + lr weight_decay).
+        """
+        lost = {"gradient": 0.0, "theta": h.lr * h.weight_decay, "rule": 1 - 1 / (1 + h.lr * h.weight_decay)}
+        step = self.spec.rule(np.zeros_like(theta), g, self.state[i], self.steps[i], h)
+        decays = np.sign(step) * np.sign(theta) <= 0 if h.cautious_weight_decay else True
+        theta = theta - np.where(decays, lost[decay] * theta, 0.0)
+        if h.cautious and step.size:
+            agrees = np.sign(step) * np.sign(g) < 0
+            step = np.where(agrees, step / max(np.mean(agrees), 1e-3), 0.0)
+        return theta + step

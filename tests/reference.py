@@ -74,10 +74,11 @@ def rmsprop(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Arr
     q = _average(s, "square_avg", h.alpha, g * g)
     if h.centered:
         q = np.maximum(q - _average(s, "grad_avg", h.alpha, g) ** 2, 0.0)
-    move = g / _root(q, h)
+    inside = h.momentum > 0 and h.momentum_form == "step"
+    move = (h.lr if inside else 1.0) * g / _root(q, h)
     if h.momentum > 0:
         move = s["momentum_buffer"] = h.momentum * s.get("momentum_buffer", 0.0) + move
-    return theta - h.lr * move
+    return theta - (1.0 if inside else h.lr) * move
 
 
 def rprop(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
@@ -106,14 +107,17 @@ def adam(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     v = _average(s, "exp_avg_sq", h.betas[1], g * g)
     if h.amsgrad:
         v = _peak(s, "max_exp_avg_sq", v)
+    if h.eps_hat:
+        return theta - h.lr * np.sqrt(1 - h.betas[1] ** t) * m / _root(v, h)
     return theta - h.lr * m / _root(v / (1 - h.betas[1] ** t), h)
 
 
 def adamax(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
-    """Kingma & Ba 2015, Algorithm 2; epsilon joins |g| inside the maximum, as in PyTorch."""
+    """Kingma & Ba 2015, Algorithm 2; epsilon joins |g| inside the maximum, as in PyTorch, or the maximum."""
     m = _average(s, "exp_avg", h.betas[0], g) / (1 - h.betas[0] ** t)
-    s["exp_inf"] = np.maximum(h.betas[1] * s.get("exp_inf", 0.0), np.abs(g) + h.eps)
-    return theta - h.lr * m / s["exp_inf"]
+    within, after = (0.0, h.eps) if h.eps_after_max else (h.eps, 0.0)
+    s["exp_inf"] = np.maximum(h.betas[1] * s.get("exp_inf", 0.0), np.abs(g) + within)
+    return theta - h.lr * m / (s["exp_inf"] + after)
 
 
 def nadam(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
@@ -136,6 +140,8 @@ def radam(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array
     if rho <= h.rectify_threshold:
         return theta - h.lr * m
     rectify = np.sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho))
+    if not h.eps_hat:
+        return theta - h.lr * rectify * m / _root(v / (1 - beta2**t), h)
     return theta - h.lr * rectify * m * np.sqrt(1 - beta2**t) / _root(v, h)
 
 
@@ -285,6 +291,7 @@ class Spec:
 _MOMENTS = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
 _ROOT = {"eps_inside_root": False}
 _DECOUPLE = {"decoupled_weight_decay": False}
+_HAT = {"eps_hat": False}
 _START = {"initial_accumulator_value": 0.0}
 _ADAM = {**_MOMENTS, **_ROOT, "amsgrad": False}
 
@@ -301,20 +308,31 @@ ORACLES: dict[str, Spec] = {
         },
     ),
     "Adagrad": Spec(
-        adagrad, {"lr": 1e-2, "lr_decay": 0.0, "eps": 1e-10, "average": False, **_START, **_ROOT}
+        adagrad,
+        {"lr": 1e-2, "lr_decay": 0.0, "eps": 1e-10, "average": False, **_START, **_ROOT, **_DECOUPLE},
     ),
-    "Adadelta": Spec(adadelta, {"lr": 1.0, "rho": 0.9, "eps": 1e-6}),
+    "Adadelta": Spec(adadelta, {"lr": 1.0, "rho": 0.9, "eps": 1e-6, **_DECOUPLE}),
     "RMSprop": Spec(
         rmsprop,
-        {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False, **_START, **_ROOT},
+        {
+            "lr": 1e-2,
+            "alpha": 0.99,
+            "eps": 1e-8,
+            "momentum": 0.0,
+            "momentum_form": "gradient",
+            "centered": False,
+            **_START,
+            **_ROOT,
+            **_DECOUPLE,
+        },
     ),
     "Rprop": Spec(rprop, {"lr": 1e-2, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0)}),
     "ASGD": Spec(asgd, {"lr": 1e-2, "lambd": 1e-4, "alpha": 0.75, "t0": 1e6}),
-    "Adam": Spec(adam, {**_ADAM, **_DECOUPLE}),
-    "AdamW": Spec(adam, {**_ADAM, "weight_decay": 1e-2}, decay="theta"),
-    "Adamax": Spec(adamax, {**_MOMENTS, "lr": 2e-3}),
+    "Adam": Spec(adam, {**_ADAM, **_HAT, **_DECOUPLE}),
+    "AdamW": Spec(adam, {**_ADAM, **_HAT, "weight_decay": 1e-2}, decay="theta"),
+    "Adamax": Spec(adamax, {**_MOMENTS, **_DECOUPLE, "eps_after_max": False, "lr": 2e-3}),
     "NAdam": Spec(nadam, {**_MOMENTS, **_ROOT, **_DECOUPLE, "lr": 2e-3, "momentum_decay": 4e-3}),
-    "RAdam": Spec(radam, {**_MOMENTS, **_ROOT, **_DECOUPLE, "rectify_threshold": 5.0}),
+    "RAdam": Spec(radam, {**_MOMENTS, **_ROOT, **_DECOUPLE, "eps_hat": True, "rectify_threshold": 5.0}),
     "Lion": Spec(lion, {"lr": 1e-4, "betas": (0.9, 0.99)}, decay="theta"),
     "SignSGD": Spec(signsgd, {"lr": 1e-3, "momentum": 0.0, **_DECOUPLE}),
     "AdaBelief": Spec(
@@ -353,4 +371,5 @@ ORACLES: dict[str, Spec] = {
         stableadamw, {**_MOMENTS, "betas": (0.9, 0.99), "eps": 1e-6, "weight_decay": 1e-2}, decay="rule"
     ),
 }
-COMMON: dict[str, Any] = {"weight_decay": 0.0, "l1": 0.0, "l1_proximal": 0.0, "maximize": False}
+_FLAGS = {"cautious": False, "cautious_weight_decay": False, "centralize": False}
+COMMON: dict[str, Any] = {"weight_decay": 0.0, "l1": 0.0, "l1_proximal": 0.0, "maximize": False, **_FLAGS}

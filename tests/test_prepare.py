@@ -39,12 +39,16 @@ def _flush(eps: Decimal, inside: bool = False) -> Decimal:
 def _adam(h: Numbers, t: int, s: list[Decimal], inside: bool) -> list[Decimal]:
     c2 = _missing(h["beta2"], t)
     correct = 1 / c2 if inside else 1 / c2.sqrt()
+    step = h["lr"] / _missing(h["beta1"], t)
+    if h.get("eps_hat"):
+        step, correct = step * c2.sqrt(), Decimal(1)
     averages = [*_average(h["beta1"]), *_average(h["beta2"])]
-    return [h["lr"] / _missing(h["beta1"], t), *averages, correct, h["eps"], _flush(h["eps"], inside)]
+    return [step, *averages, correct, h["eps"], _flush(h["eps"], inside)]
 
 
 def _adamax(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
-    return [h["lr"] / _missing(h["beta1"], t), *_average(h["beta1"]), *_average(h["beta2"]), h["eps"]]
+    averages = [*_average(h["beta1"]), *_average(h["beta2"])]
+    return [h["lr"] / _missing(h["beta1"], t), *averages, h["eps"], _flush(h["eps"])]
 
 
 def _adabelief(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
@@ -71,7 +75,8 @@ def _radam(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
         rectify = (square * _missing(h["beta2"], t)).sqrt()
     averages = [*_average(h["beta1"]), *_average(h["beta2"])]
     step = h["lr"] * rectify / _missing(h["beta1"], t)
-    return [step, *averages, h["eps"], Decimal(rho > h["rectify_threshold"]), _flush(h["eps"])]
+    eps = h["eps"] if h["eps_hat"] else h["eps"] * _missing(h["beta2"], t).sqrt()
+    return [step, *averages, eps, Decimal(rho > h["rectify_threshold"]), _flush(h["eps"])]
 
 
 def _adan(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
@@ -107,7 +112,10 @@ def _lars(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
 
 
 def _rmsprop(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
-    return [h["lr"], *_average(h["alpha"]), h["eps"], *_average(h["momentum"]), _flush(h["eps"])]
+    one = Decimal(1)
+    outside, inside = (one, h["lr"]) if h["step_form"] else (h["lr"], one)
+    averages = [*_average(h["alpha"]), h["eps"], *_average(h["momentum"])]
+    return [outside, *averages, inside, _flush(h["eps"])]
 
 
 def _ademamix(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
@@ -188,7 +196,7 @@ def _draw(name: str, rng: np.random.Generator) -> float:
     """Betas from 0 to the double before 1, on the scale of 1 - beta; the others over decades."""
     if name.endswith("_warmup"):
         return float(rng.choice([0.0, 10 ** rng.uniform(0, 10)]))
-    if name in ("fixed_decay", "eps_corrected", "average"):
+    if name in ("fixed_decay", "eps_corrected", "average", "eps_hat", "step_form"):
         return float(rng.integers(2))
     if name.startswith("beta") or name in ("momentum", "alpha", "rho", "dampening"):
         return float(rng.choice([0.0, 0.3, 0.9, 0.99987, 1 - 1e-9, 1 - 10 ** rng.uniform(-8, -0.3)]))

@@ -34,6 +34,8 @@ py::list rules() {
     rule["codes"] = names(k.states, [](const rules::State& s) {
       return !s.used || s.codes == rules::Codes::none ? "" : s.codes == rules::Codes::positive ? "u" : "i";
     });
+    rule["reads_theta"] = k.reads_theta;
+    rule["own_decay"] = k.own_decay != nullptr;
     rule["hypers"] = names(k.hypers, self);
     rule["scalars"] = names(k.scalars, self);
     rule["first_scalars"] = std::vector<double>(k.first_scalars, k.first_scalars + k.scalars.size());

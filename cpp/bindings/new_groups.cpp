@@ -1,4 +1,6 @@
 // Groups of parameters, taken into a plan: all of them are read, checked and given memory before the plan knows of one.
+#include <cstdlib>
+
 #include "bindings/bound_plan.hpp"
 #include "bindings/plan_values.hpp"
 
@@ -41,6 +43,11 @@ void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const 
   t.theta.data = lowest(view, item);
   t.theta.stochastic = made.stochastic;
   t.size = view.size();
+  if (view.axes() > 1 && t.size > 0) {
+    t.rows = view.shape(0);
+    t.run =
+        t.rows == 1 ? t.size : std::abs(view.stride(0)) / static_cast<std::int64_t>(item);  // dense: whole axes lie within
+  }
   see(array);
   if (!parameter.master.is_none()) read_master(parameter, t, see);
   if (!parameter.shadow.is_none()) read_shadow(parameter, t, see);

@@ -33,6 +33,9 @@ namespace {
 double& slot(engine::Group& group, const std::string& name) {
   if (name == "l1") return group.l1;
   if (name == "l1_proximal") return group.l1_proximal;
+  if (name == "cautious") return group.cautious;
+  if (name == "cautious_weight_decay") return group.cautious_weight_decay;
+  if (name == "centralize") return group.centralize;
   if (name == "weight_decay" && group.decay_kind != engine::WeightDecay::in_rule) return group.weight_decay;
   for (std::size_t i = 0; i < group.kernel->hypers.size(); ++i)
     if (group.kernel->hypers[i] == name) return group.hypers[i];

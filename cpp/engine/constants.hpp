@@ -14,14 +14,18 @@ struct Constants {
   const Kernel* kernel = nullptr;
   T coefs[max_coefs] = {};
   bool clip_value = false, negate = false, coupled = false, l1 = false, decay = false, shrink = false, first = false,
-       ema_copy = false;
-  T limit = 0, coupled_by = 0, l1_by = 0, decay_by = 0, shrink_by = 0, ema_keep = 0, ema_take = 0;
+       ema_copy = false, cautious = false, cautious_decay = false, centralize = false;
+  T limit = 0, magnify = 1, coupled_by = 0, l1_by = 0, decay_by = 0, shrink_by = 0, ema_keep = 0, ema_take = 0;
   Factor<T> unscale, clip_norm;
   rules::Start start[max_states] = {};
-  std::uint64_t dither = 0;  // of seed and step
+  std::uint64_t dither = 0;       // of seed and step
+  const double* means = nullptr;  // of the tensor's rows, from `first_row` on, where gradients are centralised
+  std::int64_t first_row = 0;
 
-  bool only_decay() const { return !changes_gradient() && !shrink && !first; }
-  bool changes_gradient() const { return unscale || clip_value || clip_norm || negate || coupled || l1; }
+  bool only_decay() const { return !changes_gradient() && !shrink && !first && !alone(); }
+  // The rule's step is formed alone, and then looked at.
+  bool alone() const { return cautious || cautious_decay; }
+  bool changes_gradient() const { return unscale || clip_value || clip_norm || centralize || negate || coupled || l1; }
 };
 
 // Beyond the type's largest number nothing finite is clipped, and infinity to that number.

@@ -24,6 +24,9 @@ template <class Rule>
 concept HasLookAhead = requires(const typename Rule::Hypers& h) { Rule::look_ahead(h); };
 
 template <class Rule>
+concept HasOwnDecay = requires(const typename Rule::template Coefs<double>& c) { Rule::own_decay(c); };
+
+template <class Rule>
 constexpr bool is_valid() {
   if constexpr (requires { Rule::valid; })
     return Rule::valid;
@@ -75,6 +78,11 @@ double look_ahead(const double* hypers) {
 }
 
 template <class Rule>
+double own_decay(const double* coefs) {
+  return Rule::own_decay(from_array<typename Rule::template Coefs<double>>(coefs));
+}
+
+template <class Rule>
 void finish(double* coefs, const double* sums, [[maybe_unused]] std::int64_t n) {
   auto c = from_array<typename Rule::template Coefs<double>>(coefs);
   double values[Rule::sums];
@@ -118,6 +126,8 @@ Kernel describe(unsigned flags) {
   }
   if constexpr (requires { Rule::reach; }) k.reach = Rule::reach;
   if constexpr (HasLookAhead<Rule>) k.look_ahead = look_ahead<Rule>;
+  if constexpr (requires { Rule::reads_theta; }) k.reads_theta = Rule::reads_theta;
+  if constexpr (HasOwnDecay<Rule>) k.own_decay = own_decay<Rule>;
   if constexpr (HasScalars<Rule>) {
     static_assert(sizeof(typename Rule::Scalars) == Rule::scalars.size() * sizeof(double));
     static_assert(Rule::scalars.size() <= max_scalars);

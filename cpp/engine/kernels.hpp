@@ -48,9 +48,11 @@ struct Kernel {
   bool reduce_writes_states;  // then a state gets its first value before `reduce`, else before `update`
   unsigned reduce_reads;      // a bit for each state that `reduce` looks at
   bool fills_first;           // the first step only fills states
+  bool reads_theta;           // else an update of zeros leaves the step there, but for `own_decay`
   void (*prepare)(const double* hypers, std::int64_t t, double* scalars, double* coefs);
   rules::Start (*start)(std::size_t state, const double* hypers);
   double (*look_ahead)(const double* hypers);  // null: the rule has no momentum to look ahead along
+  double (*own_decay)(const double* coefs);    // null: the rule takes nothing of theta by itself
   void (*finish)(double* coefs, const double* sums, std::int64_t n);
   Update<float> update_f32;
   Update<double> update_f64;

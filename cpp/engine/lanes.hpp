@@ -35,6 +35,17 @@ struct Lanes {
     for (int j = 0; j < count; ++j) lane[j] = sum[j];
   }
 
+  template <class T>
+  void add(const T* x, std::int64_t n) {
+    double sum[count];
+    for (int j = 0; j < count; ++j) sum[j] = lane[j];
+    std::int64_t i = 0;
+    for (; i + count <= n; i += count)
+      for (int j = 0; j < count; ++j) sum[j] += static_cast<double>(x[i + j]);
+    for (int j = 0; i + j < n; ++j) sum[j] += static_cast<double>(x[i + j]);
+    for (int j = 0; j < count; ++j) lane[j] = sum[j];
+  }
+
   void add_products(const double* x, const double* y, std::int64_t n) {
     double sum[count];
     for (int j = 0; j < count; ++j) sum[j] = lane[j];
@@ -53,6 +64,13 @@ struct Lanes {
     return sum[0];
   }
 };
+
+template <class T>
+inline double sum_of(const T* x, std::int64_t n) {
+  Lanes lanes;
+  lanes.add(x, n);
+  return lanes.total();
+}
 
 inline double dot(const double* x, const double* y, std::int64_t n) {
   Lanes lanes;

@@ -61,8 +61,10 @@ Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool 
     norm = -1;
   }
   for (std::size_t i = 0; i < n_cohorts_; ++i) fill(cohorts_[i], at(groups_, cohorts_[i].group));
+  if (any_centralized_) centralize(gradients);
   if (any_sums_) reduce_phase(gradients);
   if (any_rows_) start_tables(gradients);
+  if (any_cautious_) count_agreeing(gradients);
   update_phase(gradients, zero_gradients);
   if (options_.ema_decay >= 0 && !frozen_.empty()) average_frozen();
   commit();
@@ -81,6 +83,7 @@ void Plan::make_room(std::span<const Gradient> gradients) {
     tensor_sums_.assign(summed_.size(), {});
     if (cohorts_.size() < n_cohorts_ + summed_.size()) cohorts_.resize(n_cohorts_ + summed_.size());
   }
+  make_room_for_flags();
   if (options_.ema_decay >= 0) {
     frozen_.clear();
     if (items_.size() < tensors_.size() || any_rows_)

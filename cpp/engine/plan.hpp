@@ -27,6 +27,7 @@ struct Group {
   double weight_decay = 0, l1 = 0, l1_proximal = 0;
   WeightDecay decay_kind = WeightDecay::coupled;
   bool maximize = false;
+  double cautious = 0, cautious_weight_decay = 0, centralize = 0;  // 1: yes; they may change between steps
   bool averaged = false;           // the EMA of its tensors has begun: the first applied step copies
   int lr = 0;                      // index of "lr" in hypers
   double starts[max_states] = {};  // constant first values that the rule leaves to the user
@@ -134,6 +135,8 @@ class Plan {
   void for_each_of_all(F&& f);
   Outcome merge_rows(std::span<const Gradient> gradients);
   void start_tables(std::span<const Gradient> gradients);
+  void centralize(std::span<const Gradient> gradients);
+  void count_agreeing(std::span<const Gradient> gradients);
   Outcome read_pass(std::span<const Gradient> gradients);
   Magnitude gather();
   Scale clip_of(const Magnitude& m) const;
@@ -145,6 +148,7 @@ class Plan {
   void average_frozen();
   void start_copies(const Tensor& tensor, bool average);
   void make_room(std::span<const Gradient> gradients);
+  void make_room_for_flags();
   void commit();
 
   Options options_;
@@ -155,6 +159,7 @@ class Plan {
   std::vector<Scalars> scalars_;
   std::int64_t elements_ = 0;
   bool any_sums_ = false, any_rows_ = false;
+  bool any_cautious_ = false, any_centralized_ = false;  // of the step under way
 
   // of the step under way; kept for their memory
   Scale unscale_, clip_by_;
@@ -167,6 +172,12 @@ class Plan {
   Cut parts_{chunk_elements}, frozen_parts_{chunk_elements}, all_parts_{chunk_elements};
   std::vector<Magnitude> magnitudes_;  // of the blocks
   std::vector<std::array<double, max_sums>> rule_sums_, tensor_sums_;
+  std::vector<Item> cautious_;  // tensors whose steps are looked at before they are taken, of them:
+  Cut cautious_parts_{chunk_elements};
+  std::vector<std::int64_t> agreeing_;  // elements of a piece whose step goes down the gradient
+  std::vector<double> magnify_;         // what makes up for the others; of each tensor
+  std::vector<double> row_means_;       // of the gradients that are centralised, tensor after tensor
+  std::vector<std::size_t> means_at_;   // where those of a tensor begin
 
   // What each kind of pass takes per element, learnt as the steps go: guesses from the bytes it moves.
   static constexpr double ns_per_byte = 1.0 / 64;  // of one thread, between second-level cache and memory

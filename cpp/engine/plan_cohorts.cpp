@@ -98,7 +98,12 @@ void Plan::fill_constants(Constants<T>& constants, const Cohort& cohort, const G
   constants.l1 = group.l1 != 0;
   constants.l1_by = static_cast<T>(group.l1);
   constants.decay_by = static_cast<T>(lr * decay_of(group, WeightDecay::decoupled));
-  constants.decay = constants.decay_by != T(0);
+  constants.cautious = group.cautious != 0;
+  constants.cautious_decay = group.cautious_weight_decay != 0;
+  constants.centralize = group.centralize != 0;
+  if (constants.alone() && group.kernel->own_decay != nullptr)
+    constants.decay_by = static_cast<T>(group.kernel->own_decay(cohort.coefs));
+  constants.decay = constants.decay_by != T(0) && !constants.alone();
   constants.shrink = group.l1_proximal != 0;
   constants.shrink_by = static_cast<T>(lr * group.l1_proximal);
   constants.ema_copy = !group.averaged;

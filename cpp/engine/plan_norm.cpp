@@ -92,8 +92,10 @@ Outcome Plan::judge(const Magnitude& total) const {
 }
 
 bool Plan::overflows(int tensor, double largest) const {
-  const rules::Reach& reach = at(groups_, group_of(tensor)).kernel->reach;
+  const Group& group = at(groups_, group_of(tensor));
+  const rules::Reach& reach = group.kernel->reach;
   const Tensor& t = at(tensors_, tensor);
+  if (group.centralize != 0 && t.rows > 0) largest *= 2;  // less a mean of the other sign
   const auto finite = [](auto most) { return most <= std::numeric_limits<decltype(most)>::max(); };
   if (reach.summed) return !finite(largest * largest * static_cast<double>(t.size));
   return !computed_in(t.dtype(), [&](auto tag) {

@@ -117,6 +117,11 @@ void gather(const Rows& rows, std::int64_t begin, std::int64_t end, T* to);
 template <class T>
 void update_rows(const Tensor& table, const Rows& rows, const Constants<T>& constants, std::int64_t begin, std::int64_t end);
 
+// How many elements of that step go down their gradient.
+template <class T>
+std::int64_t agreeing_rows(const Tensor& table, const Rows& rows, const Constants<T>& constants, std::int64_t begin,
+                           std::int64_t end);
+
 // Elements [begin, end) of every state before the first step, where it does not depend on a gradient.
 template <class T>
 void start_states(const Tensor& table, const Constants<T>& constants, std::int64_t begin, std::int64_t end);

@@ -74,9 +74,29 @@ void gather(const Rows& rows, std::int64_t begin, std::int64_t end, T* to) {
   });
 }
 
+namespace {
+
+// Of a whole row, also where another thread walks the rest of it.
 template <class T>
-void update_rows(const Tensor& table, const Rows& rows, const Constants<T>& constants, std::int64_t begin,
-                 std::int64_t end) {
+double mean_of_row(const T* row, std::int64_t width, const Constants<T>& constants) {
+  Gradient gradient;
+  gradient.data = reinterpret_cast<char*>(const_cast<T*>(row));
+  gradient.dtype = dtype_of<T>;
+  double sum = 0;
+  alignas(64) T g[block_size<T>];
+  for (std::int64_t at = 0; at < width; at += block_size<T>) {
+    const std::int64_t n = std::min(block_size<T>, width - at);
+    clipped_gradient(gradient, constants, at, n, g);
+    sum += sum_of(g, n);
+  }
+  return sum / static_cast<double>(width);
+}
+
+// Calls f(tensor, gradient, constants, begin, end) for the elements of the table that [begin, end) of its rows' gradients
+// are for.
+template <class T, class F>
+void for_each_touched(const Tensor& table, const Rows& rows, const Constants<T>& constants, std::int64_t begin,
+                      std::int64_t end, F&& f) {
   const std::int64_t width = rows.width();
   const Ask ask(table, width);
   const auto row_bytes = width * static_cast<std::int64_t>(sizeof(T));
@@ -93,16 +113,40 @@ void update_rows(const Tensor& table, const Rows& rows, const Constants<T>& cons
   alone.in_place = is_in_place(alone);
   Gradient gradient;
   gradient.dtype = dtype_of<T>;
+  double mean = 0;
+  Constants<T> own = constants;
+  if (own.centralize) own.means = &mean;
   for_each_row(width, begin, end, [&](std::int64_t k, std::int64_t first, std::int64_t last) {
     ask_for(k + ahead);
     const std::int64_t offset = rows.row(k) * width;
     // such that the table's element is met by its own
     gradient.data = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(rows.gradient<T>(k)) -
                                             static_cast<std::uintptr_t>(offset) * sizeof(T));
-    for_each_run_of_dither(offset + first, offset + last, [&](std::int64_t from, std::int64_t to) {
-      update<T>(alone, gradient, constants, from, to, false);
-    });
+    own.first_row = rows.row(k);
+    if (own.centralize) mean = mean_of_row(rows.gradient<T>(k), width, constants);
+    for_each_run_of_dither(offset + first, offset + last,
+                           [&](std::int64_t from, std::int64_t to) { f(alone, gradient, own, from, to); });
   });
+}
+
+}  // namespace
+
+template <class T>
+void update_rows(const Tensor& table, const Rows& rows, const Constants<T>& constants, std::int64_t begin,
+                 std::int64_t end) {
+  for_each_touched(table, rows, constants, begin, end,
+                   [](const Tensor& tensor, const Gradient& gradient, const Constants<T>& own, std::int64_t from,
+                      std::int64_t to) { update<T>(tensor, gradient, own, from, to, false); });
+}
+
+template <class T>
+std::int64_t agreeing_rows(const Tensor& table, const Rows& rows, const Constants<T>& constants, std::int64_t begin,
+                           std::int64_t end) {
+  std::int64_t count = 0;
+  for_each_touched(table, rows, constants, begin, end,
+                   [&](const Tensor& tensor, const Gradient& gradient, const Constants<T>& own, std::int64_t from,
+                       std::int64_t to) { count += Walk<T>(tensor, gradient, own, false).agreeing(from, to); });
+  return count;
 }
 
 template <class T>
@@ -121,6 +165,8 @@ template void gather(const Rows&, std::int64_t, std::int64_t, float*);
 template void gather(const Rows&, std::int64_t, std::int64_t, double*);
 template void update_rows(const Tensor&, const Rows&, const Constants<float>&, std::int64_t, std::int64_t);
 template void update_rows(const Tensor&, const Rows&, const Constants<double>&, std::int64_t, std::int64_t);
+template std::int64_t agreeing_rows(const Tensor&, const Rows&, const Constants<float>&, std::int64_t, std::int64_t);
+template std::int64_t agreeing_rows(const Tensor&, const Rows&, const Constants<double>&, std::int64_t, std::int64_t);
 template void start_states(const Tensor&, const Constants<float>&, std::int64_t, std::int64_t);
 template void start_states(const Tensor&, const Constants<double>&, std::int64_t, std::int64_t);
 

@@ -19,6 +19,8 @@ struct Tensor {
   Stored states[max_states];  // none where the rule has none
   Stored ema;                 // float, or double for f64 parameters; none without EMA
   Stored shadow;              // a copy of theta in half precision, written with it; mostly none
+  std::int64_t rows = 0;      // length of the first axis, if there are others; element i is of row i / run % rows
+  std::int64_t run = 1;       // elements of one row that lie side by side
   std::uint64_t number = 0;   // tells tensors apart where random bits are drawn
   bool begun = false;         // its states hold values from elsewhere: also a first step goes on from them
   bool in_place = false;      // the rule's loop reads and writes theta and states where they lie, and there is no more
@@ -73,6 +75,18 @@ inline void for_each_run(const Gradient& g, std::int64_t begin, std::int64_t n, 
       index[axis] = 0;
       ++index[axis - 1];
     }
+  }
+}
+
+// Calls f(row, offset, count, one) for the parts of the elements [begin, begin + n): of one row, or of as many rows one
+// after the other.
+template <class F>
+inline void for_each_row_part(const Tensor& t, std::int64_t begin, std::int64_t n, F&& f) {
+  for (std::int64_t from = 0; from < n;) {
+    const std::int64_t at = begin + from, row = at / t.run % t.rows;
+    const std::int64_t left = t.run == 1 ? t.rows - row : t.run - at % t.run, count = std::min(left, n - from);
+    f(row, from, count, t.run != 1);
+    from += count;
   }
 }
 

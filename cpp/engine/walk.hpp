@@ -20,6 +20,14 @@ inline void raw_gradient(const Gradient& g, const Constants<T>& constants, std::
   constants.unscale.apply(to, n);
 }
 
+// And clipped: as it is centralised.
+template <class T>
+inline void clipped_gradient(const Gradient& g, const Constants<T>& constants, std::int64_t begin, std::int64_t n, T* to) {
+  raw_gradient(g, constants, begin, n, to);
+  if (constants.clip_value) block::clip(to, n, constants.limit);
+  constants.clip_norm.apply(to, n);
+}
+
 template <class T>
 class Walk {
  public:
@@ -39,6 +47,21 @@ class Walk {
     }
   }
 
+  // How many elements of the step to come go down their gradient. Nothing is written, nor are random bits drawn.
+  std::int64_t agreeing(std::int64_t begin, std::int64_t end) {
+    std::int64_t count = 0;
+    for (std::int64_t at = begin; at < end; at += block_size<T>) {
+      const std::int64_t n = std::min(block_size<T>, end - at);
+      const T* g = adjusted_gradient(load_theta(at, n), at, n);
+      T* states[max_states] = {};
+      load_states(states, g, at, n, begun(), true);
+      std::fill_n(step_, n, T(0));
+      kernel_.template update<T>(false)(step_, g, states, n, constants_.coefs, T(0), prefetch_);
+      count += block::count_agreeing(step_, g, n);
+    }
+    return count;
+  }
+
   // The first phase of a rule with sums, over one block of the sums' order (Lanes continue from call to call).
   void reduce(std::int64_t begin, std::int64_t end, Lanes* lanes) {
     for (std::int64_t at = begin; at < end; at += block_size<T>) {
@@ -46,7 +69,7 @@ class Walk {
       T* theta = load_theta(at, n);
       const T* g = adjusted_gradient(theta, at, n);
       T* states[max_states] = {};
-      if (kernel_.reduce_reads != 0) load_states(states, g, at, n, false, kernel_.reduce_reads);
+      if (kernel_.reduce_reads != 0) load_states(states, g, at, n, false, false, kernel_.reduce_reads);
       kernel_.template reduce<T>()(theta, g, states, n, constants_.coefs, lanes);
       if (kernel_.reduce_writes_states) store_states(at, n);
     }
@@ -79,15 +102,14 @@ class Walk {
 
   void update_block(std::int64_t at, std::int64_t n) {
     T* theta = load_theta(at, n);
-    const bool second_phase = kernel_.sums > 0;
-    const T* g = second_phase && !kernel_.reads_gradient ? theta : adjusted_gradient(theta, at, n);
-    if (coded_) {
-      if constexpr (sizeof(T) == 4) update_coded(theta, g, at, n);
+    const bool alone = constants_.alone();
+    const T* g = kernel_.sums > 0 && !kernel_.reads_gradient && !alone ? theta : adjusted_gradient(theta, at, n);
+    if (alone) {
+      std::fill_n(step_, n, T(0));
+      run_rule(step_, g, at, n);
+      take_step(theta, g, n);
     } else {
-      T* states[max_states] = {};
-      load_states(states, g, at, n, second_phase && kernel_.reduce_writes_states);
-      kernel_.template update<T>(constants_.decay)(theta, g, states, n, constants_.coefs, constants_.decay_by, prefetch_);
-      if (!(second_phase && kernel_.reduce_writes_states)) store_states(at, n);
+      run_rule(theta, g, at, n);
     }
     if (constants_.shrink) block::soft_threshold(theta, n, constants_.shrink_by);
     if (own_theta_) {
@@ -98,6 +120,31 @@ class Walk {
     if (tensor_.shadow) store(tensor_.shadow, at, n, theta, Dither());
     if (tensor_.ema) update_average(tensor_, constants_, theta, at, n);
     if (zero_) zero_gradient(gradient_, at, n);
+  }
+
+  void run_rule(T* theta, const T* g, std::int64_t at, std::int64_t n) {
+    if (coded_) {
+      if constexpr (sizeof(T) == 4) update_coded(theta, g, at, n);
+      return;
+    }
+    T* states[max_states] = {};
+    load_states(states, g, at, n, begun());
+    kernel_.template update<T>(constants_.decay)(theta, g, states, n, constants_.coefs, constants_.decay_by, prefetch_);
+    if (!begun()) store_states(at, n);
+  }
+  // The first phase has been at the states.
+  bool begun() const { return kernel_.sums > 0 && kernel_.reduce_writes_states; }
+
+  // A rule that took its step from zero left nothing there but the step.
+  void take_step(T* theta, const T* g, std::int64_t n) {
+    if (constants_.decay_by != T(0)) {
+      if (constants_.cautious_decay)
+        block::decay_cautiously(theta, step_, n, constants_.decay_by);
+      else
+        block::decay(theta, n, constants_.decay_by);
+    }
+    if (constants_.cautious) block::keep_agreeing(step_, g, n, constants_.magnify);
+    for (std::int64_t i = 0; i < n; ++i) theta[i] += step_[i];
   }
 
   // All that may be coded is, and nothing else is in another type than the arithmetic's.
@@ -138,23 +185,36 @@ class Walk {
   // The order of operations of DESIGN section 4, up to the rule.
   const T* adjusted_gradient(const T* theta, std::int64_t at, std::int64_t n) {
     if (!own_gradient_) return gradient_at(at);
-    raw_gradient(gradient_, constants_, at, n, g_);
-    if (constants_.clip_value) block::clip(g_, n, constants_.limit);
-    constants_.clip_norm.apply(g_, n);
+    clipped_gradient(gradient_, constants_, at, n, g_);
+    if (constants_.means != nullptr) centralize(at, n);
     if (constants_.negate) block::negate(g_, n);
     if (constants_.coupled) block::add_scaled(g_, theta, n, constants_.coupled_by);
     if (constants_.l1) block::add_sign(g_, theta, n, constants_.l1_by);
     return g_;
   }
 
-  void load_states(T** states, const T* g, std::int64_t at, std::int64_t n, bool started = false, unsigned which = ~0u) {
+  void centralize(std::int64_t at, std::int64_t n) {
+    const double* const means = constants_.means;
+    for_each_row_part(tensor_, at, n, [&](std::int64_t row, std::int64_t from, std::int64_t count, bool one) {
+      row -= constants_.first_row;
+      if (one)
+        block::subtract(g_ + from, static_cast<T>(means[row]), count);
+      else
+        for (std::int64_t i = 0; i < count; ++i) g_[from + i] -= static_cast<T>(means[row + i]);
+    });
+  }
+
+  // `copies`: also of what lies in the type of computation, so that nothing is written. `which`: a bit for each state.
+  void load_states(T** states, const T* g, std::int64_t at, std::int64_t n, bool started = false, bool copies = false,
+                   unsigned which = ~0u) {
     for (int s = 0; s < max_states; ++s) {
       const Stored& stored = tensor_.states[s];
       if (!stored || (which >> s & 1) == 0) continue;
-      states[s] = own_state_[s] ? states_[s] : stored.template at<T>(at);
+      const bool own = copies || own_state_[s];
+      states[s] = own ? states_[s] : stored.template at<T>(at);
       if (constants_.first && !started)
         block::start(states[s], g, n, constants_.start[s]);
-      else if (own_state_[s])
+      else if (own)
         load(stored, at, n, states_[s]);
     }
   }
@@ -171,6 +231,7 @@ class Walk {
   bool zero_ = false, own_theta_, own_gradient_, own_state_[max_states], coded_;
   alignas(64) T theta_[block_size<T>];
   alignas(64) T g_[block_size<T>];
+  alignas(64) T step_[block_size<T>];  // of a rule that is run from zero
   alignas(64) T states_[max_states][block_size<T>];
 };
 

@@ -1,6 +1,7 @@
 // Adam. Kingma & Ba 2015 (arXiv:1412.6980), Algorithm 1; AMSGrad: Reddi, Kale & Kumar 2018 (arXiv:1904.09237), Algorithm 2.
 // AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) is this rule after the engine's decoupled decay.
-// As in torch.optim.Adam: epsilon is added to the corrected root, and AMSGrad takes the maximum of the uncorrected v.
+// As in torch.optim.Adam: epsilon is added to the corrected root, and AMSGrad takes the maximum of the uncorrected v. With
+// `eps_hat` to the uncorrected one, whose correction is then the step's (the paper's remark at the end of its section 2).
 #pragma once
 #include "rules/rule.hpp"
 
@@ -16,9 +17,9 @@ struct Adam {
   static constexpr Reach reach = {.squared = true};
   static constexpr bool codes_in_loop = !amsgrad && !eps_inside_root;
   struct Hypers {
-    double lr, beta1, beta2, eps;
+    double lr, beta1, beta2, eps, eps_hat;
   };
-  static constexpr Names<4> hypers = {"lr", "beta1", "beta2", "eps"};
+  static constexpr Names<5> hypers = {"lr", "beta1", "beta2", "eps", "eps_hat"};
   template <class T>
   struct Coefs {
     T step;
@@ -28,10 +29,11 @@ struct Adam {
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
     const double c1 = bias_correction(h.beta1, t), c2 = bias_correction(h.beta2, t);
-    return {h.lr / c1,
+    const bool corrected = h.eps_hat == 0;
+    return {corrected ? h.lr / c1 : h.lr * std::sqrt(c2) / c1,
             average(h.beta1),
             average(h.beta2),
-            eps_inside_root ? 1 / c2 : 1 / std::sqrt(c2),
+            corrected ? (eps_inside_root ? 1 / c2 : 1 / std::sqrt(c2)) : 1,
             h.eps,
             may_flush(h.eps, eps_inside_root)};
   }

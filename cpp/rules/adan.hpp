@@ -39,6 +39,8 @@ struct Adan {
             may_flush(h.eps, false)};
   }
 
+  static double own_decay(const Coefs<double>& c) { return c.shrink; }
+
   static Start start(std::size_t state, const Hypers&) { return {0, states[state].name == "prev_grad" ? 1. : 0., 0}; }
 
   template <class T>

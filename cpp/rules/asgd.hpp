@@ -12,6 +12,7 @@ struct Asgd {
   static constexpr Names<0> flags = none;
   static constexpr std::array states = {State{"ax", true, false, Codes::none}};
   static constexpr bool rows = false;
+  static constexpr bool reads_theta = true;
   struct Hypers {
     double lr, lambd, alpha, t0;
   };

@@ -15,6 +15,7 @@ struct Ftrl {
   static constexpr std::array states = {State{"linear", true, false, Codes::none},  // theta is formed of it anew
                                         State{"sum", true, true, Codes::none}};     // both 0: theta has not been met
   static constexpr Reach reach = {.squared = true};
+  static constexpr bool reads_theta = true;
   struct Hypers {
     double lr, beta, lambda1, weight_decay;
   };

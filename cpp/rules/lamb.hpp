@@ -13,6 +13,7 @@ struct Lamb {
   static constexpr Names<0> flags = none;
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", true, true}};
   static constexpr Reach reach = {.squared = true};
+  static constexpr bool reads_theta = true;
   struct Hypers {
     double lr, beta1, beta2, eps, weight_decay;
   };

@@ -13,6 +13,7 @@ struct Lars {
   static constexpr Names<0> flags = none;
   static constexpr std::array states = {State{"momentum_buffer"}};
   static constexpr Reach reach = {.squared = true, .summed = true};
+  static constexpr bool reads_theta = true;
   struct Hypers {
     double lr, momentum, weight_decay, trust_coefficient, eps;
   };

@@ -1,7 +1,7 @@
 // RAdam. Liu et al. 2020 (arXiv:1908.03265), Algorithm 2: the adaptive rate is trusted once its variance is bounded (the
 // length rho_t of the approximated moving average exceeds `rectify_threshold`), and rectified; before, the step is that of
 // momentum alone. As in torch.optim.RAdam: the threshold is 5 (paper 4, others >= 5), and epsilon joins the root before the
-// bias correction.
+// bias correction; without `eps_hat` after it, as in optax.
 #pragma once
 #include "rules/rule.hpp"
 
@@ -15,9 +15,9 @@ struct RAdam {
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", true, true}};
   static constexpr Reach reach = {.squared = true};
   struct Hypers {
-    double lr, beta1, beta2, eps, rectify_threshold;
+    double lr, beta1, beta2, eps, eps_hat, rectify_threshold;
   };
-  static constexpr Names<5> hypers = {"lr", "beta1", "beta2", "eps", "rectify_threshold"};
+  static constexpr Names<6> hypers = {"lr", "beta1", "beta2", "eps", "eps_hat", "rectify_threshold"};
   template <class T>
   struct Coefs {
     T step;
@@ -41,7 +41,7 @@ struct RAdam {
     return {h.lr * rectify / bias_correction(h.beta1, t),
             average(h.beta1),
             average(h.beta2),
-            h.eps,
+            h.eps_hat != 0 ? h.eps : h.eps * (eps_inside_root ? c2 : std::sqrt(c2)),
             adaptive ? 1. : 0.,
             may_flush(h.eps, eps_inside_root)};
   }

@@ -1,5 +1,6 @@
 // RMSprop. Tieleman & Hinton 2012 (Coursera, lecture 6e); centered: Graves 2013 (arXiv:1308.0850), equations 38 to 45.
-// As in torch.optim.RMSprop: epsilon outside the root unless asked, momentum over the scaled gradient with lr outside.
+// As in torch.optim.RMSprop: epsilon outside the root unless asked, momentum over the scaled gradient with lr outside, or
+// inside the buffer (`step_form`: TensorFlow, Keras, optax), where old velocity keeps the old lr.
 // Unlike PyTorch, the variance v - m^2 is cut at 0: rounding can make it negative, and its root NaN.
 #pragma once
 #include "rules/rule.hpp"
@@ -15,20 +16,22 @@ struct RmsProp {
                                         State{"grad_avg", centered, false, Codes::none}, State{"momentum_buffer", momentum}};
   static constexpr Reach reach = {.squared = true};
   struct Hypers {
-    double lr, alpha, eps, momentum;
+    double lr, alpha, eps, momentum, step_form;
   };
-  static constexpr Names<4> hypers = {"lr", "alpha", "eps", "momentum"};
+  static constexpr Names<5> hypers = {"lr", "alpha", "eps", "momentum", "step_form"};
   template <class T>
   struct Coefs {
     T lr;
     Average<T> alpha;
     T eps;
     Average<T> old;  // of the momentum
-    T flush;
+    T inside, flush;
   };
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t) {
-    return {h.lr, average(h.alpha), h.eps, average(h.momentum), may_flush(h.eps, eps_inside_root)};
+    const bool inside = momentum && h.step_form != 0;
+    return {inside ? 1 : h.lr,   average(h.alpha),  h.eps,
+            average(h.momentum), inside ? h.lr : 1, may_flush(h.eps, eps_inside_root)};
   }
 
   template <class T>
@@ -38,7 +41,7 @@ struct RmsProp {
     const T variance = centered ? max(v - m * m, T(0)) : v;
     const T denominator = root<eps_inside_root>(variance, c.eps);
     if constexpr (momentum) {
-      buffer = flushed(decayed(buffer, c.old) + g / denominator);
+      buffer = flushed(decayed(buffer, c.old) + c.inside * g / denominator);
       theta -= c.lr * buffer;
     } else {
       theta -= c.lr * g / denominator;

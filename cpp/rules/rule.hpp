@@ -35,6 +35,8 @@
 //     static constexpr bool codes_in_loop;                 // true: a loop of its own for states in eight bits, faster and
 //                                                          //   a few kilobytes; else they are copied block by block
 //     static constexpr bool reads_gradient;                // false: `update` after `reduce` does not look at g
+//     static constexpr bool reads_theta = true;            // the step depends on where theta is: it is none from zero
+//     static double own_decay(const Coefs<double>&);       // what the step takes of theta, of which the rest knows nothing
 //
 // `update` and `reduce` may use + - x / sqrt, abs, compare, select and copysign only: these round alike on every CPU level,
 // so every level gives the same bits. They take values, never references into arrays (a store to one array would force a

@@ -11,6 +11,7 @@ from fastopt._checks import flag, real
 
 __all__ = [
     "COMMON",
+    "COMMON_DEFAULTS",
     "Hyper",
     "at_least",
     "boolean",
@@ -24,6 +25,7 @@ __all__ = [
     "optional",
     "pair",
     "positive",
+    "since",
     "start",
     "switch",
     "unit",
@@ -39,6 +41,7 @@ class Hyper(NamedTuple):
     guards: bool = False  # keeps a quotient finite, so it must not become 0 where it is rounded
     wide: bool = False  # only enters what the rule forms in double before a step
     starts: bool = False  # says where states begin, and nothing afterwards
+    before: tuple[Any, ...] = ()  # its value, alone, where a saved state is older than the keyword
 
 
 def finite() -> Hyper:
@@ -138,6 +141,11 @@ def start() -> Hyper:
     return Hyper(checked, lambda name, value: {}, True, starts=True)
 
 
+def since(hyper: Hyper, before: Any) -> Hyper:
+    """The same, for a keyword that came later: what steps did until then is its value `before`."""
+    return hyper._replace(before=(before,))
+
+
 def lr() -> Hyper:
     """A finite number >= 0, or a callable of the number of completed steps."""
     return Hyper(lambda name, value: value if callable(value) else real(name, value, minimum=0.0))
@@ -176,4 +184,16 @@ COMMON: dict[str, Hyper] = {
     "l1": non_negative(),
     "l1_proximal": non_negative(),
     "maximize": boolean(fixed=False),
+    "cautious": since(switch(), False),
+    "cautious_weight_decay": since(switch(), False),
+    "centralize": since(switch(), False),
+}
+#: Those whose default is no matter of the class.
+COMMON_DEFAULTS: dict[str, Any] = {
+    "l1": 0.0,
+    "l1_proximal": 0.0,
+    "maximize": False,
+    "cautious": False,
+    "cautious_weight_decay": False,
+    "centralize": False,
 }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastopt._checks import shown
+from fastopt._hypers import COMMON
 from fastopt._override import Override
 from fastopt._problems import Problems, brief, plain
 from fastopt._state import group_numbers
@@ -48,9 +49,12 @@ def _read_group(
     params = saved.get("params")
     if not isinstance(params, (list, tuple)) or list(params) != indices:
         raise ValueError(f'{label}["params"]: expected the indices {brief(indices)}, got {brief(params)}')
-    problems, values = Problems(), {}
+    problems, values = Problems(), dict[str, Any]()
     if own:
-        problems += [f"{label}: expected {key!r}, it is missing" for key in group if key not in saved]
+        older = {key: _before(opt, key) for key in group if key not in saved}
+        missing = [key for key, before in older.items() if not before]
+        problems += [f"{label}: expected {key!r}, it is missing" for key in missing]
+        values = {key: before[0] for key, before in older.items() if before and key not in given}
     for key, value in saved.items():
         if key in _FOREIGN_KEYS or key == "lr_schedule" or key in given or (key not in group and not own):
             continue
@@ -66,6 +70,12 @@ def _read_group(
     if lr is not None:
         values["lr"], values[""] = lr
     return values
+
+
+def _before(opt: Optimizer, key: str) -> tuple[Any, ...]:
+    """What a hyper-parameter was, alone, before it was one; empty if it has always been."""
+    hyper = opt._hypers.get(key) or COMMON.get(key)
+    return () if hyper is None else hyper.before
 
 
 def _checked(opt: Optimizer, label: str, key: str, value: Any) -> Any:

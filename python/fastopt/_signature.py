@@ -43,6 +43,9 @@ class Common(TypedDict, total=False):
     l1: float
     l1_proximal: float
     maximize: bool
+    cautious: bool
+    cautious_weight_decay: bool
+    centralize: bool
     clip_value: float | None
     clip_norm: float | None
     clip_norm_type: Literal[2, "inf"] | float

@@ -12,9 +12,10 @@ import numpy as np
 
 from fastopt import _adding, _dispatch, _restore, _state
 from fastopt._attributes import OPTIONS, why_not
+from fastopt._cautious import check_cautious
 from fastopt._checks import real, shown
 from fastopt._clipping import norm_per, norm_type
-from fastopt._hypers import COMMON, Hyper, check_single
+from fastopt._hypers import COMMON, COMMON_DEFAULTS, Hyper, check_single
 from fastopt._params import give_shadow, read_group, read_params
 from fastopt._precision import Coded, Remainder
 from fastopt._rows import SparseRows
@@ -50,6 +51,16 @@ class Optimizer:
         zeros.
     maximize : bool, default False
         Ascend instead of descend.
+    cautious : bool, default False
+        Leave out the elements of an update that do not go down their gradient, and divide the others by the
+        share of the tensor that is left (at least 0.001). States are updated as ever. Refused where the
+        update depends on the parameters themselves (ASGD, FTRL, LAMB, LARS).
+    cautious_weight_decay : bool, default False
+        Decay, which must be decoupled, only the elements that their update (before `cautious`) does not take
+        away from 0.
+    centralize : bool, default False
+        Take from the gradients of tensors with two or more axes the mean over all axes but the first, after
+        clipping and before everything else.
     clip_value : float, optional
         Gradient elements are clipped to ``[-clip_value, clip_value]``.
     clip_norm : float, optional
@@ -156,7 +167,7 @@ class Optimizer:
                 raise TypeError(f"{key}: not an option here, fastopt is always fused")
             if key not in (*OPTIONS, *COMMON, *self._hypers):
                 raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {key!r}")
-        last = {"l1": 0.0, "l1_proximal": 0.0, "maximize": False}
+        last = dict(COMMON_DEFAULTS)
         own = {key: value for key, value in given.items() if key not in (*OPTIONS, *last)}
         last |= {key: value for key, value in given.items() if key in last}
         return {key: value for key, value in given.items() if key in OPTIONS}, {**own, **last}
@@ -174,6 +185,7 @@ class Optimizer:
         is more.
         """
         check_single({**COMMON, **cls._hypers}, values, values["params"])
+        check_cautious(cls, values)
 
     @classmethod
     def _flags(cls, values: Mapping[str, Any]) -> set[str]:

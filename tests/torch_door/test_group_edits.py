@@ -25,7 +25,7 @@ OTHER: dict[str, Any] = {
     "etas": lambda old: (0.3, 1.5),
     "step_sizes": lambda old: (2e-3, 3e-3),
     "eps": lambda old: 0.5,
-    "momentum_form": lambda old: "average",
+    "momentum_form": lambda old: "step",
     "t0": lambda old: 0.0,
     "rectify_threshold": lambda old: 50.0,
     "lambd": lambda old: 0.5,
@@ -36,23 +36,24 @@ OTHER: dict[str, Any] = {
 BASE: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9, "weight_decay": 0.1},
     "LARS": {"weight_decay": 0.1},
+    "RMSprop": {"momentum": 0.9, "weight_decay": 0.1},
     "SignSGD": {"momentum": 0.9, "weight_decay": 0.1},
     "Rprop": {},
 }
 #: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same.
-#: ADOPT clips what is larger than gradients were so far.
-WITHOUT_EFFECT = (("Rprop", "lr"), ("ADOPT", "clip_exp"))
+#: ADOPT clips what is larger than gradients were so far. Steps of the others go down their gradient by themselves.
+WITHOUT_EFFECT = (("Rprop", "lr"), ("ADOPT", "clip_exp"), ("Adadelta", "cautious"), ("Adagrad", "cautious"))
 
 
 def optimizer(cls: Any, name: str) -> tuple[Any, Any]:
-    p = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64))
+    p = torch.nn.Parameter(torch.tensor([[1.0, -2.0, 3.0]], dtype=torch.float64))
     return cls([p], lr=0.05, **BASE.get(name, {"weight_decay": 0.1})), p
 
 
 def steps(opt: Any, p: Any, begin: int, end: int) -> None:
     """Gradients of changing signs that become smaller, so that every maximum and every form matters."""
     for k in range(begin, end):
-        p.grad = torch.tensor([0.3, (-1.0) ** k, 0.7 - k], dtype=torch.float64) * 0.5**k
+        p.grad = torch.tensor([[0.3, (-1.0) ** k, 0.7 - k]], dtype=torch.float64) * 0.5**k
         opt.step()
 
 
@@ -183,7 +184,7 @@ def test_where_accumulators_begin(name: str) -> None:
     with pytest.raises(ValueError, match=rf"param_groups\[0\]\['{key}'\].*begun"):
         steps(opt, p, 2, 3)
     opt.state.clear()
-    p.grad = torch.zeros(3, dtype=torch.float64)
+    p.grad = torch.zeros_like(p)
     opt.step()
     assert any(bool((state >= 0.2).all()) for state in everything(opt, p)[1:] if state.dim())
     opt.param_groups[0]["params"].append(late)

@@ -81,10 +81,19 @@ class Options(Common, total=False):
     betas: tuple[float, float] | tuple[float, float, float]
     centered: bool
     clip_exp: float | None
+    compat: (
+        Literal["torch", "keras", "tf1", "optax"]
+        | Literal["torch", "keras", "optax"]
+        | Literal["torch", "optax"]
+        | Literal["keras", "optax"]
+        | None
+    )
     dampening: float
     decoupled_weight_decay: bool
     eps: float
+    eps_after_max: bool
     eps_corrected: bool
+    eps_hat: bool
     eps_inside_root: bool
     etas: tuple[float, float]
     fixed_decay: bool
@@ -95,7 +104,7 @@ class Options(Common, total=False):
     lr_decay: float
     momentum: float
     momentum_decay: float
-    momentum_form: Literal["gradient", "step", "average"]
+    momentum_form: Literal["gradient", "step", "average"] | Literal["gradient", "step"]
     nesterov: bool
     rectify_threshold: float
     rho: float  # perturbed-gd's too

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastopt._hypers import epsilon, unit
+from typing import Literal
+
+from fastopt._compat import with_presets
+from fastopt._hypers import boolean, epsilon, since, unit
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
@@ -27,6 +30,11 @@ class Adadelta(Optimizer):
         Under both roots; it also sets the size of the first steps.
     weight_decay : float, default 0
         L2 penalty: ``weight_decay * theta`` is added to the gradient.
+    decoupled_weight_decay : bool, default False
+        Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead, as Keras does.
+    compat : {"torch", "keras", "tf1", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -51,8 +59,10 @@ class Adadelta(Optimizer):
     _hypers = {
         "rho": unit(closed=True),
         "eps": epsilon(),
+        "decoupled_weight_decay": since(boolean(), False),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -61,6 +71,16 @@ class Adadelta(Optimizer):
         rho: float = 0.9,
         eps: float = 1e-6,
         weight_decay: float = 0.0,
+        decoupled_weight_decay: bool = False,
+        compat: Literal["torch", "keras", "tf1", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(params, lr, rho=rho, eps=eps, weight_decay=weight_decay, **common)
+        super().__init__(
+            params,
+            lr,
+            rho=rho,
+            eps=eps,
+            weight_decay=weight_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
+            **common,
+        )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from fastopt._hypers import boolean, epsilon, in_double, non_negative, start, switch
+from fastopt._compat import with_presets
+from fastopt._hypers import boolean, epsilon, in_double, non_negative, since, start, switch
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
@@ -36,6 +37,11 @@ class Adagrad(Optimizer):
         is the formula above with ``lr = eta``.
     eps_inside_root : bool, default False
         :math:`\sqrt{s + \epsilon}`.
+    decoupled_weight_decay : bool, default False
+        Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead, as Keras does.
+    compat : {"torch", "keras", "tf1", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -63,8 +69,10 @@ class Adagrad(Optimizer):
         "eps": epsilon(),
         "average": switch(),
         "eps_inside_root": boolean(),
+        "decoupled_weight_decay": since(boolean(), False),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -76,6 +84,8 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         average: bool = False,
         eps_inside_root: bool = False,
+        decoupled_weight_decay: bool = False,
+        compat: Literal["torch", "keras", "tf1", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(
@@ -87,6 +97,7 @@ class Adagrad(Optimizer):
             eps=eps,
             average=average,
             eps_inside_root=eps_inside_root,
+            decoupled_weight_decay=decoupled_weight_decay,
             **common,
         )
 

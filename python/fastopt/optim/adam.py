@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastopt._hypers import boolean, epsilon, pair
+from typing import Literal
+
+from fastopt._compat import with_presets
+from fastopt._hypers import boolean, epsilon, pair, since, switch
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
@@ -31,6 +34,12 @@ class Adam(Optimizer):
         Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead, as in `AdamW`.
     eps_inside_root : bool, default False
         :math:`\sqrt{v / (1 - \beta_2^t) + \epsilon}`.
+    eps_hat : bool, default False
+        Add epsilon to the root before its correction, as TensorFlow and Keras do: the same epsilon is then
+        larger in the first steps.
+    compat : {"torch", "keras", "tf1", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -57,8 +66,10 @@ class Adam(Optimizer):
         "amsgrad": boolean(),
         "decoupled_weight_decay": boolean(),
         "eps_inside_root": boolean(),
+        "eps_hat": since(switch(), False),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -70,6 +81,8 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         decoupled_weight_decay: bool = False,
         eps_inside_root: bool = False,
+        eps_hat: bool = False,
+        compat: Literal["torch", "keras", "tf1", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(
@@ -81,5 +94,6 @@ class Adam(Optimizer):
             amsgrad=amsgrad,
             decoupled_weight_decay=decoupled_weight_decay,
             eps_inside_root=eps_inside_root,
+            eps_hat=eps_hat,
             **common,
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastopt._hypers import epsilon, pair
+from typing import Literal
+
+from fastopt._compat import with_presets
+from fastopt._hypers import boolean, epsilon, pair, since
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
@@ -25,6 +28,13 @@ class Adamax(Optimizer):
         Added to the size of the gradient.
     weight_decay : float, default 0
         L2 penalty: ``weight_decay * theta`` is added to the gradient.
+    decoupled_weight_decay : bool, default False
+        Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead, as Keras does.
+    eps_after_max : bool, default False
+        Add epsilon to u where it divides instead, as Keras does.
+    compat : {"torch", "keras", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -48,8 +58,11 @@ class Adamax(Optimizer):
     _hypers = {
         "betas": pair("beta1", "beta2"),
         "eps": epsilon(),
+        "decoupled_weight_decay": since(boolean(), False),
+        "eps_after_max": since(boolean(), False),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -58,6 +71,18 @@ class Adamax(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        decoupled_weight_decay: bool = False,
+        eps_after_max: bool = False,
+        compat: Literal["torch", "keras", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
-        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay, **common)
+        super().__init__(
+            params,
+            lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
+            eps_after_max=eps_after_max,
+            **common,
+        )

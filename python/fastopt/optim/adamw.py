@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastopt._hypers import boolean, epsilon, pair
+from typing import Literal
+
+from fastopt._compat import with_presets
+from fastopt._hypers import boolean, epsilon, pair, since, switch
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
@@ -23,6 +26,12 @@ class AdamW(Optimizer):
         :math:`\lambda`.
     amsgrad, eps_inside_root : bool, default False
         See `fastopt.Adam`, whose formula and states these are.
+    eps_hat : bool, default False
+        Add epsilon to the root before its correction, as TensorFlow and Keras do: the same epsilon is then
+        larger in the first steps.
+    compat : {"torch", "keras", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -48,8 +57,10 @@ class AdamW(Optimizer):
         "eps": epsilon(),
         "amsgrad": boolean(),
         "eps_inside_root": boolean(),
+        "eps_hat": since(switch(), False),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -60,6 +71,8 @@ class AdamW(Optimizer):
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
         eps_inside_root: bool = False,
+        eps_hat: bool = False,
+        compat: Literal["torch", "keras", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(
@@ -70,5 +83,6 @@ class AdamW(Optimizer):
             weight_decay=weight_decay,
             amsgrad=amsgrad,
             eps_inside_root=eps_inside_root,
+            eps_hat=eps_hat,
             **common,
         )

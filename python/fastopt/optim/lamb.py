@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from fastopt._compat import with_presets
 from fastopt._hypers import epsilon, pair
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
@@ -27,6 +30,9 @@ class LAMB(Optimizer):
         Added to the corrected root.
     weight_decay : float, default 0.01
         :math:`\lambda`, in r.
+    compat : {"keras", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -52,6 +58,7 @@ class LAMB(Optimizer):
         "eps": epsilon(),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -60,6 +67,7 @@ class LAMB(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-6,
         weight_decay: float = 1e-2,
+        compat: Literal["keras", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay, **common)

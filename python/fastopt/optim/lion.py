@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from fastopt._compat import with_presets
 from fastopt._hypers import pair
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
@@ -23,6 +26,9 @@ class Lion(Optimizer):
         Decay of the average that is stepped along and of the one that is kept, in [0, 1).
     weight_decay : float, default 0
         :math:`\lambda`, decoupled. With lr 3 to 10 times smaller than AdamW's it wants to be as much larger.
+    compat : {"keras", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -47,6 +53,7 @@ class Lion(Optimizer):
         "betas": pair("beta1", "beta2"),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -54,6 +61,7 @@ class Lion(Optimizer):
         *,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
+        compat: Literal["keras", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(params, lr, betas=betas, weight_decay=weight_decay, **common)

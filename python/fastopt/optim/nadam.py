@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from fastopt._compat import with_presets
 from fastopt._hypers import boolean, epsilon, in_double, non_negative, pair
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
@@ -36,6 +39,9 @@ class NAdam(Optimizer):
         Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead.
     eps_inside_root : bool, default False
         :math:`\sqrt{v / (1 - \beta_2^t) + \epsilon}`.
+    compat : {"torch", "keras", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -66,6 +72,7 @@ class NAdam(Optimizer):
         "eps_inside_root": boolean(),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -77,6 +84,7 @@ class NAdam(Optimizer):
         momentum_decay: float = 4e-3,
         decoupled_weight_decay: bool = False,
         eps_inside_root: bool = False,
+        compat: Literal["torch", "keras", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastopt._hypers import at_least, boolean, epsilon, in_double, pair
+from typing import Literal
+
+from fastopt._compat import with_presets
+from fastopt._hypers import at_least, boolean, epsilon, in_double, pair, since, switch
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
@@ -37,6 +40,11 @@ class RAdam(Optimizer):
         At least 4, the paper's value, below which :math:`r_t` does not exist. PyTorch has 5.
     eps_inside_root : bool, default False
         :math:`\sqrt{v + \epsilon}`.
+    eps_hat : bool, default True
+        Epsilon joins the root before its correction, as in PyTorch; False: after it, as in optax.
+    compat : {"torch", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -64,8 +72,10 @@ class RAdam(Optimizer):
         "decoupled_weight_decay": boolean(),
         "rectify_threshold": in_double(at_least(4.0)),
         "eps_inside_root": boolean(),
+        "eps_hat": since(switch(), True),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -77,6 +87,8 @@ class RAdam(Optimizer):
         decoupled_weight_decay: bool = False,
         rectify_threshold: float = 5.0,
         eps_inside_root: bool = False,
+        eps_hat: bool = True,
+        compat: Literal["torch", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(
@@ -88,5 +100,6 @@ class RAdam(Optimizer):
             decoupled_weight_decay=decoupled_weight_decay,
             rectify_threshold=rectify_threshold,
             eps_inside_root=eps_inside_root,
+            eps_hat=eps_hat,
             **common,
         )

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from fastopt._hypers import boolean, epsilon, start, unit
+from fastopt._compat import with_presets
+from fastopt._hypers import Hyper, boolean, choice, epsilon, since, start, unit
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
+
+
+def _form() -> Hyper:
+    return choice("gradient", "step")._replace(native=lambda _, form: {"step_form": float(form == "step")})
 
 
 class RMSprop(Optimizer):
@@ -37,6 +42,14 @@ class RMSprop(Optimizer):
         Where v starts: a number >= 0 (TensorFlow 1 has 1), or the square of the first gradient.
     eps_inside_root : bool, default False
         :math:`\sqrt{v + \epsilon}`, as Keras and TensorFlow have it.
+    decoupled_weight_decay : bool, default False
+        Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead, as Keras does.
+    momentum_form : {"gradient", "step"}
+        What b sums: u, or lr u, and is then the step (Keras, TensorFlow, optax); they differ as soon as lr
+        changes.
+    compat : {"torch", "keras", "tf1", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -66,8 +79,11 @@ class RMSprop(Optimizer):
         "centered": boolean(),
         "initial_accumulator_value": start(),
         "eps_inside_root": boolean(),
+        "decoupled_weight_decay": since(boolean(), False),
+        "momentum_form": since(_form(), "gradient"),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -80,6 +96,9 @@ class RMSprop(Optimizer):
         centered: bool = False,
         initial_accumulator_value: float | Literal["gradient"] = 0.0,
         eps_inside_root: bool = False,
+        decoupled_weight_decay: bool = False,
+        momentum_form: Literal["gradient", "step"] = "gradient",
+        compat: Literal["torch", "keras", "tf1", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(
@@ -92,6 +111,8 @@ class RMSprop(Optimizer):
             centered=centered,
             initial_accumulator_value=initial_accumulator_value,
             eps_inside_root=eps_inside_root,
+            decoupled_weight_decay=decoupled_weight_decay,
+            momentum_form=momentum_form,
             **common,
         )
 

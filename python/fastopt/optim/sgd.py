@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from fastopt._compat import with_presets
 from fastopt._hypers import boolean, choice, unit
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
@@ -44,6 +45,9 @@ class SGD(Optimizer):
     decoupled_weight_decay : bool, default False
         Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead, past the momentum:
         SGDW.
+    compat : {"torch", "keras", "tf1", "optax"}, optional
+        What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
+        the table); keywords that are given win.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
@@ -74,6 +78,7 @@ class SGD(Optimizer):
         "decoupled_weight_decay": boolean(),
     }
 
+    @with_presets
     def __init__(
         self,
         params: Params,
@@ -85,6 +90,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
         momentum_form: Literal["gradient", "step", "average"] = "gradient",
         decoupled_weight_decay: bool = False,
+        compat: Literal["torch", "keras", "tf1", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(

@@ -140,17 +140,19 @@ class Engine:
                 refuse(label, reason)
                 part = Part(g, place, number - 1, p, label)
                 if is_part(p):
-                    self._refuse_sharded(opt, label)
+                    self._refuse_sharded(opt, label, self.values[g])
                 gradient_of(part)
                 self.parts.append(part)
 
-    def _refuse_sharded(self, opt: Optimizer, label: str) -> None:
+    def _refuse_sharded(self, opt: Optimizer, label: str, values: Values) -> None:
         """What looks at all of a tensor, or of all tensors, would see this process's part alone."""
         options = opt._options
         alone = {
             "clip_norm": options.clip_norm is not None,
             f"nonfinite={options.nonfinite!r}": options.nonfinite != "propagate",
             f"{opt._formula.__name__}'s norms of whole tensors": opt._formula.rule.norms != "none",
+            "cautious": values.values["cautious"],
+            "centralize": values.values["centralize"],
         }
         for what, asked in alone.items():
             if asked:
@@ -189,7 +191,7 @@ class Engine:
             parts = [part for part in self.parts if part.group == g]
             none = [None] * len(self.rules[g]["states"])
             arrays = [as_array(part.stage) for part in parts]
-            values.check(arrays)
+            values.check(g, arrays)
             groups.append(
                 {
                     "rule": opt._formula.rule.kernel,
@@ -281,7 +283,7 @@ class Engine:
     def take_values(self, group: int, values: Values) -> None:
         """Other numbers of the same formula."""
         self._refuse_late_starts(group, values)
-        values.check([as_array(part.stage) for part in self.parts if part.group == group])
+        values.check(group, [as_array(part.stage) for part in self.parts if part.group == group])
         native = values.native()
         self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
         self.values[group] = values

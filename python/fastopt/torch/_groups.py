@@ -43,12 +43,20 @@ class Values:
         self.flags = formula._flags(self.values)
         self.decay = formula.rule.decay(self.values)
 
-    def check(self, arrays: Sequence[Array]) -> None:
+    def check(self, group: int, arrays: Sequence[Array]) -> None:
         """What must hold between the values and the parameters."""
-        self.formula._check_group({**self.values, "params": [_Typed(a) for a in arrays]})
+        try:
+            self.formula._check_group({**self.values, "params": [_Typed(a) for a in arrays]})
+        except ValueError as error:
+            key, _, why = str(error).partition(": ")
+            raise ValueError(f"param_groups[{group}][{key!r}]: {why}") from None
 
     def same_formula(self, other: Values) -> bool:
-        return self.flags == other.flags and self.decay == other.decay
+        return (self.flags, self.decay, self._looks()) == (other.flags, other.decay, other._looks())
+
+    def _looks(self) -> list[Any]:
+        """What looks at whole tensors, which is not for shards: where it changes, all is read anew."""
+        return [self.values[key] for key in ("cautious", "centralize")]
 
     def other_start(self, other: Values) -> str | None:
         """The key by which others say only where states begin, or None."""

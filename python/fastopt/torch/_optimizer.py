@@ -12,13 +12,14 @@ import torch
 import torch.optim.optimizer as base
 from torch import Tensor
 
+from fastopt._compat import preset
 from fastopt._hypers import Hyper
 from fastopt._state import all_states, find_rule
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
 from fastopt.torch._groups import Values, keys_of
-from fastopt.torch._options import NAMES, Options, defaults_of, refuse_ineffective, take_options
+from fastopt.torch._options import NAMES, Options, before_of, defaults_of, refuse_ineffective, take_options
 from fastopt.torch._states import EMA, wanted_dtype
 from fastopt.torch._tensors import label_of, local, refuse, why_not
 
@@ -64,6 +65,10 @@ class Optimizer(torch.optim.Optimizer):
     seed : int, default 0
         Of all random rounding. Where that may happen it stands in `param_groups`, and `load_state_dict` takes
         it from there: a run goes on with the bits that it would have drawn.
+    cautious, cautious_weight_decay, centralize : bool, default False
+        Of groups, as `l1` and `l1_proximal` are: see `fastopt.Optimizer`.
+    compat : str, optional
+        Formula, constants and defaults of another framework, of the classes that take it in `fastopt`.
     """
 
     #: The class whose rule this is.
@@ -84,6 +89,7 @@ class Optimizer(torch.optim.Optimizer):
     def __init__(self, params: Any, *args: Any, **keywords: Any) -> None:
         if not hasattr(type(self), "_formula"):
             raise TypeError(f"{type(self).__name__}: the base class; use one of its subclasses")
+        keywords = self._with_preset(args, keywords)
         self._options: Options = take_options(keywords)
         self._engine: Engine | None = None
         self._fresh: list[Tensor] = []
@@ -93,6 +99,12 @@ class Optimizer(torch.optim.Optimizer):
         self.defaults.update(self._extra)
         self._options.check_use([local(p) for group in self.param_groups for p in group["params"]])
         self._own_precision()
+
+    def _with_preset(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
+        """The keywords with those that `compat` fills in."""
+        compat = keywords.pop("compat", None)
+        placed = list(inspect.signature(super().__init__).parameters)[1 : 1 + len(args)]
+        return preset(self._formula.__name__, compat, keywords, placed)
 
     def _take_extra(self, keywords: dict[str, Any]) -> dict[str, Any]:
         """Hyper-parameters that the NumPy class has and PyTorch's has not, taken out of the keywords."""
@@ -143,7 +155,8 @@ class Optimizer(torch.optim.Optimizer):
     def _values(self, group: dict[str, Any]) -> Values:
         number = next((i for i, g in enumerate(self.param_groups) if g is group), 0)
         refuse_ineffective(f"param_groups[{number}]", group, self._options, self.defaults, self._keys)
-        required = [key for key in self._keys if key in self.defaults]
+        late = before_of(self._formula)
+        required = [key for key in self._keys if key in self.defaults and key not in late]
         return Values(self._formula, group, required, self._wider)
 
     # --- the step ---
@@ -362,6 +375,9 @@ class Optimizer(torch.optim.Optimizer):
         self.__dict__.setdefault("_extra", {})
         self._engine, self._fresh, self._elsewhere = None, [], False
         super().__setstate__(state)
+        for key, before in before_of(self._formula).items():
+            for group in self.param_groups if key in self.defaults else ():
+                group.setdefault(key, before)  # saved by an earlier edition
 
     def __repr__(self) -> str:
         options = [

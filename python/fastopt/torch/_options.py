@@ -12,6 +12,7 @@ import torch
 
 from fastopt._checks import real
 from fastopt._clipping import NormPer, NormType, norm_per, norm_type
+from fastopt._hypers import COMMON, COMMON_DEFAULTS
 from fastopt._storage import Storage
 from fastopt.optimizer import Optimizer
 
@@ -130,6 +131,11 @@ def _equal(value: Any, fixed: Any) -> bool:
         return False
 
 
+def before_of(formula: type[Optimizer]) -> dict[str, Any]:
+    """The keys that groups saved by an earlier edition may lack, and what they then were."""
+    return {key: h.before[0] for key, h in {**COMMON, **formula._hypers}.items() if h.before}
+
+
 def defaults_of(formula: type[Optimizer]) -> dict[str, Any]:
     """The hyper-parameters of a NumPy class with their defaults, in the order of its signature."""
     defaults = {
@@ -137,6 +143,6 @@ def defaults_of(formula: type[Optimizer]) -> dict[str, Any]:
         for name, parameter in inspect.signature(formula.__init__).parameters.items()
         if name not in ("self", "params") and parameter.default is not parameter.empty
     }
-    common = {"weight_decay": 0.0, "l1": 0.0, "l1_proximal": 0.0, "maximize": False}
+    common = {"weight_decay": 0.0, **COMMON_DEFAULTS}
     known = {"lr", *common, *formula._hypers}
     return {name: value for name, value in {**common, **defaults}.items() if name in known}

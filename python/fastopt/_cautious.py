@@ -1,0 +1,32 @@
+"""Which rules take their steps cautiously: those whose step is known without the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fastopt._state import find_rule
+
+if TYPE_CHECKING:
+    from fastopt.optimizer import Optimizer
+
+__all__ = ["check_cautious"]
+
+
+def check_cautious(cls: type[Optimizer], values: Mapping[str, Any]) -> None:
+    """Raise ValueError where `cautious` or `cautious_weight_decay` have no meaning for these values."""
+    asked = [key for key in ("cautious", "cautious_weight_decay") if values[key]]
+    if not asked:
+        return
+    rule = find_rule(cls.rule.kernel, cls._flags(values))
+    if rule["reads_theta"]:
+        raise ValueError(
+            f"{asked[0]}: expected False with {cls.__name__}, whose update depends on the parameters "
+            "themselves, got True"
+        )
+    kind = cls.rule.decay(values)
+    if "cautious_weight_decay" in asked and kind != "decoupled" and not rule["own_decay"]:
+        raise ValueError(
+            f"cautious_weight_decay: expected False with {cls.__name__}'s {kind} weight decay (it must be "
+            "decoupled), got True"
+        )
