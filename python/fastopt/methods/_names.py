@@ -84,7 +84,7 @@ class Options(Common, total=False):
     dampening: float
     decoupled_weight_decay: bool
     eps: float
-    eps_corrected: bool
+    eps_hat: bool
     eps_inside_root: bool
     etas: tuple[float, float]
     fixed_decay: bool
