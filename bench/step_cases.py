@@ -62,10 +62,11 @@ def floor(opt: Any, theta: Any, grad: Any) -> dict[str, Call]:
         return {}
     states, ema = list(opt._states[0].values()), opt._ema
     passes: list[tuple[list[Any], list[Any]]] = [([theta, *states, *ema], [grad])]
+    summed = [grad, *([theta] if opt.rule.kernel in ("lamb", "lars") else [])]
     if opt.rule.norms == "gradient":  # the norms first
-        passes.insert(0, ([], [theta, grad]))
+        passes.insert(0, ([], summed))
     if opt.rule.norms == "update":  # moments and norms, then the parameters
-        passes = [(states, [theta, grad]), ([theta], states)]
+        passes = [(states, summed), ([theta], states)]
     if opt._clip_norm is not None:
         passes.insert(0, ([], [grad]))
 

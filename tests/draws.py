@@ -158,7 +158,7 @@ VARIANTS: dict[str, list[Draw]] = {
     ],
     "LaProp": [{**_ADAM, "fixed_decay": False}, _MOMENTS],
     "Grams": [
-        {**_MOMENTS, "eps_corrected": True},
+        {**_MOMENTS, "eps_hat": False},
         _MOMENTS,
     ],
     "Signum": [

@@ -263,7 +263,7 @@ def grams(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array
     m = _average(s, "exp_avg", h.betas[0], g) / (1 - h.betas[0] ** t)
     v = _average(s, "exp_avg_sq", h.betas[1], g * g)
     correct = np.sqrt(1 - h.betas[1] ** t)
-    root = np.sqrt(v) / correct + h.eps if h.eps_corrected else (np.sqrt(v) + h.eps) / correct
+    root = (np.sqrt(v) + h.eps) / correct if h.eps_hat else np.sqrt(v) / correct + h.eps
     return theta - h.lr * np.sign(g) * np.abs(m) / root
 
 
@@ -365,7 +365,7 @@ ORACLES: dict[str, Spec] = {
     "LaProp": Spec(
         laprop, {**_MOMENTS, "lr": 4e-4, "eps": 1e-15, "fixed_decay": True, "amsgrad": False}, decay="rule"
     ),
-    "Grams": Spec(grams, {**_MOMENTS, "eps": 1e-6, "eps_corrected": False}, decay="theta"),
+    "Grams": Spec(grams, {**_MOMENTS, "eps": 1e-6, "eps_hat": True}, decay="theta"),
     "Signum": Spec(signsgd, {"lr": 1e-3, "momentum": 0.9, **_DECOUPLE}),
     "StableAdamW": Spec(
         stableadamw, {**_MOMENTS, "betas": (0.9, 0.99), "eps": 1e-6, "weight_decay": 1e-2}, decay="rule"

@@ -148,7 +148,7 @@ def _laprop(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
 
 def _grams(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
     root = _missing(h["beta2"], t).sqrt()
-    eps = h["eps"] * (root if h["eps_corrected"] else 1)
+    eps = h["eps"] * (1 if h["eps_hat"] else root)
     averages = [*_average(h["beta1"]), *_average(h["beta2"])]
     return [h["lr"] * root / _missing(h["beta1"], t), *averages, eps, _flush(h["eps"])]
 
@@ -196,7 +196,7 @@ def _draw(name: str, rng: np.random.Generator) -> float:
     """Betas from 0 to the double before 1, on the scale of 1 - beta; the others over decades."""
     if name.endswith("_warmup"):
         return float(rng.choice([0.0, 10 ** rng.uniform(0, 10)]))
-    if name in ("fixed_decay", "eps_corrected", "average", "eps_hat", "step_form"):
+    if name in ("fixed_decay", "average", "eps_hat", "step_form"):
         return float(rng.integers(2))
     if name.startswith("beta") or name in ("momentum", "alpha", "rho", "dampening"):
         return float(rng.choice([0.0, 0.3, 0.9, 0.99987, 1 - 1e-9, 1 - 10 ** rng.uniform(-8, -0.3)]))

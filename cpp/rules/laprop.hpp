@@ -42,6 +42,8 @@ struct LaProp {
             may_flush(h.eps, false)};
   }
 
+  static double own_decay(const Coefs<double>& c) { return c.decay; }
+
   template <class T>
   static void update(T& theta, T g, T& m, T& v, T& v_max, const Coefs<T>& c) {
     v = flushed_square(ema_squares(v, g * g, c.beta2), c.flush);

@@ -43,6 +43,8 @@ struct StableAdamW {
     if (mean > 1) c.step /= std::sqrt(mean);
   }
 
+  static double own_decay(const Coefs<double>& c) { return c.step * c.weight_decay; }
+
   template <class T>
   static void update(T& theta, T, T& m, T& v, const Coefs<T>& c) {
     theta -= c.step * (m / root<false>(v, c.eps) + c.weight_decay * theta);

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str, str, dict[str, Any]]] = {
         {**_BETAS, "ams_bound": True, "foreach": False},
     ),
     "LaProp, timm": ("LaProp", {**_DECAY, "fixed_decay": False}, f"{_TIMM}.laprop", "LaProp", _DECAY),
-    "Grams": ("Grams", {**_DECAY, "eps_corrected": True}, _PO, "Grams", _DECAY),
+    "Grams": ("Grams", {**_DECAY, "eps_hat": False}, _PO, "Grams", _DECAY),
     "Signum": ("Signum", {**_DECAY, "decoupled_weight_decay": True}, _PO, "SignSGD", _DECAY),
     "StableAdamW": ("StableAdamW", {"eps": 1e-8}, _PO, "StableAdamW", {"kahan_sum": False}),
     "StableAdamW, optimi": ("StableAdamW", _BETAS, _OPTIMI, "StableAdamW", {**_BETAS, "foreach": False}),

@@ -92,7 +92,6 @@ class Options(Common, total=False):
     decoupled_weight_decay: bool
     eps: float
     eps_after_max: bool
-    eps_corrected: bool
     eps_hat: bool
     eps_inside_root: bool
     etas: tuple[float, float]

@@ -42,7 +42,7 @@ class AdEMAMix(Optimizer):
 
     Notes
     -----
-    States: ``exp_avg_fast`` (m1), ``exp_avg_slow`` (m2, never in eight bits unless asked for by name),
+    States: ``exp_avg_fast`` (m1), ``exp_avg_slow`` (m2, which is never in eight bits),
     ``exp_avg_sq`` (v). The warm-ups count each parameter's own steps. Source: Pagliardini, Ablin & Grangier
     2024 (arXiv:2409.03137), Algorithm 1; names as in the authors' ml-ademamix, whose default of `alpha` is 2.
 

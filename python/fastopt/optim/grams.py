@@ -24,9 +24,10 @@ class Grams(Optimizer):
     betas : (float, float), default (0.9, 0.999)
         Decay of the two averages, in [0, 1).
     eps : float, default 1e-6
-        Added to the uncorrected root, as in the authors' code, or to the corrected one.
-    eps_corrected : bool, default False
-        Add `eps` to :math:`\sqrt{v / (1 - \beta_2^t)}`, as `Adam` does.
+        Added to the root.
+    eps_hat : bool, default True
+        The root is of the uncorrected v, as in the authors' code. False: of :math:`v / (1 - \beta_2^t)`, as
+        in `Adam`.
     weight_decay : float, default 0
         :math:`\lambda`, decoupled.
     **common
@@ -48,11 +49,11 @@ class Grams(Optimizer):
     array([ 0.90000158, -1.90000079])
     """
 
-    rule = Rule("grams", comparison_lr=5e-3, weight_decay="decoupled", squares=True)
+    rule = Rule("grams", comparison_lr=1e-2, weight_decay="decoupled", squares=True)
     _hypers = {
         "betas": pair("beta1", "beta2"),
         "eps": epsilon(),
-        "eps_corrected": switch(),
+        "eps_hat": switch(),
     }
 
     def __init__(
@@ -62,7 +63,7 @@ class Grams(Optimizer):
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-6,
-        eps_corrected: bool = False,
+        eps_hat: bool = True,
         weight_decay: float = 0.0,
         **common: Unpack[Common],
     ) -> None:
@@ -71,7 +72,7 @@ class Grams(Optimizer):
             lr,
             betas=betas,
             eps=eps,
-            eps_corrected=eps_corrected,
+            eps_hat=eps_hat,
             weight_decay=weight_decay,
             **common,
         )
