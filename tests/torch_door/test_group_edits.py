@@ -37,8 +37,8 @@ BASE: dict[str, dict[str, Any]] = {
     "SignSGD": {"momentum": 0.9, "weight_decay": 0.1},
     "Rprop": {},
 }
-#: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same. Steps of the others
-#: go down their gradient by themselves.
+#: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same.
+#: Steps of the others go down their gradient by themselves.
 WITHOUT_EFFECT = (("Rprop", "lr"), ("Adadelta", "cautious"), ("Adagrad", "cautious"))
 
 
