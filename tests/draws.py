@@ -139,7 +139,7 @@ VARIANTS: dict[str, list[Draw]] = {
             "adamw_lr_ratio": 2.0,
         },
         {**_MUON, "use_muon": False, "adamw_lr_ratio": 0.4, "adamw_weight_decay": _uniform(0.2, 0.6)},
-        {**_MUON, "nesterov": False},
+        {**_MUON, "method": "exact"},
     ],
     "AdaBelief": [
         {**_ADAM, "eps": _uniform(1e-4, 1e-2), "decoupled_weight_decay": False},

@@ -240,6 +240,12 @@ POLAR_EXPRESS = (
 )
 
 
+def _polar(m: Array) -> Array:
+    """The orthogonal factor of the polar decomposition, U V' of the singular values that are not 0."""
+    u, s, vh = np.linalg.svd(m, full_matrices=False)
+    return np.asarray(u[:, s > 1e-6 * s[0]] @ vh[s > 1e-6 * s[0]], dtype=m.dtype)
+
+
 def muon(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     """Jordan et al. 2024 of matrices; NorMuon: Li et al. 2025, Algorithm 1, with the norm kept as in their
     code; of what is no matrix AdamW.
@@ -262,7 +268,7 @@ def muon(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     if h.normalize:
         seconds = s.setdefault("second_momentum", np.zeros(shape, theta.dtype)).reshape(-1, *shape[batch:])
     for i, matrix in enumerate(stack):
-        x = _newton_schulz(matrix, h)
+        x = _polar(matrix) if h.method == "exact" else _newton_schulz(matrix, h)
         if h.normalize:
             before = np.linalg.norm(x)
             seconds[i] = h.beta2 * seconds[i] + (1 - h.beta2) * np.mean(x * x, axis=1)
@@ -340,6 +346,7 @@ ORACLES: dict[str, Spec] = {
             "ns_steps": 5,
             "eps": 1e-7,
             "adjust_lr_fn": "original",
+            "method": "newton-schulz",
             "normalize": False,
             "beta2": 0.95,
             "batch_axes": None,

@@ -6,6 +6,7 @@
 
 #include "engine/lanes.hpp"
 #include "matrix/newton_schulz.hpp"
+#include "matrix/polar.hpp"
 
 namespace fastopt::matrix {
 namespace {
@@ -26,6 +27,11 @@ template <class T>
 Iteration<T> iteration(const MatrixTask& task) {
   const Numbers& n = numbers_of(task);
   return {task.view->rows, task.view->columns, static_cast<std::int64_t>(n.ns_steps), constants, &n};
+}
+
+template <class T>
+Polar<T> polar(const MatrixTask& task) {
+  return {task.view->rows, task.view->columns};
 }
 
 template <class T>
@@ -92,17 +98,19 @@ double adjustment(const MatrixView& view, double adjust) {
 
 template <bool normalize>
 double Muon<normalize>::flops(const MatrixTask& task) {
+  if (numbers_of(task).exact != 0) return polar<float>(task).flops();
   return task.wide ? 2 * iteration<double>(task).flops() : iteration<float>(task).flops();
 }
 
 template <bool normalize>
 std::size_t Muon<normalize>::scratch(const MatrixTask& task) {
+  if (numbers_of(task).exact != 0) return task.wide ? polar<double>(task).scratch() : polar<float>(task).scratch();
   return task.wide ? iteration<double>(task).scratch() : iteration<float>(task).scratch();
 }
 
 template <bool normalize>
-bool Muon<normalize>::wide(const MatrixTask&) {
-  return false;
+bool Muon<normalize>::wide(const MatrixTask& task) {
+  return numbers_of(task).exact != 0;
 }
 
 template <bool normalize>
@@ -112,7 +120,9 @@ void Muon<normalize>::run(const MatrixTask& task, std::int64_t index, const Memb
   const Numbers& numbers = numbers_of(task);
   const std::int64_t size = view.rows * view.columns;
   T* const x = static_cast<T*>(task.x) + index * size;
-  if (normalised(x, size, numbers.eps)) iteration<T>(task).run(x, members.team<T>(), scratch);
+  const bool exact = numbers.exact != 0;
+  if (normalised(x, size, exact ? 0 : numbers.eps))
+    exact ? polar<T>(task).run(x, members, scratch) : iteration<T>(task).run(x, members.team<T>(), scratch);
   if constexpr (normalize) equalise_rows(x, static_cast<T*>(task.shaped[0]) + index * view.rows, view, numbers.beta2);
   const double by = adjustment(view, numbers.adjust);
   if (by != 1) multiply_by(x, size, static_cast<T>(by));

@@ -4,12 +4,9 @@
 #include <cstdint>
 
 #include "matrix/each_matrix.hpp"
+#include "matrix/sides.hpp"
 
 namespace fastopt::matrix {
-
-struct Quintic {
-  double a, b, c;
-};
 
 // Of step k (0, 1, ...) of the constants by name "polar-express".
 Quintic polar_express(std::int64_t k);

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from fastopt._checks import flag, integer, real, shown
-from fastopt._hypers import Hyper, boolean, epsilon, non_negative, pair, switch, unit
+from fastopt._hypers import Hyper, boolean, choice, epsilon, non_negative, pair, switch, unit
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
@@ -78,7 +78,7 @@ class Muon(Optimizer):
         \theta \leftarrow (1 - lr\,\lambda) \theta - lr\,s\,X_K,
 
     where s depends on the shape. The iteration brings all singular values near 1, on the smaller side of the
-    matrix and, unlike PyTorch's, in float32 (float64 for float64 parameters).
+    matrix and, unlike PyTorch's, in float32 (float64 for float64 parameters); ``method="exact"`` makes them 1.
 
     Which parameters are matrices: arrays of two axes or more whose name says nothing else. Axes behind the
     first are joined, as those of a convolution's kernels, but an array of three axes is a stack of matrices.
@@ -104,6 +104,10 @@ class Muon(Optimizer):
     adjust_lr_fn : {"original", "match_rms_adamw"}, default "original"
         s, for r rows and c columns: :math:`\sqrt{\max(1, r / c)}`, or :math:`0.2 \sqrt{\max(r, c)}`, with
         which steps are as long as AdamW's. None is the former.
+    method : {"newton-schulz", "exact"}, default "newton-schulz"
+        Exact: X is the orthogonal factor of M's polar decomposition, from the eigenvalues of its Gram matrix;
+        `eps`, `ns_steps` and `ns_coefficients` do nothing then. Singular values below 1e-6 of the largest
+        count as 0 and stay so.
     normalize : bool, default False
         NorMuon: rows of X are divided by the root of the average over the steps of their mean square; the
         norm of X is kept.
@@ -144,7 +148,7 @@ class Muon(Optimizer):
     --------
     >>> import numpy as np, fastopt
     >>> params = {"layer.weight": np.zeros((2, 2)), "layer.bias": np.zeros(2)}
-    >>> opt = fastopt.Muon(params, lr=0.1, ns_coefficients="polar-express", ns_steps=8)
+    >>> opt = fastopt.Muon(params, lr=0.1, method="exact")
     >>> opt.step({"layer.weight": np.array([[3.0, 0.0], [0.0, -4.0]]), "layer.bias": np.ones(2)})
     >>> params["layer.weight"].round(2), params["layer.bias"].round(2)
     (array([[-0.1,  0. ],
@@ -162,6 +166,9 @@ class Muon(Optimizer):
         "ns_steps": Hyper(_steps),
         "eps": epsilon(),
         "adjust_lr_fn": Hyper(_adjustment, lambda name, value: {"adjust": float(value == "match_rms_adamw")}),
+        "method": choice("newton-schulz", "exact")._replace(
+            native=lambda name, value: {"exact": float(value == "exact")}, fixed=False
+        ),
         "normalize": boolean(),
         "beta2": unit(),
         "batch_axes": Hyper(_count_or_none, _nothing, fixed=True),
@@ -185,6 +192,7 @@ class Muon(Optimizer):
         ns_steps: int = 5,
         eps: float = 1e-7,
         adjust_lr_fn: Literal["original", "match_rms_adamw"] | None = "original",
+        method: Literal["newton-schulz", "exact"] = "newton-schulz",
         normalize: bool = False,
         beta2: float = 0.95,
         batch_axes: int | None = None,
@@ -206,6 +214,7 @@ class Muon(Optimizer):
             ns_steps=ns_steps,
             eps=eps,
             adjust_lr_fn=adjust_lr_fn,
+            method=method,
             normalize=normalize,
             beta2=beta2,
             batch_axes=batch_axes,
