@@ -32,7 +32,14 @@ def keywords(name: str) -> dict[str, Any]:
     return {**COMMON, **dict.fromkeys(ALL), **own}
 
 
-KEYWORDS = [(name, key) for name in KNOWN for key in keywords(name) if key not in FLAGS]
+#: Acts on names, which parameters in lists have not: tests/test_muon.py.
+OF_NAMES = {("Muon", "exclude")}
+KEYWORDS = [
+    (name, key)
+    for name in KNOWN
+    for key in keywords(name)
+    if key not in FLAGS and (name, key) not in OF_NAMES
+]
 
 
 def distance(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> float:

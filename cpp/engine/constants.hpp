@@ -25,6 +25,13 @@ struct Constants {
   bool only_decay() const { return !changes_gradient() && !shrink && !first && !alone(); }
   // The rule's step is formed alone, and then looked at.
   bool alone() const { return cautious || cautious_decay; }
+  // Of the last pass of a rule of matrices: the gradient has been read, and states have begun.
+  Constants after_transform() const {
+    Constants c = *this;
+    c.clip_value = c.centralize = c.negate = c.coupled = c.l1 = c.first = false;
+    c.unscale = c.clip_norm = Factor<T>();
+    return c;
+  }
   bool changes_gradient() const { return unscale || clip_value || clip_norm || centralize || negate || coupled || l1; }
 };
 

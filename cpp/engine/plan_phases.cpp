@@ -8,24 +8,6 @@
 
 namespace fastopt::engine {
 
-// What is done to a tensor: as to its cohort or, where numbers of its own come in, a copy that says so.
-template <class T>
-const Constants<T>& Plan::constants_of(const Item& item, std::optional<Constants<T>>& own) {
-  const Constants<T>& shared = at(cohorts_, item.cohort).template constants<T>();
-  const bool clipped = !own_clips_.empty() && !at(own_clips_, item.tensor).is_one();
-  if (!clipped && !shared.cautious && !shared.centralize) return shared;
-  own.emplace(shared);
-  if (clipped) own->clip_norm = Factor<T>(at(own_clips_, item.tensor));
-  if (shared.cautious) own->magnify = static_cast<T>(at(magnify_, item.tensor));
-  if (shared.centralize) {
-    own->centralize = at(tensors_, item.tensor).rows > 0;
-    if (own->centralize) own->means = row_means_.data() + at(means_at_, item.tensor);
-  }
-  return *own;
-}
-template const Constants<float>& Plan::constants_of(const Item&, std::optional<Constants<float>>&);
-template const Constants<double>& Plan::constants_of(const Item&, std::optional<Constants<double>>&);
-
 // LARS, LAMB: a barrier between the sums and the update that needs them.
 void Plan::reduce_phase(std::span<const Gradient> gradients) {
   for_each_piece(sum_blocks_, reduce_rate_, [&](std::size_t index, const Piece& piece) {

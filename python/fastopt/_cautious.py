@@ -19,6 +19,11 @@ def check_cautious(cls: type[Optimizer], values: Mapping[str, Any]) -> None:
     if not asked:
         return
     rule = find_rule(cls.rule.kernel, cls._flags(values))
+    if rule["matrix"]:
+        raise ValueError(
+            f"{asked[0]}: expected False with {cls.__name__}, whose update turns whole matrices and "
+            "has no sign element by element to compare, got True"
+        )
     if rule["reads_theta"]:
         raise ValueError(
             f"{asked[0]}: expected False with {cls.__name__}, whose update depends on the parameters "

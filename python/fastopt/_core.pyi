@@ -15,6 +15,8 @@ class _Rule(TypedDict):
     codes: list[str]
     reads_theta: bool
     own_decay: bool
+    matrix: bool
+    shapes: list[str]
     hypers: list[str]
     scalars: list[str]
     first_scalars: list[float]

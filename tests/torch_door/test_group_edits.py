@@ -41,7 +41,8 @@ BASE: dict[str, dict[str, Any]] = {
     "Rprop": {},
 }
 #: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same.
-#: ADOPT clips what is larger than gradients were so far. Steps of the others go down their gradient by themselves.
+#: ADOPT clips what is larger than gradients were so far. Steps of the others go down their gradient by
+#: themselves.
 WITHOUT_EFFECT = (("Rprop", "lr"), ("ADOPT", "clip_exp"), ("Adadelta", "cautious"), ("Adagrad", "cautious"))
 
 
