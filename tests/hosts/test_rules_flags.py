@@ -14,8 +14,8 @@ from frameworks import error, rate, start
 from hosts.common import REQUIRED, host
 
 BOUND = 1e-13
-#: Class there (module and name), class here, keywords there, further keywords here. timm's Adan masks one of its
-#: two averages and its NAdamW the average that it keeps: those are not the paper's.
+#: Class there (module and name), class here, keywords there, further keywords here. timm's Adan masks one of
+#: its two averages and its NAdamW the average that it keeps: those are not the paper's.
 CAUTIOUS: dict[str, tuple[str, str, str, dict[str, Any], dict[str, Any]]] = {
     "AdamW": ("adamw", "AdamWLegacy", "AdamW", {"weight_decay": 0.1}, {}),
     "AMSGrad": ("adamw", "AdamWLegacy", "AdamW", {"weight_decay": 0.1, "amsgrad": True}, {}),
