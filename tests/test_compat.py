@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -95,6 +96,17 @@ def test_what_means_another_formula_there_is_refused() -> None:
             value = True if key == "amsgrad" else 0.1
             with pytest.raises(ValueError, match=f"{key}: not with compat='{compat}' for {name} "):
                 CLASSES[name]([np.ones(2)], compat=compat, **{key: value})
+
+
+def test_the_table_of_the_design_note_is_the_presets() -> None:
+    note = (Path(__file__).parents[1] / "docs/design/rules.md").read_text()
+    table = [line for line in note.splitlines() if line.startswith(("| keras |", "| tf1 |", "| optax |"))]
+    values = {
+        (compat, name): ", ".join(f"`{key}={value!r}`" for key, value in PRESETS[name][compat].items())
+        for name, compat in ALL
+        if compat != "torch"
+    }
+    assert table == [f"| {c} | {n} | {text or 'as by default'} |" for (c, n), text in values.items()]
 
 
 def test_classes_that_do_not_differ_have_no_such_keyword() -> None:

@@ -6,7 +6,8 @@
 #pragma once
 #include <algorithm>
 
-#include "engine/walk.hpp"
+#include "engine/gradient.hpp"
+#include "engine/lanes.hpp"
 
 namespace fastopt::engine {
 

@@ -6,27 +6,12 @@
 #pragma once
 #include <algorithm>
 
+#include "engine/alone.hpp"
 #include "engine/average.hpp"
 #include "engine/block.hpp"
-#include "engine/constants.hpp"
-#include "engine/tensor.hpp"
+#include "engine/gradient.hpp"
 
 namespace fastopt::engine {
-
-// Loaded and unscaled: where the read pass and the step begin alike.
-template <class T>
-inline void raw_gradient(const Gradient& g, const Constants<T>& constants, std::int64_t begin, std::int64_t n, T* to) {
-  load_gradient(g, begin, n, to);
-  constants.unscale.apply(to, n);
-}
-
-// And clipped: as it is centralised.
-template <class T>
-inline void clipped_gradient(const Gradient& g, const Constants<T>& constants, std::int64_t begin, std::int64_t n, T* to) {
-  raw_gradient(g, constants, begin, n, to);
-  if (constants.clip_value) block::clip(to, n, constants.limit);
-  constants.clip_norm.apply(to, n);
-}
 
 template <class T>
 class Walk {
@@ -124,7 +109,7 @@ class Walk {
     if (alone) {
       std::fill_n(step_, n, T(0));
       run_rule(step_, g, at, n);
-      take_step(theta, g, n);
+      take_step(theta, step_, g, n, constants_);
     } else {
       run_rule(theta, g, at, n);
     }
@@ -151,18 +136,6 @@ class Walk {
   }
   // The first phase has been at the states.
   bool begun() const { return (kernel_.sums > 0 || kernel_.transform) && kernel_.reduce_writes_states; }
-
-  // A rule that took its step from zero left nothing there but the step.
-  void take_step(T* theta, const T* g, std::int64_t n) {
-    if (constants_.decay_by != T(0)) {
-      if (constants_.cautious_decay)
-        block::decay_cautiously(theta, step_, n, constants_.decay_by);
-      else
-        block::decay(theta, n, constants_.decay_by);
-    }
-    if (constants_.cautious) block::keep_agreeing(step_, g, n, constants_.magnify);
-    for (std::int64_t i = 0; i < n; ++i) theta[i] += step_[i];
-  }
 
   // All that may be coded is, and nothing else is in another type than the arithmetic's.
   bool all_coded() const {
@@ -203,22 +176,11 @@ class Walk {
   const T* adjusted_gradient(const T* theta, std::int64_t at, std::int64_t n) {
     if (!own_gradient_) return gradient_at(at);
     clipped_gradient(gradient_, constants_, at, n, g_);
-    if (constants_.means != nullptr) centralize(at, n);
+    if (constants_.means != nullptr) take_means(tensor_, constants_, at, n, g_);
     if (constants_.negate) block::negate(g_, n);
     if (constants_.coupled) block::add_scaled(g_, theta, n, constants_.coupled_by);
     if (constants_.l1) block::add_sign(g_, theta, n, constants_.l1_by);
     return g_;
-  }
-
-  void centralize(std::int64_t at, std::int64_t n) {
-    const double* const means = constants_.means;
-    for_each_row_part(tensor_, at, n, [&](std::int64_t row, std::int64_t from, std::int64_t count, bool one) {
-      row -= constants_.first_row;
-      if (one)
-        block::subtract(g_ + from, static_cast<T>(means[row]), count);
-      else
-        for (std::int64_t i = 0; i < count; ++i) g_[from + i] -= static_cast<T>(means[row + i]);
-    });
   }
 
   // `copies`: also of what lies in the type of computation, so that nothing is written. `which`: a bit for each state.

@@ -84,6 +84,8 @@ def refused(_: Path) -> None:
         ("AdamW", {"clip_norm": 1.0}, "clip_norm"),
         ("SGD", {"lr": 0.1, "nonfinite": "skip"}, "nonfinite='skip'"),
         ("LAMB", {}, "LAMB's norms"),
+        ("AdamW", {"cautious": True}, "cautious"),
+        ("AdamW", {"centralize": True}, "centralize"),
     ):
         net = shard(model())
         optimizer = getattr(fastopt.torch, name)(net.parameters(), **keywords)

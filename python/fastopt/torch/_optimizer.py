@@ -12,6 +12,7 @@ import torch
 import torch.optim.optimizer as base
 from torch import Tensor
 
+from fastopt._cautious import check_cautious
 from fastopt._compat import preset
 from fastopt._hypers import Hyper
 from fastopt._state import all_states, find_rule, states_of
@@ -146,9 +147,11 @@ class Optimizer(torch.optim.Optimizer):
             if p.device.type == "meta" or isinstance(p, torch.nn.parameter.UninitializedTensorMixin):
                 continue  # has no memory yet; the step looks again
             refuse(label_of(first + place, names, place), why_not(p))
+        values = self._values(group)
+        check_cautious(self._formula, values.values)
         self._options.storage.check(
             type(self).__name__,
-            find_rule(self._formula.rule.kernel, self._values(group).flags),
+            find_rule(self._formula.rule.kernel, values.flags),
             states_of(self._formula),
         )
 
