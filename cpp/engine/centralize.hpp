@@ -6,6 +6,7 @@
 #pragma once
 #include <algorithm>
 
+#include "engine/average.hpp"
 #include "engine/gradient.hpp"
 #include "engine/lanes.hpp"
 
