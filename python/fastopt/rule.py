@@ -34,6 +34,9 @@ class Rule:
         Whether a parameter's first step only fills its states: it moves from the second on.
     full_batch : bool
         Whether it compares the signs of successive gradients, which differ by chance between mini-batches.
+    matrix : bool
+        Whether it looks at parameters of two axes and more as matrices, whose elements do not step apart.
+        Their bits then differ between CPU levels.
     torch : bool
         Whether `torch.optim` has the class, with these keywords, defaults and numbers.
 
@@ -54,6 +57,7 @@ class Rule:
     squares: bool = False
     fills_first: bool = False
     full_batch: bool = False
+    matrix: bool = False
     torch: bool = False
 
     def decay(self, group: Mapping[str, Any]) -> Literal["coupled", "decoupled", "own"]:

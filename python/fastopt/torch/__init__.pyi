@@ -18,6 +18,7 @@ from fastopt.torch._classes import AdEMAMix as AdEMAMix
 from fastopt.torch._classes import Grams as Grams
 from fastopt.torch._classes import LaProp as LaProp
 from fastopt.torch._classes import Lion as Lion
+from fastopt.torch._classes import Muon as Muon
 from fastopt.torch._classes import NAdam as NAdam
 from fastopt.torch._classes import RAdam as RAdam
 from fastopt.torch._classes import RMSprop as RMSprop
