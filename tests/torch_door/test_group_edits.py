@@ -32,16 +32,22 @@ OTHER: dict[str, Any] = {
     "alpha_warmup": lambda old: 10.0,
     "beta3_warmup": lambda old: 10.0,
     "clip_exp": lambda old: 0.1,
+    "mars_type": lambda old: "mars-lion",
+    "betas_1d": lambda old: tuple(b / 2 for b in old),
 }
 BASE: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9, "weight_decay": 0.1},
     "LARS": {"weight_decay": 0.1},
+    "MARS": {"weight_decay": 0.1, "optimize_1d": True},
     "SignSGD": {"momentum": 0.9, "weight_decay": 0.1},
     "Rprop": {},
 }
 #: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same.
-#: ADOPT clips what is larger than gradients were so far.
-WITHOUT_EFFECT = (("Rprop", "lr"), ("ADOPT", "clip_exp"))
+#: ADOPT clips what is larger than gradients were so far. "1d" is of AdamW's vectors, not MARS's own rule's.
+WITHOUT_EFFECT = (
+    *(("Rprop", "lr"), ("ADOPT", "clip_exp")),
+    *(("MARS", key) for key in ("lr_1d_factor", "betas_1d", "weight_decay_1d")),
+)
 
 
 def optimizer(cls: Any, name: str) -> tuple[Any, Any]:

@@ -36,6 +36,7 @@ MethodName = Literal[
     "laprop",
     "lars",
     "lion",
+    "mars",
     "muon",
     "nadam",
     "radam",
@@ -87,6 +88,7 @@ class Options(Common, total=False):
     beta2: float
     beta3_warmup: float | None
     betas: tuple[float, float] | tuple[float, float, float]
+    betas_1d: tuple[float, float]
     centered: bool
     clip_exp: float | None
     dampening: float
@@ -97,11 +99,14 @@ class Options(Common, total=False):
     etas: tuple[float, float]
     exclude: tuple[str, ...]
     fixed_decay: bool
+    gamma: float
     initial_accumulator_value: float | Literal["gradient"]
     lambd: float
     lambda1: float
     lr: Lr
+    lr_1d_factor: float
     lr_decay: float
+    mars_type: Literal["mars-adamw", "mars-lion"]
     momentum: float
     momentum_decay: float
     momentum_form: Literal["gradient", "step", "average"]
@@ -109,6 +114,7 @@ class Options(Common, total=False):
     normalize: bool
     ns_coefficients: Literal["original", "polar-express"] | tuple[float, float, float]
     ns_steps: int
+    optimize_1d: bool
     rectify_threshold: float
     rho: float  # perturbed-gd's too
     step_sizes: tuple[float, float]
@@ -116,3 +122,4 @@ class Options(Common, total=False):
     trust_coefficient: float
     use_muon: bool | None
     weight_decay: float
+    weight_decay_1d: float

@@ -48,7 +48,17 @@ class Values:
         self.formula._check_group({**self.values, "params": [_Typed(a) for a in arrays]})
 
     def same_formula(self, other: Values) -> bool:
-        return self.flags == other.flags and self.decay == other.decay
+        return (
+            self.flags == other.flags
+            and self.decay == other.decay
+            and self._sharing_out() == other._sharing_out()
+        )
+
+    def _sharing_out(self) -> dict[str, Any]:
+        """What decides which of a class's two rules takes a parameter."""
+        if self.formula._other is None:
+            return {}
+        return {key: self.values[key] for key, hyper in self.formula._hypers.items() if hyper.fixed}
 
     def other_start(self, other: Values) -> str | None:
         """The key by which others say only where states begin, or None."""
