@@ -62,7 +62,8 @@ def floor(opt: Any, theta: Any, grad: Any) -> dict[str, Call]:
         return {}
     states, ema = list(opt._states[0].values()), opt._ema
     passes: list[tuple[list[Any], list[Any]]] = [([theta, *states, *ema], [grad])]
-    summed = [grad, *([theta] if opt.rule.kernel in ("lamb", "lars") else [])]
+    beside = {"lamb": theta, "lars": theta, "mars": opt._states[0].get("last_grad")}  # the gradient, in sums
+    summed = [grad, *([beside[opt.rule.kernel]] if opt.rule.kernel in beside else [])]
     if opt.rule.norms == "gradient":  # the norms first
         passes.insert(0, ([], summed))
     if opt.rule.norms == "update":  # moments and norms, then the parameters
@@ -146,12 +147,17 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
 }
 
 
+#: Vectors are not theirs but AdamW's.
+MATRICES = ("MARS",)
+
+
 def every_rule() -> Iterator[Row]:
     """20 M elements: each rule against its own floor, and PyTorch where it has the class."""
     set_threads(1)
-    theta, grad = staggered(LARGE, 2)
+    flat = staggered(LARGE, 2)
     for cls in fastopt.optimizers().values():
         name = cls.__name__
+        theta, grad = (a.reshape(2, -1) for a in flat) if name in MATRICES else flat
         for options in SETTINGS.get(name, ({},)):
             opt = ours(name, theta, grad, **options)
             calls: dict[str, Call] = {"ours": opt.step, **floor(opt, theta, grad)}

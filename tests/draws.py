@@ -192,6 +192,17 @@ VARIANTS: dict[str, list[Draw]] = {
         {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM},
         {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM, "decoupled_weight_decay": True},
     ],
+    "MARS": [
+        {**_ADAM, "gamma": _uniform(0.1, 0.5), "optimize_1d": True},
+        {"lr": _uniform(0.01, 0.1), "betas": _BETAS, "mars_type": "mars-lion", "optimize_1d": True},
+        {
+            **_MOMENTS,
+            "gamma": _uniform(0.1, 0.5),
+            "lr_1d_factor": _uniform(0.3, 2.0),
+            "betas_1d": _BETAS,
+            "weight_decay_1d": _uniform(0.2, 0.6),
+        },
+    ],
     "LARS": [
         {
             "lr": _uniform(0.1, 1.0),

@@ -342,6 +342,29 @@ def muon(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     return theta * (1 - h.lr * h.weight_decay) - h.lr * moves
 
 
+def mars(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Yuan et al. 2024, Algorithms 2 to 4, with the gradient of the step before, which at first is 0; AdamW
+    of what has fewer than two axes.
+    """
+    of_rule = theta.ndim >= 2 or h.optimize_1d
+    if not of_rule:
+        h.lr = h.lr * h.lr_1d_factor  # of all that follows
+    theta = theta * (1 - h.lr * (h.weight_decay if of_rule else h.weight_decay_1d))
+    beta1, beta2 = h.betas if of_rule else h.betas_1d
+    c = g
+    if of_rule:
+        c = g + h.gamma * beta1 / (1 - beta1) * (g - s.get("last_grad", 0.0))
+        c = c / max(1.0, np.linalg.norm(c))
+        s["last_grad"] = g
+    m = _average(s, "exp_avg", beta1, c)
+    if of_rule and h.mars_type == "mars-lion":
+        return theta - h.lr * np.sign(m)
+    v = _average(s, "exp_avg_sq", beta2, c * c)
+    if h.amsgrad:
+        v = _peak(s, "max_exp_avg_sq", v)
+    return theta - h.lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + h.eps)
+
+
 @dataclass(frozen=True)
 class Spec:
     """A rule, its public defaults, and where weight decay acts: "gradient", "theta" or inside the "rule".
@@ -458,6 +481,22 @@ ORACLES: dict[str, Spec] = {
     ),
     "Grams": Spec(grams, {**_MOMENTS, "eps": 1e-6, "eps_hat": True}, decay="theta"),
     "Signum": Spec(signsgd, {"lr": 1e-3, "momentum": 0.9, **_DECOUPLE}),
+    "MARS": Spec(
+        mars,
+        {
+            **_MOMENTS,
+            "lr": 3e-3,
+            "betas": (0.95, 0.99),
+            "gamma": 0.025,
+            "mars_type": "mars-adamw",
+            "amsgrad": False,
+            "optimize_1d": False,
+            "lr_1d_factor": 1.0,
+            "betas_1d": (0.9, 0.95),
+            "weight_decay_1d": 0.1,
+        },
+        decay="rule",
+    ),
     "StableAdamW": Spec(
         stableadamw, {**_MOMENTS, "betas": (0.9, 0.99), "eps": 1e-6, "weight_decay": 1e-2}, decay="rule"
     ),

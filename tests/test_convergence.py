@@ -87,6 +87,7 @@ PLANS = {
     "AdaBelief": Plan(0.3, 1.0, 0.3),
     "LARS": Plan(1.0, 0.1, 0.3, options=(("trust_coefficient", 0.01), ("weight_decay", 0.0))),
     "LAMB": Plan(0.1, 0.02, 0.03, options=(("weight_decay", 0.0),)),
+    "MARS": Plan(0.3, 0.3, 0.1, options=(("optimize_1d", True),)),
     "StableAdamW": Plan(0.1, 0.03, 0.03, options=(("weight_decay", 0.0),)),
 }
 

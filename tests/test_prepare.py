@@ -153,6 +153,11 @@ def _grams(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
     return [h["lr"] * root / _missing(h["beta1"], t), *averages, eps, _flush(h["eps"])]
 
 
+def _mars(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    change = h["gamma"] * h["beta1"] / (1 - h["beta1"])
+    return [(adam := _adam(h, t, s, inside=False))[0], change, Decimal(1), *adam[1:]]
+
+
 def _stableadamw(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
     averages = []
     for beta in (h["beta1"], h["beta2"]):
@@ -185,6 +190,7 @@ ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {
     ("laprop", 0): _laprop,
     ("grams", 0): _grams,
     ("stableadamw", 0): _stableadamw,
+    ("mars", 0): _mars,
     ("ftrl", 0): lambda h, t, s: [h["lr"], h["beta"], h["lr"] * h["lambda1"], h["lr"] * h["weight_decay"]],
 }
 

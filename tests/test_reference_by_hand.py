@@ -187,6 +187,20 @@ CASES: dict[str, tuple[str, dict[str, Any], list[float], Vectors, Vectors]] = {
             [0.25 / 0.75 * sqrt(1 - 0.75**2) / (sqrt(0.75 + 0.0625) + 1), 0.0],
         ],
     ),
+    "MARS: corrected, clipped to 1, the first change from 0": (
+        "MARS",
+        {"lr": 1.0, "betas": (0.5, 0.0), "eps": 0.0, "gamma": 0.5, "optimize_1d": True},
+        [0.0, 0.0],
+        [[0.4, 0.2], [3.2 / 1.5, -3.9 / 1.5]],
+        [[-1, -1], [-2, -1 + 13 / 24]],  # c = (0.6, 0.3), then (3, -4) / 5; m = (0.45, -0.325) / 0.75
+    ),
+    "MARS, a vector": (
+        "MARS",
+        {"lr": 0.5, "betas_1d": (0.5, 0.0), "eps": 0.0, "lr_1d_factor": 0.5, "weight_decay": 3.0},
+        [2.0],
+        [[6]],
+        [[2 * (1 - 0.25 * 0.1) - 0.25]],
+    ),
     "StableAdamW: clipped to a mean square of 1, decay too": (
         "StableAdamW",
         {"lr": 1.0, "betas": (0.5, 0.5), "eps": 0.0, "weight_decay": 0.5},

@@ -18,6 +18,7 @@ DECOUPLED = {
     for cls in fastopt.optimizers().values()
     if "decoupled_weight_decay" in cls._hypers or cls.rule.weight_decay == "decoupled"
 }
+DECOUPLED["MARS"] = {"optimize_1d": True}  # vectors have a decay of their own
 #: What an average is kept of, and of which state.
 AVERAGES: dict[str, dict[str, Any]] = {
     "exp_avg": {

@@ -20,7 +20,7 @@ ROWS, WIDTH = 60, 7
 
 def _refuses(name: str, variant: int) -> bool:
     start = setting(name, variant).get("initial_accumulator_value")
-    return name in ("ASGD", "Adan", "LAMB", "LARS", "StableAdamW") or start == "gradient"
+    return name in ("ASGD", "Adan", "LAMB", "LARS", "MARS", "StableAdamW") or start == "gradient"
 
 
 TAKES = [s for s in SETTINGS if not _refuses(*s)]

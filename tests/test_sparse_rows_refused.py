@@ -168,6 +168,7 @@ def test_every_setting_is_tried() -> None:
         "Adan",
         "LAMB",
         "LARS",
+        "MARS",
         "RMSprop",
         "StableAdamW",
     }

@@ -74,7 +74,7 @@ def expected_as(x: Any, random: Any, dtype: str, with_sign: bool) -> tuple[Any, 
 
 
 def check_steps(name: str, variant: int, level: str, dtypes: dict[str, str]) -> None:
-    options, of = setting(name, variant), rule(name, variant)
+    options = setting(name, variant)
     params = parameters()
     opt = make(name, params, level, state_dtype=dtypes, seed=SEED, **options)
     for k in range(STEPS):
@@ -86,6 +86,7 @@ def check_steps(name: str, variant: int, level: str, dtypes: dict[str, str]) -> 
         for i, after in enumerate(copies):
             if name not in ROUNDED_FIRST:
                 same(params[i], after, f"step {k}, params[{i}]")
+            of = opt._rules[i]
             for role, state in enumerate(of["states"]):
                 if not state or wide.state[i]["step"] == 0:
                     continue

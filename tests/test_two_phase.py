@@ -14,6 +14,7 @@ ml_dtypes = pytest.importorskip("ml_dtypes")
 RULES: dict[str, dict[str, Any]] = {
     "LARS": {"lr": 0.5, "momentum": 0.8, "weight_decay": 0.05, "trust_coefficient": 0.02, "eps": 0.3},
     "LAMB": {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1},
+    "MARS": {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1, "optimize_1d": True},
     "StableAdamW": {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1},
 }
 # One sum is over blocks of 4096: none, less than one, exactly one, one and a rest, several and a rest.

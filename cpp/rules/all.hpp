@@ -15,6 +15,7 @@
 #include "rules/laprop.hpp"
 #include "rules/lars.hpp"
 #include "rules/lion.hpp"
+#include "rules/mars.hpp"
 #include "rules/muon.hpp"
 #include "rules/nadam.hpp"
 #include "rules/radam.hpp"
@@ -30,6 +31,6 @@ template <template <unsigned> class...>
 struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
-                 Lars, Lamb, Ftrl, AdEMAMix, Adopt, LaProp, Grams, StableAdamW, Muon>;
+                 Lars, Lamb, Ftrl, AdEMAMix, Adopt, LaProp, Grams, StableAdamW, Mars, Muon>;
 
 }  // namespace fastopt::rules

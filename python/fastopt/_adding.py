@@ -124,7 +124,7 @@ def native_rules(
     decay = cls.rule.decay(values)
     other = None
     if cls._other is not None:
-        flags = _state.find_rule(cls._other, set())["flags"]
+        flags = _state.find_rule(cls._other, cls._other_flags(values))["flags"]
         other = {"rule": cls._other, "flags": flags, "decay_kind": "decoupled", "starts": {}}
     return {
         "rule": cls.rule.kernel,

@@ -69,7 +69,7 @@ def rule_for(
     """The rule of a parameter: that of its class or, where the class has one beside it, the other."""
     if cls._other is None or cls._takes(values, shape, name):
         return find_rule(cls.rule.kernel, cls._flags(values))
-    return find_rule(cls._other, set())
+    return find_rule(cls._other, cls._other_flags(values))
 
 
 def states_of(cls: type[Optimizer]) -> set[str]:

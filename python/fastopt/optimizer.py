@@ -197,6 +197,11 @@ class Optimizer:
         return {key for key, hyper in cls._hypers.items() if hyper.fixed and values[key] is True}
 
     @classmethod
+    def _other_flags(cls, values: Mapping[str, Any]) -> set[str]:
+        """The same of the other rule."""
+        return set()
+
+    @classmethod
     def _starts(cls, values: Mapping[str, Any]) -> Mapping[str, float | None]:
         """Where accumulators start that the rule leaves to the user: a number, None for the square of the
         first gradient.

@@ -46,7 +46,7 @@ class Rule:
     >>> fastopt.AdamW.rule.weight_decay
     'decoupled'
     >>> [name for name, cls in fastopt.optimizers().items() if cls.rule.norms != "none"]
-    ['lamb', 'lars', 'stableadamw']
+    ['lamb', 'lars', 'mars', 'stableadamw']
     """
 
     kernel: str

@@ -52,6 +52,22 @@ CASES: dict[str, tuple[str, dict[str, Any], str, str, dict[str, Any]]] = {
     ),
     "LaProp, timm": ("LaProp", {**_DECAY, "fixed_decay": False}, f"{_TIMM}.laprop", "LaProp", _DECAY),
     "Grams": ("Grams", {**_DECAY, "eps_hat": False}, _PO, "Grams", _DECAY),
+    # pytorch-optimizer adds epsilon to the uncorrected root; timm leaves out the first change
+    "MARS": ("MARS", {**_DECAY, "eps": 0.0}, _PO, "MARS", {**_DECAY, "eps": 0.0, "lr_1d": LR}),
+    "MARS, vectors too": (
+        "MARS",
+        {"eps": 0.0, "gamma": 0.3, "optimize_1d": True, "amsgrad": True},
+        _PO,
+        "MARS",
+        {"eps": 0.0, "gamma": 0.3, "optimize_1d": True, "ams_bound": True},
+    ),
+    "MARS, Lion": (
+        "MARS",
+        {"eps": 0.0, "mars_type": "mars-lion"},
+        _PO,
+        "MARS",
+        {"eps": 0.0, "mars_type": "lion", "lr_1d": LR},
+    ),
     "Signum": ("Signum", {**_DECAY, "decoupled_weight_decay": True}, _PO, "SignSGD", _DECAY),
     "StableAdamW": ("StableAdamW", {"eps": 1e-8}, _PO, "StableAdamW", {"kahan_sum": False}),
     "StableAdamW, optimi": ("StableAdamW", _BETAS, _OPTIMI, "StableAdamW", {**_BETAS, "foreach": False}),

@@ -38,6 +38,7 @@ OWN = (
     "LAMB",
     "LARS",
     "LaProp",
+    "MARS",
     "Lion",
     "SignSGD",
     "Signum",

@@ -32,18 +32,24 @@ OTHER: dict[str, Any] = {
     "alpha_warmup": lambda old: 10.0,
     "beta3_warmup": lambda old: 10.0,
     "clip_exp": lambda old: 0.1,
+    "mars_type": lambda old: "mars-lion",
+    "betas_1d": lambda old: tuple(b / 2 for b in old),
 }
 BASE: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9, "weight_decay": 0.1},
     "LARS": {"weight_decay": 0.1},
+    "MARS": {"weight_decay": 0.1, "optimize_1d": True},
     "RMSprop": {"momentum": 0.9, "weight_decay": 0.1},
     "SignSGD": {"momentum": 0.9, "weight_decay": 0.1},
     "Rprop": {},
 }
 #: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same.
-#: ADOPT clips what is larger than gradients were so far. Steps of the others go down their gradient by
-#: themselves.
-WITHOUT_EFFECT = (("Rprop", "lr"), ("ADOPT", "clip_exp"), ("Adadelta", "cautious"), ("Adagrad", "cautious"))
+#: ADOPT clips what is larger than gradients were so far. "1d" is of AdamW's vectors, not MARS's own rule's.
+#: Steps of the others go down their gradient by themselves.
+WITHOUT_EFFECT = (
+    *(("Rprop", "lr"), ("ADOPT", "clip_exp"), ("Adadelta", "cautious"), ("Adagrad", "cautious")),
+    *(("MARS", key) for key in ("lr_1d_factor", "betas_1d", "weight_decay_1d")),
+)
 
 
 def optimizer(cls: Any, name: str) -> tuple[Any, Any]:

@@ -36,6 +36,7 @@ MethodName = Literal[
     "laprop",
     "lars",
     "lion",
+    "mars",
     "muon",
     "nadam",
     "radam",
@@ -83,10 +84,11 @@ class Options(Common, total=False):
     alpha_warmup: float | None
     amsgrad: bool
     average: bool
-    beta3_warmup: float | None
     batch_axes: int | None
     beta2: float
+    beta3_warmup: float | None
     betas: tuple[float, float] | tuple[float, float, float]
+    betas_1d: tuple[float, float]
     centered: bool
     clip_exp: float | None
     compat: (
@@ -103,13 +105,16 @@ class Options(Common, total=False):
     eps_hat: bool
     eps_inside_root: bool
     etas: tuple[float, float]
-    fixed_decay: bool
     exclude: tuple[str, ...]
+    fixed_decay: bool
+    gamma: float
     initial_accumulator_value: float | Literal["gradient"]
     lambd: float
     lambda1: float
     lr: Lr
+    lr_1d_factor: float
     lr_decay: float
+    mars_type: Literal["mars-adamw", "mars-lion"]
     momentum: float
     momentum_decay: float
     momentum_form: Literal["gradient", "step", "average"] | Literal["gradient", "step"]
@@ -117,6 +122,7 @@ class Options(Common, total=False):
     normalize: bool
     ns_coefficients: Literal["original", "polar-express"] | tuple[float, float, float]
     ns_steps: int
+    optimize_1d: bool
     rectify_threshold: float
     rho: float  # perturbed-gd's too
     step_sizes: tuple[float, float]
@@ -124,3 +130,4 @@ class Options(Common, total=False):
     trust_coefficient: float
     use_muon: bool | None
     weight_decay: float
+    weight_decay_1d: float

@@ -15,6 +15,7 @@ from fastopt.optim.lamb import LAMB as LAMB
 from fastopt.optim.laprop import LaProp as LaProp
 from fastopt.optim.lars import LARS as LARS
 from fastopt.optim.lion import Lion as Lion
+from fastopt.optim.mars import MARS as MARS
 from fastopt.optim.muon import Muon as Muon
 from fastopt.optim.nadam import NAdam as NAdam
 from fastopt.optim.radam import RAdam as RAdam

@@ -6,6 +6,7 @@ from fastopt.torch._classes import ASGD as ASGD
 from fastopt.torch._classes import FTRL as FTRL
 from fastopt.torch._classes import LAMB as LAMB
 from fastopt.torch._classes import LARS as LARS
+from fastopt.torch._classes import MARS as MARS
 from fastopt.torch._classes import SGD as SGD
 from fastopt.torch._classes import AdaBelief as AdaBelief
 from fastopt.torch._classes import Adadelta as Adadelta

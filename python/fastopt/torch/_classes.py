@@ -20,6 +20,7 @@ __all__ = [
     "FTRL",
     "LAMB",
     "LARS",
+    "MARS",
     "SGD",
     "AdEMAMix",
     "AdaBelief",
@@ -270,6 +271,15 @@ class Lion(Optimizer, _Own):
     """
 
     _formula = optim.Lion
+
+
+class MARS(Optimizer, _Own):
+    """MARS for PyTorch: the rule, keywords and defaults of `fastopt.MARS`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.MARS
 
 
 _TorchMuon: Any = getattr(torch.optim, "Muon", torch.optim.Optimizer)  # of torch 2.9 and later

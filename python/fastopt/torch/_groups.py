@@ -52,11 +52,20 @@ class Values:
             raise ValueError(f"param_groups[{group}][{key!r}]: {why}") from None
 
     def same_formula(self, other: Values) -> bool:
-        return (self.flags, self.decay, self._looks()) == (other.flags, other.decay, other._looks())
+        return self._formula_of() == other._formula_of()
+
+    def _formula_of(self) -> tuple[Any, ...]:
+        return self.flags, self.decay, self._looks(), self._sharing_out()
 
     def _looks(self) -> list[Any]:
         """What looks at whole tensors, which is not for shards: where it changes, all is read anew."""
         return [self.values[key] for key in ("cautious", "centralize")]
+
+    def _sharing_out(self) -> dict[str, Any]:
+        """What decides which of a class's two rules takes a parameter."""
+        if self.formula._other is None:
+            return {}
+        return {key: self.values[key] for key, hyper in self.formula._hypers.items() if hyper.fixed}
 
     def other_start(self, other: Values) -> str | None:
         """The key by which others say only where states begin, or None."""

@@ -38,7 +38,7 @@ def scalar_dtype() -> torch.dtype:
 #: The engine's rules whose state holds no step, as PyTorch's: what matters is whether it has begun.
 UNCOUNTED = ("sgd", "muon")
 #: What begins at 0 when its option is switched on in mid-training.
-_MAY_COME_LATER = ("max_exp_avg_sq", "max_exp_avg_var", "momentum_buffer", "grad_avg")
+_MAY_COME_LATER = ("max_exp_avg_sq", "max_exp_avg_var", "momentum_buffer", "grad_avg", "last_grad")
 
 
 _TORCH = {
