@@ -13,7 +13,6 @@ import pytest
 
 import fastopt
 from engine import BFLOAT16, CLASSES, EXTRAS, LEVELS, PAIRS, SETTINGS, bits, make, normal, setting
-from fastopt._state import rule_of
 
 # Either side of vectors and cache lines, of the engine's blocks (512 doubles, 1024 floats, 4096 of a sum).
 SIZES = (0, 1, 7, 63, 64, 65, 127, 128, 129, 2 * 512 + 3, 2 * 1024 + 3, 4095, 4096, 4097, 2 * 8192 + 3)
@@ -293,7 +292,7 @@ def test_states_are_stored_as_asked_and_rounded_once(
     wide = np.float64 if dtype == np.float64 else np.float32
     theta, plain = normal(12, [1024 + 3], dtype), normal(12, [1024 + 3], dtype)
     twin = make(name, plain, level, state_dtype=wide, **setting(name))
-    if stored == np.float16 and any(rule_of(twin, 0)["squared"]):
+    if stored == np.float16 and any(twin._rules[0]["squared"]):
         with pytest.raises(TypeError, match=r"state_dtype: .* got float16: its state .* holds squares"):
             make(name, theta, level, state_dtype=state_dtype, **setting(name))
         return

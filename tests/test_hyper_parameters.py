@@ -19,9 +19,20 @@ BELOW_ONE = {"momentum": (1.0, 1.5), "betas": (1.0, 1.5), "dampening": (1.5,), "
 WHOLE = {"clip_value": (0.0,), "clip_norm": (0.0,), "ema_decay": (1.5,)}
 
 
+#: None leaves these to the class.
+MAY_BE_NONE = {"use_muon", "batch_axes", "adamw_weight_decay"}
+
+
 def bad_values(key: str, good: Any) -> list[tuple[Any, type[Exception] | tuple[type[Exception], ...]]]:
+    bad = all_bad_values(key, good)
+    return [pair for pair in bad if not (key in MAY_BE_NONE and pair[0] is None)]
+
+
+def all_bad_values(key: str, good: Any) -> list[tuple[Any, type[Exception] | tuple[type[Exception], ...]]]:
     if isinstance(good, bool):
         return [(value, TypeError) for value in (1, 0.0, "yes", None)]
+    if isinstance(good, int):
+        return [(value, (TypeError, ValueError)) for value in (*OUT_OF_RANGE, 1.0, *NOT_NUMBERS)]
     if isinstance(good, str):
         return [("nonsense", ValueError), (5, (TypeError, ValueError))]
     if isinstance(good, tuple):

@@ -34,10 +34,9 @@ void pack_a(View<T> a, std::int64_t m, std::int64_t k, T* out) {
       for (; p < k; ++p)
         for (int i = 0; i < R; ++i) out[p * R + i] = from[i * a.row + p];
     } else {
-      for (std::int64_t p = 0; p < k; ++p) {
+      if (height < R) std::fill_n(out, R * k, T(0));
+      for (std::int64_t p = 0; p < k; ++p)
         for (std::int64_t i = 0; i < height; ++i) out[p * R + i] = from[i * a.row + p * a.col];
-        for (std::int64_t i = height; i < R; ++i) out[p * R + i] = T(0);
-      }
     }
   }
 }
@@ -63,13 +62,14 @@ void pack_b(View<T> b, std::int64_t k, std::int64_t n, T alpha, T* out) {
   }
 }
 
-// One register tile: c (rows x columns) += or = packed a (k deep) times packed b; only `height` x `width` of it exists.
-template <class T>
-void micro(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t height, std::int64_t width,
-           bool set) {
-  constexpr int M = Tile<T>::vectors, N = Tile<T>::columns, L = lanes<T>;
+// One register tile, or its first M vectors: c (rows x columns) += or = packed a (k deep) times packed b; only `height` x
+// `width` of it exists.
+template <class T, int M>
+void micro_of(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t height, std::int64_t width,
+              bool set) {
+  constexpr int N = Tile<T>::columns, L = lanes<T>;
   Vec<T> sum[N][M] = {};
-  for (std::int64_t p = 0; p < k; ++p, a += M * L, b += N) {
+  for (std::int64_t p = 0; p < k; ++p, a += Tile<T>::rows, b += N) {
     Vec<T> av[M];
 #pragma GCC unroll 8
     for (int i = 0; i < M; ++i) av[i] = load(a + i * L);
@@ -97,6 +97,17 @@ void micro(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::
     for (int i = 0; i < M; ++i) store(whole + (j * M + i) * L, sum[j][i]);
   for (std::int64_t j = 0; j < width; ++j)
     for (std::int64_t i = 0; i < height; ++i) c[j * ldc + i] = whole[j * M * L + i] + (set ? T(0) : c[j * ldc + i]);
+}
+
+template <class T>
+void micro(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t height, std::int64_t width,
+           bool set) {
+  constexpr int M = Tile<T>::vectors, L = lanes<T>;
+  if constexpr (M == 3) {
+    if (height <= L) return micro_of<T, 1>(k, a, b, c, ldc, height, width, set);
+    if (height <= 2 * L) return micro_of<T, 2>(k, a, b, c, ldc, height, width, set);
+  }
+  micro_of<T, M>(k, a, b, c, ldc, height, width, set);
 }
 
 // As Eigen sees a View, if one of its strides is 1.

@@ -44,18 +44,37 @@ void multiply(const Team<T>& team, std::int64_t m, std::int64_t n, std::int64_t 
     });
 }
 
+// to = from', 16 x 16: by way of memory of its own, so that both sides are walked along their columns.
+template <class T>
+void transpose_block(const T* from, T* to, std::int64_t ld) {
+  constexpr int block = 16;
+  T tile[block][block];
+  for (int j = 0; j < block; ++j)
+    for (int i = 0; i < block; ++i) tile[i][j] = from[j * ld + i];
+  for (int i = 0; i < block; ++i)
+    for (int j = 0; j < block; ++j) to[i * ld + j] = tile[i][j];
+}
+
 // The upper triangle of C (n x n) from the lower.
 template <class T>
 void mirror(const Team<T>& team, std::int64_t n, T* c, std::int64_t ldc) {
-  constexpr std::int64_t block = 32;
-  const std::int64_t blocks = (n + block - 1) / block;
-  team.each(blocks, static_cast<double>(n) * static_cast<double>(n), [&](std::int64_t i, linalg::Packs<T>&) {
-    const std::int64_t j0 = i * block, j1 = std::min(n, j0 + block);
-    for (std::int64_t i0 = j0; i0 < n; i0 += block)
-      for (std::int64_t j = j0; j < j1; ++j)
-        for (std::int64_t row = std::max(i0, j + 1); row < std::min(n, i0 + block); ++row)
-          c[row * ldc + j] = c[j * ldc + row];
-  });
+  constexpr std::int64_t block = 16;
+  team.split(n, block, static_cast<double>(n) * static_cast<double>(n),
+             [&](std::int64_t begin, std::int64_t end, linalg::Packs<T>&) {
+               for (std::int64_t j0 = begin; j0 < end; j0 += block) {
+                 const std::int64_t j1 = std::min(end, j0 + block);
+                 for (std::int64_t j = j0; j < j1; ++j)
+                   for (std::int64_t i = j + 1; i < std::min(n, j0 + block); ++i) c[i * ldc + j] = c[j * ldc + i];
+                 for (std::int64_t i0 = j0 + block; i0 < n; i0 += block) {
+                   if (j1 - j0 == block && i0 + block <= n) {
+                     transpose_block(c + j0 * ldc + i0, c + i0 * ldc + j0, ldc);
+                     continue;
+                   }
+                   for (std::int64_t j = j0; j < j1; ++j)
+                     for (std::int64_t i = i0; i < std::min(n, i0 + block); ++i) c[i * ldc + j] = c[j * ldc + i];
+                 }
+               }
+             });
 }
 
 // C (n x n) = alpha A B where that is symmetric: half of the work.

@@ -78,8 +78,8 @@ class Muon(Optimizer):
         \theta \leftarrow (1 - lr\,\lambda) \theta - lr\,s\,X_K,
 
     where s depends on the shape. The iteration brings all singular values near 1, on the smaller side of the
-    matrix and, unlike PyTorch's, in float32 (float64 for float64 parameters); ``method="exact"`` makes them
-    1.
+    matrix and, unlike PyTorch's, in float32 (float64 for float64 parameters). With ``method="exact"`` they
+    are 1.
 
     Which parameters are matrices: arrays of two axes or more whose name says nothing else. Axes behind the
     first are joined, as those of a convolution's kernels, but an array of three axes is a stack of matrices.
