@@ -74,6 +74,8 @@ RULES: dict[str, float | None] = {
     "LAMB": None,
     "FTRL": None,
 }
+#: The rules of later years, promised within a quarter of their floor.
+RECENT = ("Prodigy", "ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD")
 #: Two threads over one: gain where it pays, harm nowhere. 2^23 was promised and never had a row before.
 BETWEEN = dict.fromkeys((14, 16, 17, 18, 19, 20), 0.95) | {21: 1.3, 22: 1.3, 23: 1.3}
 LARGE_PROCESSES = 5  # pages fall differently in each
@@ -93,7 +95,8 @@ STEP: dict[str, Targets] = {
     "rules": {
         f"{name}, 20 M": (*([Target(bound)] if bound else []), Target(FLOOR, "of_floor"))
         for name, bound in RULES.items()
-    },
+    }
+    | {f"{name}, 20 M": (Target(1 / 1.25, "of_floor"),) for name in RECENT},
     "tail": at_least(
         {
             "clip + AdamW + EMA + zeroing, 20 M": 1.5,

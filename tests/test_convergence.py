@@ -82,6 +82,11 @@ PLANS = {
     "AdaBelief": Plan(0.3, 1.0, 0.3),
     "LARS": Plan(1.0, 0.1, 0.3, options=(("trust_coefficient", 0.01), ("weight_decay", 0.0))),
     "LAMB": Plan(0.1, 0.02, 0.03, options=(("weight_decay", 0.0),)),
+    # an average of all steps forgets the first ones only if the later ones weigh more
+    "ScheduleFreeSGD": Plan(1.0, 0.015, 0.003, decades=0.0, options=(("r", 10.0),)),
+    "ScheduleFreeAdamW": Plan(0.3, 1.0, 0.1, options=(("r", 10.0),)),
+    "ScheduleFreeRAdam": Plan(0.3, 1.0, 0.1, options=(("r", 10.0),)),
+    "Prodigy": Plan(1.0, 1.0, 1.0),
 }
 
 

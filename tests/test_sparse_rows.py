@@ -20,7 +20,8 @@ ROWS, WIDTH = 60, 7
 
 def _refuses(name: str, variant: int) -> bool:
     start = setting(name, variant).get("initial_accumulator_value")
-    return name in ("ASGD", "Adan", "LAMB", "LARS") or start == "gradient"
+    whole = name.startswith("ScheduleFree") or name in ("ASGD", "Adan", "LAMB", "LARS", "Prodigy")
+    return whole or start == "gradient"
 
 
 TAKES = [s for s in SETTINGS if not _refuses(*s)]

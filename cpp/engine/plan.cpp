@@ -11,6 +11,7 @@ int Plan::add_group(const Group& group) {
     throw std::invalid_argument("rule " + std::string(group.kernel->name) + " has a weight decay of its own");
   groups_.push_back(group);
   any_sums_ |= group.kernel->sums > 0;
+  any_totals_ |= group.kernel->settle != nullptr;
   return static_cast<int>(groups_.size()) - 1;
 }
 
@@ -97,6 +98,7 @@ void Plan::commit() {
     ++counts_[tensor];
     scalars_[tensor] = at(cohorts_, item.cohort).after;
   }
+  if (any_totals_) follow();
   ++steps;
   for (Group& group : groups_) group.averaged = options_.ema_decay >= 0;
 }

@@ -46,7 +46,7 @@ class Walk {
       T* theta = load_theta(at, n);
       const T* g = adjusted_gradient(theta, at, n);
       T* states[max_states] = {};
-      if (kernel_.reduce_writes_states) load_states(states, g, at, n);
+      if (kernel_.reduce_writes_states) load_states(states, theta, g, at, n);
       kernel_.template reduce<T>()(theta, g, states, n, constants_.coefs, lanes);
       if (kernel_.reduce_writes_states) store_states(at, n);
     }
@@ -85,7 +85,7 @@ class Walk {
       if constexpr (sizeof(T) == 4) update_coded(theta, g, at, n);
     } else {
       T* states[max_states] = {};
-      load_states(states, g, at, n, second_phase && kernel_.reduce_writes_states);
+      load_states(states, theta, g, at, n, second_phase && kernel_.reduce_writes_states);
       kernel_.template update<T>(constants_.decay)(theta, g, states, n, constants_.coefs, constants_.decay_by, prefetch_);
       if (!(second_phase && kernel_.reduce_writes_states)) store_states(at, n);
     }
@@ -147,13 +147,13 @@ class Walk {
     return g_;
   }
 
-  void load_states(T** states, const T* g, std::int64_t at, std::int64_t n, bool started = false) {
+  void load_states(T** states, const T* theta, const T* g, std::int64_t at, std::int64_t n, bool started = false) {
     for (int s = 0; s < max_states; ++s) {
       const Stored& stored = tensor_.states[s];
       if (!stored) continue;
       states[s] = own_state_[s] ? states_[s] : stored.template at<T>(at);
       if (constants_.first && !started)
-        block::start(states[s], g, n, constants_.start[s]);
+        block::start(states[s], theta, g, n, constants_.start[s]);
       else if (own_state_[s])
         load(stored, at, n, states_[s]);
     }

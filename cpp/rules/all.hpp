@@ -12,9 +12,13 @@
 #include "rules/lars.hpp"
 #include "rules/lion.hpp"
 #include "rules/nadam.hpp"
+#include "rules/prodigy.hpp"
 #include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/rprop.hpp"
+#include "rules/schedule_free_adamw.hpp"
+#include "rules/schedule_free_radam.hpp"
+#include "rules/schedule_free_sgd.hpp"
 #include "rules/sgd.hpp"
 #include "rules/signsgd.hpp"
 
@@ -24,6 +28,6 @@ template <template <unsigned> class...>
 struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
-                 Lars, Lamb, Ftrl>;
+                 Lars, Lamb, Ftrl, ScheduleFreeSgd, ScheduleFreeAdamW, ScheduleFreeRAdam, Prodigy>;
 
 }  // namespace fastopt::rules

@@ -28,7 +28,21 @@ else:
 ours_alone = pytest.mark.skipif(JUDGED == "torch.optim", reason="of fastopt.torch, and PyTorch's are judged")
 #: The classes that PyTorch has too, and those it has not.
 SHARED = NAMES
-OWN = ("AdaBelief", "Adan", "FTRL", "LAMB", "LARS", "Lion", "SignSGD")
+OWN = (
+    "AdaBelief",
+    "Adan",
+    "FTRL",
+    "LAMB",
+    "LARS",
+    "Lion",
+    "Prodigy",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeRAdam",
+    "ScheduleFreeSGD",
+    "SignSGD",
+)
+#: With which the first step moves.
+MOVING: dict[str, dict[str, Any]] = {"ScheduleFreeRAdam": {"silent_sgd_phase": False}}
 EVERY = SHARED if JUDGED == "torch.optim" else sorted([*SHARED, *OWN])
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 HALF = (torch.bfloat16, torch.float16)
@@ -38,6 +52,7 @@ __all__ = [
     "FLOATS",
     "HALF",
     "JUDGED",
+    "MOVING",
     "OWN",
     "SHARED",
     "STEPS",

@@ -10,7 +10,10 @@ from torch_door.door import EVERY, mine, ours_alone, torch
 
 pytestmark = [ours_alone, pytest.mark.filterwarnings("ignore:.*[Ss]parse.*:UserWarning")]
 
-REFUSED = ("ASGD", "Adan", "LAMB", "LARS")
+REFUSED = (
+    *("ASGD", "Adan", "LAMB", "LARS"),
+    *("Prodigy", "ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD"),
+)
 
 
 def model(dtype: Any = torch.float64) -> tuple[Any, Any]:

@@ -33,9 +33,13 @@ MethodName = Literal[
     "lars",
     "lion",
     "nadam",
+    "prodigy",
     "radam",
     "rmsprop",
     "rprop",
+    "schedulefreeadamw",
+    "schedulefreeradam",
+    "schedulefreesgd",
     "sgd",
     "signsgd",
     "CG",
@@ -70,13 +74,18 @@ class Options(Common, total=False):
     alpha: float
     amsgrad: bool
     average: bool
+    beta3: float | None
     betas: tuple[float, float] | tuple[float, float, float]
     centered: bool
+    d0: float
+    d_coef: float
     dampening: float
+    decouple: bool
     decoupled_weight_decay: bool
     eps: float
     eps_inside_root: bool
     etas: tuple[float, float]
+    growth_rate: float | Literal["inf"]
     initial_accumulator_value: float | Literal["gradient"]
     lambd: float
     lambda1: float
@@ -86,9 +95,15 @@ class Options(Common, total=False):
     momentum_decay: float
     momentum_form: Literal["gradient", "step", "average"]
     nesterov: bool
+    r: float
     rectify_threshold: float
     rho: float  # perturbed-gd's too
+    safeguard_warmup: bool
+    silent_sgd_phase: bool
     step_sizes: tuple[float, float]
     t0: float
     trust_coefficient: float
+    use_bias_correction: bool
+    warmup_steps: int
     weight_decay: float
+    weight_lr_power: float

@@ -15,9 +15,13 @@ from fastopt.torch._classes import AdamW as AdamW
 from fastopt.torch._classes import Adan as Adan
 from fastopt.torch._classes import Lion as Lion
 from fastopt.torch._classes import NAdam as NAdam
+from fastopt.torch._classes import Prodigy as Prodigy
 from fastopt.torch._classes import RAdam as RAdam
 from fastopt.torch._classes import RMSprop as RMSprop
 from fastopt.torch._classes import Rprop as Rprop
+from fastopt.torch._classes import ScheduleFreeAdamW as ScheduleFreeAdamW
+from fastopt.torch._classes import ScheduleFreeRAdam as ScheduleFreeRAdam
+from fastopt.torch._classes import ScheduleFreeSGD as ScheduleFreeSGD
 from fastopt.torch._classes import SignSGD as SignSGD
 from fastopt.torch._in_backward import InBackward as InBackward
 from fastopt.torch._in_backward import step_in_backward as step_in_backward
