@@ -68,6 +68,8 @@ def floor(opt: Any, theta: Any, grad: Any) -> dict[str, Call]:
         passes.insert(0, ([], summed))
     if opt.rule.norms == "update":  # moments and norms, then the parameters
         passes = [(states, summed), ([theta], states)]
+    if opt.rule.norms == "all":  # the same, and where theta began is only read
+        passes = [(states[:3], [theta, grad, states[3]]), ([theta], states[:2])]
     if opt._clip_norm is not None:
         passes.insert(0, ([], [grad]))
 

@@ -75,7 +75,10 @@ RULES: dict[str, float | None] = {
     "FTRL": None,
 }
 #: The rules of later years, promised within a quarter of their floor.
-RECENT = ("AdEMAMix", "ADOPT", "LaProp", "Grams", "Signum", "StableAdamW", "MARS")
+RECENT = (
+    *("AdEMAMix", "ADOPT", "LaProp", "Grams", "Signum", "StableAdamW", "MARS", "Prodigy"),
+    *("ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD"),
+)
 #: Two threads over one: gain where it pays, harm nowhere. 2^23 was promised and never had a row before.
 BETWEEN = dict.fromkeys((14, 16, 17, 18, 19, 20), 0.95) | {21: 1.3, 22: 1.3, 23: 1.3}
 LARGE_PROCESSES = 5  # pages fall differently in each

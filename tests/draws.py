@@ -33,6 +33,15 @@ _ADAM: Draw = {**_MOMENTS, "amsgrad": True}
 _RMSPROP: Draw = {"lr": _uniform(0.01, 0.1), "alpha": _uniform(0.7, 0.97), "eps": _EPS}
 _ADAGRAD: Draw = {"lr": _uniform(0.05, 0.3), "lr_decay": _uniform(0.01, 0.2), "eps": _EPS}
 _ADADELTA: Draw = {"lr": _uniform(0.3, 3.0), "rho": _uniform(0.5, 0.95), "eps": _uniform(1e-4, 1e-2)}
+_WARM: Draw = {"warmup_steps": lambda rng: int(rng.integers(3, 9))}
+_AVERAGED: Draw = {"r": _uniform(0.1, 0.9), "weight_lr_power": _uniform(0.5, 1.5)}
+_PRODIGY: Draw = {  # random gradients lead nowhere: a large coefficient, so that the estimate grows
+    "lr": _uniform(0.5, 1.0),
+    "betas": _BETAS,
+    "eps": _EPS,
+    "d0": _uniform(0.02, 0.1),
+    "d_coef": _uniform(5.0, 12.0),
+}
 _SGD: Draw = {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM}
 
 _MUON: Draw = {
@@ -202,6 +211,20 @@ VARIANTS: dict[str, list[Draw]] = {
             "betas_1d": _BETAS,
             "weight_decay_1d": _uniform(0.2, 0.6),
         },
+    ],
+    "ScheduleFreeSGD": [{"lr": _uniform(0.02, 0.1), "momentum": _MOMENTUM, **_AVERAGED, **_WARM}],
+    "ScheduleFreeAdamW": [{**_MOMENTS, **_AVERAGED, **_WARM}, {**_MOMENTS}],
+    "ScheduleFreeRAdam": [{**_MOMENTS, **_AVERAGED, "silent_sgd_phase": False}, {**_MOMENTS, **_AVERAGED}],
+    "Prodigy": [
+        {
+            **_PRODIGY,
+            "beta3": _uniform(0.8, 0.95),
+            "use_bias_correction": True,
+            "safeguard_warmup": True,
+            "growth_rate": _uniform(1.02, 1.2),
+        },
+        {**_PRODIGY, "decouple": False},
+        _PRODIGY,
     ],
     "LARS": [
         {

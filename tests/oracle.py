@@ -47,6 +47,7 @@ class Oracle:
         self.params = [np.array(p, dtype=dtype) for group in groups for p in group["params"]]
         self.dtype = np.dtype(dtype)
         self.state: list[State] = [{} for _ in self.params]
+        self.common: State = {}
         self.steps = [0 for _ in self.params]
         self.step_count = 0
         self.skipped = 0
@@ -66,9 +67,7 @@ class Oracle:
             together = [[g] for g in gs] if self.per_tensor else [gs] * len(gs)
             factors = [min(1.0, self.clip_norm / (self._norm(some) + 1e-6)) for some in together]
             gs = [None if g is None else g * factor for g, factor in zip(gs, factors, strict=True)]
-        for i, g in enumerate(gs):
-            if g is not None:
-                self._update(i, g)
+        self._update([(i, *self._adjusted(i, g)) for i, g in enumerate(gs) if g is not None])
         if self.ema_decay is not None:
             d = self.ema_decay if self.step_count > 0 else 0.0
             self.ema = [d * e + (1 - d) * p for e, p in zip(self.ema, self.params, strict=True)]
@@ -79,19 +78,32 @@ class Oracle:
             return max((np.max(np.abs(g), initial=0.0) for g in gs if g is not None), default=0.0)
         return np.sqrt(sum(np.sum(g * g) for g in gs if g is not None))
 
-    def _update(self, i: int, g: Array) -> None:
+    def _adjusted(self, i: int, g: Array) -> tuple[Array, Array, SimpleNamespace]:
+        """Parameter and gradient as the rule receives them."""
         h = SimpleNamespace(**self.param_groups[self.group_of[i]])
         h.lr = h.lr(self.step_count) if callable(h.lr) else h.lr
-        decay = "theta" if getattr(h, "decoupled_weight_decay", False) else self.spec.decay
         theta = self.params[i]
         if h.centralize and theta.ndim > 1 and theta.size:
             g = g - g.mean(axis=tuple(range(1, theta.ndim)), keepdims=True)
         if h.maximize:
             g = -g
-        if decay == "gradient":
+        if self._decay(h) == "gradient":
             g = g + h.weight_decay * theta
         g = g + h.l1 * np.sign(theta)
-        self.steps[i] += 1
+        return theta, g, h
+
+    def _update(self, ready: Sequence[tuple[int, Array, Array, SimpleNamespace]]) -> None:
+        if self.spec.together is not None and ready:
+            self.spec.together([(theta, g, self.state[i], h) for i, theta, g, h in ready], self.common)
+        for i, theta, g, h in ready:
+            self.steps[i] += 1
+            h.common = self.common
+            self.params[i] = np.asarray(self._moved(i, theta, g, h), dtype=self.dtype)
+        for steps, state in zip(self.steps, self.state, strict=True):
+            state.update({name: self.common[name] for name in self.spec.numbers if steps > 0})
+
+    def _moved(self, i: int, theta: Array, g: Array, h: SimpleNamespace) -> Array:
+        decay = self._decay(h)
         still = self.spec.fills_first and self.steps[i] == 1
         if (h.cautious or h.cautious_weight_decay) and not still:
             theta = self._cautiously(i, theta, g, decay, h)
@@ -101,7 +113,12 @@ class Oracle:
             theta = self.spec.rule(theta, g, self.state[i], self.steps[i], h)
         if h.l1_proximal and not still:
             theta = np.sign(theta) * np.maximum(np.abs(theta) - h.lr * h.l1_proximal, 0.0)
-        self.params[i] = np.asarray(theta, dtype=self.dtype)
+        return theta
+
+    def _decay(self, h: SimpleNamespace) -> str:
+        """Where weight decay acts."""
+        decay = "theta" if getattr(h, "decoupled_weight_decay", False) else self.spec.decay
+        return decay if getattr(h, "decouple", True) else "gradient"
 
     def _cautiously(self, i: int, theta: Array, g: Array, decay: str, h: SimpleNamespace) -> Array:
         """Liang et al. 2024 (arXiv:2411.16085), Algorithm 1, with timm's least share; Chen et al. 2025

@@ -8,17 +8,26 @@ import numpy as np
 
 import fastopt
 from battery import Problem
-from draws import VARIANTS, Draw, draw
+from draws import GROUP, VARIANTS, Draw, draw
 from oracle import Oracle
 
+OF_A_GROUP = ("eps",)
 CLASSES = {cls.__name__: cls for cls in fastopt.optimizers().values()}
 KNOWN = sorted(CLASSES.keys() & VARIANTS.keys())
 
 
-def pair(name: str, setting: Draw, whole: Draw, given: Problem, seed: int) -> tuple[Any, Oracle]:
-    """An optimizer and its oracle over the same two groups, each group with its own draw of the setting."""
+def drawn(name: str, setting: Draw, whole: Draw, seed: int) -> tuple[Draw, Draw, Draw]:
+    """Options of the optimizer, and those of its two groups."""
     rng = np.random.default_rng(seed)
     options, first, second = draw(whole, rng), draw(setting, rng), draw(setting, rng)
+    if CLASSES[name].rule.norms == "all":  # what sums over all groups is formed of is theirs together
+        second |= {key: value for key, value in first.items() if key not in (*OF_A_GROUP, *GROUP)}
+    return options, first, second
+
+
+def pair(name: str, setting: Draw, whole: Draw, given: Problem, seed: int) -> tuple[Any, Oracle]:
+    """An optimizer and its oracle over the same two groups, each group with its own draw of the setting."""
+    options, first, second = drawn(name, setting, whole, seed)
     opt = CLASSES[name](given.groups(first, second), **options)
     return opt, Oracle(name, given.groups(first, second), **options)
 

@@ -9,7 +9,7 @@ the class. ``oracle.Oracle`` puts the common steps of every optimizer around the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -365,17 +365,105 @@ def mars(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     return theta - h.lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + h.eps)
 
 
+def _schedule_free(y: Array, d: Array, s: State, t: int, h: SimpleNamespace, lr: float, beta: float) -> Array:
+    """Defazio et al. 2024, Algorithm 1, in its own variables: x is formed of y and z, the new y of both."""
+    z = s.get("z", y)
+    x = (y - (1 - beta) * z) / beta
+    s["lr_max"] = max(lr, s.get("lr_max", 0.0))
+    weight = t**h.r * s["lr_max"] ** h.weight_lr_power
+    s["weight_sum"] = s.get("weight_sum", 0.0) + weight
+    c = weight / s["weight_sum"] if s["weight_sum"] > 0 else 0.0
+    z = s["z"] = z - lr * d
+    return (1 - beta) * z + beta * ((1 - c) * x + c * z)
+
+
+def schedule_free_sgd(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Defazio et al. 2024, Algorithm 1, with the warm-up and the weights of the authors' package."""
+    return _schedule_free(theta, g, s, t, h, h.lr * min(1.0, t / max(h.warmup_steps, 1)), h.momentum)
+
+
+def schedule_free_adamw(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """The same with Adam's second moment; decay is of y, beside the normalised gradient."""
+    v = _average(s, "exp_avg_sq", h.betas[1], g * g) / (1 - h.betas[1] ** t)
+    d = g / (np.sqrt(v) + h.eps) + h.weight_decay * theta
+    return _schedule_free(theta, d, s, t, h, h.lr * min(1.0, t / max(h.warmup_steps, 1)), h.betas[0])
+
+
+def schedule_free_radam(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """The same, warmed up by the rectification of Liu et al. 2020 (threshold 4)."""
+    beta2 = h.betas[1]
+    v = _average(s, "exp_avg_sq", beta2, g * g) / (1 - beta2**t)
+    limit = 2 / (1 - beta2) - 1
+    rho = limit - 2 * t * beta2**t / (1 - beta2**t)
+    lr, d = (0.0 if h.silent_sgd_phase else h.lr), g
+    if rho > 4:
+        lr = h.lr * np.sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho))
+        d = g / (np.sqrt(v) + h.eps)
+    return _schedule_free(theta, d + h.weight_decay * theta, s, t, h, lr, h.betas[0])
+
+
+def prodigy_estimate(tensors: Sequence[tuple[Array, Array, State, SimpleNamespace]], common: State) -> None:
+    """Mishchenko & Defazio 2023, Algorithm 4, up to the step: moments, two sums over all tensors, d.
+
+    As in the authors' package: numerator and s weighted with d / d0, epsilon with the new d. Groups whose
+    rate is 0 rest.
+    """
+    top, bottom = 0.0, 0.0
+    h = next((h for *_, h in tensors if h.lr > 0), tensors[0][3])
+    d = common.setdefault("d", h.d0)
+    common.setdefault("d_max", h.d0)
+    common.setdefault("d_numerator", 0.0)
+    t = common.setdefault("k", 0) + 1
+    beta3 = np.sqrt(h.betas[1]) if h.beta3 is None else h.beta3
+    common["rate"] = d * h.lr
+    if h.use_bias_correction:
+        common["rate"] *= np.sqrt(1 - h.betas[1] ** t) / (1 - h.betas[0] ** t)
+    for theta, g, s, own in tensors:
+        p0 = s.setdefault("p0", theta)
+        gain = 1.0 if own.lr > 0 else 0.0
+        for name, beta, x in (("exp_avg", h.betas[0], d * g), ("exp_avg_sq", h.betas[1], d * d * g * g)):
+            old = s.get(name, np.zeros_like(g))
+            s[name] = old + gain * (1 - beta) * (x - old)
+        old = s.get("s", np.zeros_like(g))
+        s["s"] = old + gain * (
+            (beta3 - 1) * old + d / h.d0 * (d if h.safeguard_warmup else common["rate"]) * g
+        )
+        top += gain * np.sum(g * (p0 - theta))
+        bottom += gain * np.sum(np.abs(s["s"]))
+    if bottom == 0:
+        common["rate"] = 0.0
+        return
+    common["d_numerator"] = beta3 * common["d_numerator"] + d / h.d0 * common["rate"] * top
+    found = h.d_coef * common["d_numerator"] / bottom
+    d = max(d, found) if d == h.d0 else d
+    common["d_max"] = max(common["d_max"], found)
+    common["d"] = min(common["d_max"], d * h.growth_rate)
+    common["k"] = t
+
+
+def prodigy(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """The step of Algorithm 4, with decoupled decay."""
+    rate = h.common["rate"] if h.lr > 0 else 0.0
+    theta = theta - rate * (h.weight_decay if h.decouple else 0.0) * theta
+    return theta - rate * s["exp_avg"] / (np.sqrt(s["exp_avg_sq"]) + h.common["d"] * h.eps)
+
+
 @dataclass(frozen=True)
 class Spec:
     """A rule, its public defaults, and where weight decay acts: "gradient", "theta" or inside the "rule".
 
-    `fills_first`: the first step of a tensor is none, so that decay of theta waits as well.
+    `fills_first`: the first step of a tensor is none, so that decay of theta waits as well. `together` comes
+    before the rules of the tensors, for what is formed of all of them: it has all that have a gradient, and a
+    dict that is kept from step to step, which the rule finds as ``h.common``. `numbers` are the keys of that
+    which every tensor shows among its states.
     """
 
     rule: Rule
     defaults: dict[str, Any] = field(default_factory=dict)
     decay: str = "gradient"
     fills_first: bool = False
+    together: Callable[[Any, State], None] | None = None
+    numbers: tuple[str, ...] = ()
 
 
 _MOMENTS = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
@@ -499,6 +587,36 @@ ORACLES: dict[str, Spec] = {
     ),
     "StableAdamW": Spec(
         stableadamw, {**_MOMENTS, "betas": (0.9, 0.99), "eps": 1e-6, "weight_decay": 1e-2}, decay="rule"
+    ),
+    "ScheduleFreeSGD": Spec(
+        schedule_free_sgd, {"lr": 1.0, "momentum": 0.9, "warmup_steps": 0, "r": 0.0, "weight_lr_power": 2.0}
+    ),
+    "ScheduleFreeAdamW": Spec(
+        schedule_free_adamw,
+        {**_MOMENTS, "lr": 2.5e-3, "warmup_steps": 0, "r": 0.0, "weight_lr_power": 2.0},
+        decay="rule",
+    ),
+    "ScheduleFreeRAdam": Spec(
+        schedule_free_radam,
+        {**_MOMENTS, "lr": 2.5e-3, "r": 0.0, "weight_lr_power": 2.0, "silent_sgd_phase": True},
+        decay="rule",
+    ),
+    "Prodigy": Spec(
+        prodigy,
+        {
+            **_MOMENTS,
+            "lr": 1.0,
+            "beta3": None,
+            "decouple": True,
+            "use_bias_correction": False,
+            "safeguard_warmup": False,
+            "d0": 1e-6,
+            "d_coef": 1.0,
+            "growth_rate": np.inf,
+        },
+        decay="rule",
+        together=prodigy_estimate,
+        numbers=("d", "d_max", "d_numerator", "k"),
     ),
 }
 _FLAGS = {"cautious": False, "cautious_weight_decay": False, "centralize": False}

@@ -297,9 +297,8 @@ def test_states_are_stored_as_asked_and_rounded_once(
             make(name, theta, level, state_dtype=state_dtype, **setting(name))
         return
     opt = make(name, theta, level, state_dtype=state_dtype, **setting(name))
-    two_phases = (
-        getattr(fastopt, name).rule.norms == "update"
-    )  # LAMB: its moments are stored between its phases, and read again as stored
+    # LAMB, Prodigy: moments are stored between the phases, and read again as stored
+    two_phases = getattr(fastopt, name).rule.norms in ("update", "all")
     for k in range(3):
         row = normal(13 + k, [1024 + 3], dtype)
         opt.step(row)

@@ -89,6 +89,11 @@ PLANS = {
     "LAMB": Plan(0.1, 0.02, 0.03, options=(("weight_decay", 0.0),)),
     "MARS": Plan(0.3, 0.3, 0.1, options=(("optimize_1d", True),)),
     "StableAdamW": Plan(0.1, 0.03, 0.03, options=(("weight_decay", 0.0),)),
+    # an average of all steps forgets the first ones only if the later ones weigh more
+    "ScheduleFreeSGD": Plan(1.0, 0.015, 0.003, decades=0.0, options=(("r", 10.0),)),
+    "ScheduleFreeAdamW": Plan(0.3, 1.0, 0.1, options=(("r", 10.0),)),
+    "ScheduleFreeRAdam": Plan(0.3, 1.0, 0.1, options=(("r", 10.0),)),
+    "Prodigy": Plan(1.0, 1.0, 1.0),
 }
 
 

@@ -16,6 +16,7 @@ NOT_NUMBERS: tuple[Any, ...] = ("0.1", None, 1j, True, np.ones(2), [0.1])
 OUT_OF_RANGE = (np.nan, np.inf, -np.inf, -1e-9, -1.0, 10**400)
 #: Besides: what must lie in [0, 1), or in [0, 1].
 BELOW_ONE = {"momentum": (1.0, 1.5), "betas": (1.0, 1.5), "dampening": (1.5,), "ema_decay": (1.5,)}
+BELOW_ONE |= {"beta3": (1.0, 1.5), "growth_rate": (0.0, 0.5)}
 WHOLE = {"clip_value": (0.0,), "clip_norm": (0.0,), "ema_decay": (1.5,)}
 
 
@@ -40,8 +41,13 @@ def all_bad_values(key: str, good: Any) -> list[tuple[Any, type[Exception] | tup
         wrong = [(*good[:-1], bad) for bad in ("0.1", None, 1j)]
         lengths = [good[:-1], (*good, 0.5), (), 0.9, None, "ab", set(good), dict.fromkeys(good)]
         return [(v, ValueError) for v in spoiled] + [(v, (TypeError, ValueError)) for v in (*wrong, *lengths)]
-    numbers = [(value, ValueError) for value in (*OUT_OF_RANGE, *BELOW_ONE.get(key, ()))]
-    return numbers + [(value, (TypeError, ValueError)) for value in NOT_NUMBERS]
+    either = (TypeError, ValueError)
+    numbers = [
+        (value, either if isinstance(good, int) else ValueError)
+        for value in (*OUT_OF_RANGE, *BELOW_ONE.get(key, ()))
+        if not (key == "growth_rate" and value == np.inf)
+    ]
+    return numbers + [(value, either) for value in NOT_NUMBERS if not (key == "beta3" and value is None)]
 
 
 def numbers_of(name: str) -> dict[str, Any]:

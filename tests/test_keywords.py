@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from battery import problem
-from draws import CLIPPING, GROUP, VARIANTS, WHOLE, draw
+from draws import CLIPPING, GROUP, VARIANTS, WHOLE
 from fastopt._signature import Common
-from pairs import CLASSES, KNOWN, pair, results
+from pairs import CLASSES, KNOWN, drawn, pair, results
 from reference import COMMON, ORACLES
 
 # These do not choose numbers but storage and policy: the tests of the engine hold them.
@@ -70,13 +70,12 @@ def test_the_keyword_is_live(name: str, key: str) -> None:
     setting, whole = next(({**v, **GROUP}, ALL) for v in VARIANTS[name] if key in {**v, **GROUP, **ALL})
     given = problem(np.float64, seed=7)
     opt, _ = pair(name, setting, whole, given, seed=2000)
-    rng = np.random.default_rng(2000)
-    options, first, second = draw(whole, rng), draw(setting, rng), draw(setting, rng)
-    without = [{k: v for k, v in d.items() if k != key} for d in (options, first, second)]
+    without = [{k: v for k, v in d.items() if k != key} for d in drawn(name, setting, whole, seed=2000)]
     twin = CLASSES[name](given.groups(*without[1:]), **without[0])
     for k, grads in enumerate(given.grads):
         for side in (opt, twin):
             if k == 11:  # the "step" form of momentum differs only once lr changes
-                side.param_groups[0]["lr"] *= 0.3
+                for group in side.param_groups[: 2 if CLASSES[name].rule.norms == "all" else 1]:
+                    group["lr"] *= 0.3
             side.step(grads)
     assert distance(results(opt), results(twin)) > 1e-4

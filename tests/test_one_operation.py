@@ -472,6 +472,24 @@ def ahead(opt: Any) -> None:
         pass
 
 
+def averaging() -> Any:
+    opt = make("ScheduleFreeSGD", [np.ones(3)], lr=0.5)
+    opt.step([np.ones(3)])
+    opt.step([np.ones(3)])
+    return opt
+
+
+def averaged(opt: Any) -> None:
+    with opt.averaged_weights():
+        pass
+
+
+def evaluating() -> Any:
+    opt = averaging()
+    opt.eval()
+    return opt
+
+
 def scheduled() -> Any:
     opt = make("SGD", [np.ones(3)], lr=fastopt.schedules.cosine(0.1, total=9), momentum=0.9, ema_decay=0.9)
     opt.step([np.ones(3)])
@@ -481,6 +499,7 @@ def scheduled() -> Any:
 LATER = small()
 LATER.step([np.full(3, 5.0)])
 LATER = LATER.state_dict()
+EVALUATED = evaluating().state_dict()
 INTERRUPTED: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "state_dict": (small, lambda opt: opt.state_dict()),
     "load_state_dict": (small, lambda opt: opt.load_state_dict(LATER)),
@@ -490,6 +509,10 @@ INTERRUPTED: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "add_param_group": (small, lambda opt: opt.add_param_group({"params": [np.ones(2), np.ones(1)]})),
     "ema_weights": (small, aside),
     "lookahead": (small, ahead),
+    "averaged_weights": (averaging, averaged),
+    "eval": (averaging, lambda opt: opt.eval()),
+    "train": (evaluating, lambda opt: opt.train()),
+    "load_state_dict, of another mode": (averaging, lambda opt: opt.load_state_dict(EVALUATED)),
     "lookahead, scheduled": (scheduled, ahead),
     "step": (small, lambda opt: opt.step([np.full(3, 2.0)])),
     "step, scheduled": (scheduled, lambda opt: opt.step([np.full(3, 2.0)])),
@@ -517,6 +540,8 @@ def test_an_interrupt_at_every_line(name: str) -> None:
                 if everything(twin) == everything(opt):
                     break
             for each in (opt, twin):
+                if hasattr(each, "train"):
+                    each.train()
                 each.step(grads[: len(each._params)])
             assert everything(opt) == everything(twin), n
         else:

@@ -19,13 +19,13 @@ KINDS = [(name, None) for name in CLASSES] + [(name, kind) for name in CHOOSE fo
 
 
 def walked(name: str, kind: str, options: dict[str, Any]) -> Any:
-    """theta after three steps with weight decay: the class's own, or by hand what "coupled" and "decoupled"
+    """theta after eight steps with weight decay: the class's own, or by hand what "coupled" and "decoupled"
     mean.
     """
     theta = np.array([1.0, -2.0, 3.0])
     drawn = {key: value for key, value in setting(name).items() if key != "decoupled_weight_decay"}
     opt = make(name, [theta], **{**drawn, **options, "weight_decay": DECAY if kind == "own" else 0.0})
-    for k in range(3):
+    for k in range(8):
         g = np.array([0.5, 0.25, -1.0]) * (k + 1)
         if kind == "coupled":
             g += DECAY * theta
@@ -55,7 +55,10 @@ def test_decay_is_of_the_kind_that_the_record_says(name: str, decoupled: bool | 
     assert agrees == {by_hand: by_hand == kind for by_hand in agrees}
 
 
-@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.momentum != "none"])
+LONGER = {"sum": 5.0, "average": 1.0}  # times as long are steps with momentum 0.8 under a steady gradient
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.momentum in LONGER])
 def test_momentum_sums_or_averages_as_the_record_says(name: str) -> None:
     def last_step(momentum: float) -> float:
         theta = np.full(5, 1e6)  # so large that no norm of it changes
@@ -65,8 +68,19 @@ def test_momentum_sums_or_averages_as_the_record_says(name: str) -> None:
             opt.step([np.ones(5)])
         return float(before - theta[0])
 
-    longer = {"sum": 5.0, "average": 1.0}[RULES[name].momentum]
-    assert last_step(0.8) / last_step(0.0) == pytest.approx(longer, rel=0.1)
+    assert last_step(0.8) / last_step(0.0) == pytest.approx(LONGER[RULES[name].momentum], rel=0.1)
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.momentum == "interpolation"])
+@pytest.mark.parametrize("momentum", [0.3, 0.9])
+def test_momentum_interpolates_as_the_record_says(name: str, momentum: float) -> None:
+    """Between the steps' own path z and its average: under a steady gradient the latter goes half as far."""
+    theta = np.full(5, 1.0)
+    opt = make(name, [theta], lr=1e-3, weight_decay=0.0, momentum=momentum)
+    for _ in range(3000):
+        opt.step([np.ones(5)])
+    z = opt.state[0]["z"]
+    assert (theta[0] - 1) / (z[0] - 1) == pytest.approx(1 - momentum / 2, rel=1e-2)
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -78,7 +92,10 @@ def test_only_norms_tie_the_elements_of_a_tensor_together(name: str) -> None:
         g = np.linspace(-1, 2 + 3 * k, 8)
         together.step([g])
         apart.step([g[:3], g[3:]])
-    assert (bits(whole) == bits(parts)) == (RULES[name].norms == "none")
+    if RULES[name].norms == "all":  # tensors too are tied together, in whatever order the sums are
+        np.testing.assert_allclose(whole, parts, rtol=1e-12)
+    else:
+        assert (bits(whole) == bits(parts)) == (RULES[name].norms == "none")
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -20,7 +20,10 @@ ROWS, WIDTH = 60, 7
 
 def _refuses(name: str, variant: int) -> bool:
     start = setting(name, variant).get("initial_accumulator_value")
-    return name in ("ASGD", "Adan", "LAMB", "LARS", "MARS", "StableAdamW") or start == "gradient"
+    whole = name.startswith("ScheduleFree") or name in (
+        *("ASGD", "Adan", "LAMB", "LARS", "MARS", "Prodigy", "StableAdamW"),
+    )
+    return whole or start == "gradient"
 
 
 TAKES = [s for s in SETTINGS if not _refuses(*s)]

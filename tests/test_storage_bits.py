@@ -17,7 +17,7 @@ STEPS, SEED = 3, 7
 
 
 #: Its second pass reads the averages that the first has stored, so theta moves by what is kept.
-ROUNDED_FIRST = ("LAMB", "StableAdamW")
+ROUNDED_FIRST = ("LAMB", "Prodigy", "StableAdamW")
 
 
 def rule(name: str, variant: int) -> Any:

@@ -21,7 +21,8 @@ def given() -> list[Any]:
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_state_is_what_state_dict_copies(name: str) -> None:
     arrays = given()
-    opt = make(name, [{"params": arrays[:1]}, {"params": arrays[1:], "lr": 0.02}], **setting(name))
+    lr = setting(name)["lr"] if getattr(fastopt, name).rule.norms == "all" else 0.02
+    opt = make(name, [{"params": arrays[:1]}, {"params": arrays[1:], "lr": lr}], **setting(name))
     assert [dict(state) for state in opt.state.values()] == [{"step": 0}] * 4
     for k in range(3):
         opt.step([np.full(a.shape, 0.5) if (i, k) != (1, 0) else None for i, a in enumerate(arrays)])

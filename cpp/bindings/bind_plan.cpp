@@ -60,6 +60,12 @@ py::list rules() {
     add_shaped(rule, k);
     rule["hypers"] = names(k.hypers, self);
     rule["scalars"] = names(k.scalars, self);
+    rule["over_all"] = k.settle != nullptr;
+    constexpr double any[engine::max_hypers] = {};
+    py::list copies;
+    for (std::size_t s = 0; s < k.states.size(); ++s)
+      if (k.start(s, any).parameter != 0) copies.append(std::string(k.states[s].name));
+    rule["copies"] = copies;
     rule["first_scalars"] = std::vector<double>(k.first_scalars, k.first_scalars + k.scalars.size());
     list.append(rule);
   }
@@ -92,15 +98,15 @@ std::vector<std::vector<std::uintptr_t>> kernel_addresses() {
   return list;
 }
 
-// `with optimizer.lookahead():` and `with optimizer.ema_weights():`. Entering and leaving are one native call each: no
-// signal handler runs half-way. Should the block never be left (a profiler that raises), the end of this object puts things
-// back.
+// `with optimizer.lookahead():`, `with optimizer.ema_weights():` and `with optimizer.averaged_weights():`. Entering and
+// leaving are one native call each: no signal handler runs half-way. Should the block never be left (a profiler that
+// raises), the end of this object puts things back.
 class Elsewhere {
  public:
-  Elsewhere(py::object plan, bool lookahead, py::object ask)
+  Elsewhere(py::object plan, int place, py::object ask)
       : owner_(std::move(plan)),
         plan_(owner_.cast<BoundPlan&>()),
-        place_(lookahead ? BoundPlan::Place::lookahead : BoundPlan::Place::averages),
+        place_(static_cast<BoundPlan::Place>(place)),
         ask_(std::move(ask)) {}
   ~Elsewhere() {
     try {
@@ -154,6 +160,10 @@ py::object made(Arguments&&... arguments) {
   return py::type::of<Bound>()(std::forward<Arguments>(arguments)...);
 }
 
+py::object elsewhere(const py::object& plan, BoundPlan::Place place, const py::object& ask) {
+  return made<Elsewhere>(plan, static_cast<int>(place), ask);
+}
+
 template <class Bound>
 void as_context(Bound& bound) {
   using Context = typename Bound::type;
@@ -173,16 +183,20 @@ void register_plan_itself(py::module_& m) {
       .def("set_hypers", &BoundPlan::set_hypers, py::arg("group"), py::arg("hypers"))
       .def("lr", &BoundPlan::lr, py::arg("group"))
       .def("restore", &BoundPlan::restore, py::arg("tensors"), py::arg("groups"), py::arg("steps"), py::arg("skipped"),
-           py::arg("averaged"), py::arg("mirrors"))
+           py::arg("averaged"), py::arg("mirrors"), py::arg("train_mode") = true)
       .def("bind_gradients", &BoundPlan::bind_gradients, py::arg("gradients"))
       .def("step", &BoundPlan::step, py::arg("gradients") = none, py::arg("grad_scale") = 1.0,
            py::arg("zero_gradients") = false, py::arg("rates") = none, py::arg("at") = -1)
       .def("exclusive", [](const py::object& p) { return made<ExclusiveUse>(p, false); })
       .def("asking", [](const py::object& p) { return made<ExclusiveUse>(p, true); })
       .def(
-          "lookahead", [](const py::object& p, const py::object& ask) { return made<Elsewhere>(p, true, ask); },
+          "lookahead",
+          [](const py::object& p, const py::object& ask) { return elsewhere(p, BoundPlan::Place::lookahead, ask); },
           py::arg("ask") = none)
-      .def("ema_weights", [](const py::object& p) { return made<Elsewhere>(p, false, py::none()); })
+      .def("ema_weights", [](const py::object& p) { return elsewhere(p, BoundPlan::Place::averages, py::none()); })
+      .def("averaged_weights", [](const py::object& p) { return elsewhere(p, BoundPlan::Place::exchanged, py::none()); })
+      .def("exchange", &BoundPlan::exchange, py::arg("train"))
+      .def_property("train_mode", &BoundPlan::train_mode, &BoundPlan::set_train_mode)
       .def("refuse_elsewhere", &BoundPlan::refuse_elsewhere, py::arg("what"))
       .def_property_readonly("elsewhere", &BoundPlan::is_elsewhere)
       .def("count", &BoundPlan::count, py::arg("tensor"))
@@ -211,7 +225,7 @@ void register_plan(py::module_& m) {
   def_init<ExclusiveUse, py::object, bool>(exclusive, py::arg("plan"), py::arg("asking"));
   as_context(exclusive);
   py::class_<Elsewhere> elsewhere(m, "Elsewhere", py::module_local(), "The parameters hold other values for a while.");
-  def_init<Elsewhere, py::object, bool, py::object>(elsewhere, py::arg("plan"), py::arg("lookahead"), py::arg("ask"));
+  def_init<Elsewhere, py::object, int, py::object>(elsewhere, py::arg("plan"), py::arg("place"), py::arg("ask"));
   as_context(elsewhere);
   register_plan_itself(m);
 }

@@ -17,6 +17,8 @@ void BoundPlan::step(const py::object& given, const py::object& scale, const py:
   auto lock = in_use_.call();
   return_after_fork();
   refuse_elsewhere("step()");
+  if (!train_mode())
+    throw std::runtime_error("step(): the parameters hold their averages since eval(); call train() before the next step");
   const double grad_scale = read_grad_scale(scale);
   const bool zero_gradients = read_zero_grads(zero);
   if (given.is_none() && !bound_)

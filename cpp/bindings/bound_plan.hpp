@@ -30,7 +30,7 @@ struct RefusedGradient : std::runtime_error {
 class BoundPlan {
  public:
   // Where the parameters are.
-  enum class Place { home, lookahead, averages };
+  enum class Place { home, lookahead, averages, exchanged };
 
   BoundPlan(double clip_value, double clip_norm, double clip_norm_type, const std::string& clip_norm_per,
             const std::string& nonfinite, double ema_decay, bool uint16_is_bf16);
@@ -53,6 +53,10 @@ class BoundPlan {
   // Gives the parameters the values of that place, and keeps their own ...
   void move_to(Place place, const py::object& rates, std::int64_t at);
   void move_home();  // ... bit for bit
+  // Of rules that train at another point than the average of interest: the parameters become the one or the other, for good.
+  void exchange(bool train);
+  bool train_mode() const { return train_mode_.load(std::memory_order_acquire); }
+  void set_train_mode(bool train);
   void refuse_elsewhere(const std::string& what) const;
   bool is_elsewhere() const { return place_.load(std::memory_order_acquire) != Place::home; }
 
@@ -66,7 +70,7 @@ class BoundPlan {
   // All that a state dict holds: tuples (count, scalars, states or None, average or None) of the tensors, and (hypers,
   // maximize, scheduled) of the groups (restore.cpp).
   void restore(const py::list& tensors, const py::list& groups, std::int64_t steps, std::int64_t skipped,
-               const std::vector<bool>& averaged, const py::list& mirrors);
+               const std::vector<bool>& averaged, const py::list& mirrors, bool train_mode);
 
   // Counters as of the last call that has returned: readable at any time, from any thread.
   struct Published {
@@ -196,6 +200,8 @@ class BoundPlan {
   std::int64_t given_elements_ = 0;  // of the rows that a step was given
   bool disjoint_ = false;            // the gradients seen last overlap nothing, each other included
 
+  std::atomic<bool> train_mode_{true};
+  bool mode_at_home_ = true;
   std::atomic<Place> place_{Place::home};
   std::uint64_t moved_by_ = 0;  // the thread that will put them back
   std::unique_ptr<char[]> home_;

@@ -150,7 +150,7 @@ void BoundPlan::stage_overlapping(std::vector<Copy>& copies) {
 }
 
 void BoundPlan::restore(const py::list& given_tensors, const py::list& given_groups, std::int64_t steps,
-                        std::int64_t skipped, const std::vector<bool>& averaged, const py::list& pairs) {
+                        std::int64_t skipped, const std::vector<bool>& averaged, const py::list& pairs, bool train_mode) {
   Mirrors mirrors(pairs);
   const py::tuple tensors = as_tuple(given_tensors), of_groups = as_tuple(given_groups);
   auto lock = in_use_.within();
@@ -194,6 +194,7 @@ void BoundPlan::restore(const py::list& given_tensors, const py::list& given_gro
   }
   plan_.steps = steps;
   plan_.skipped = skipped;
+  train_mode_ = train_mode;
   publish();
   without_gil(plan_.elements(), lock, [&] {
     for (const Copy& copy : copies) copy.write();

@@ -101,9 +101,11 @@ void TensorPlan::load_numbers() {
 void TensorPlan::stepped() noexcept {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Entry& e = entries_[i];
-    if (gradients_[i].data == nullptr) continue;
     const auto tensor = static_cast<int>(i);
-    if (!e.step.empty()) write_number(e.step[0].facts, static_cast<double>(plan_.count(tensor)));
+    const bool took_part = gradients_[i].data != nullptr;
+    // where sums are over all tensors, numbers of those without a gradient are new too
+    if (!took_part && plan_.group(plan_.group_of(tensor)).kernel->settle == nullptr) continue;
+    if (took_part && !e.step.empty()) write_number(e.step[0].facts, static_cast<double>(plan_.count(tensor)));
     for (std::size_t s = 0; s < e.scalars.size(); ++s) write_number(e.scalars[s].facts, plan_.scalars(tensor)[s]);
   }
 }

@@ -1,4 +1,4 @@
-// Passes over a tensor without a rule: its average, its look-ahead point.
+// Passes over a tensor without a rule: its average, its look-ahead point, the way to its first state.
 #pragma once
 #include <algorithm>
 
@@ -41,6 +41,20 @@ inline void add_first_state(const Tensor& tensor, double by, std::int64_t begin,
     load(tensor.states[0], at, n, state);
     load(tensor.theta, at, n, theta);
     block::add_scaled(theta, state, n, static_cast<T>(by));
+    store_theta(tensor, at, n, theta);
+  }
+}
+
+// theta += by * ((first state) - theta)
+template <class T>
+inline void move_to_first_state(const Tensor& tensor, double by, std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t size = block_size<T>;
+  alignas(64) T theta[size], state[size];
+  for (std::int64_t at = begin; at < end; at += size) {
+    const std::int64_t n = std::min(size, end - at);
+    load(tensor.states[0], at, n, state);
+    load(tensor.theta, at, n, theta);
+    block::move_towards(theta, state, n, static_cast<T>(by));
     store_theta(tensor, at, n, theta);
   }
 }

@@ -27,6 +27,10 @@ void add_scaled(T* __restrict x, const T* __restrict y, std::int64_t n, T by) {
   for (std::int64_t i = 0; i < n; ++i) x[i] += by * y[i];
 }
 template <class T>
+void move_towards(T* __restrict x, const T* __restrict y, std::int64_t n, T by) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] += by * (y[i] - x[i]);
+}
+template <class T>
 void add_sign(T* __restrict x, const T* __restrict y, std::int64_t n, T by) {
   for (std::int64_t i = 0; i < n; ++i) x[i] += by * rules::sign(y[i]);
 }
@@ -46,11 +50,14 @@ void average(T* __restrict mean, const T* __restrict x, std::int64_t n, T keep, 
   else
     for (std::int64_t i = 0; i < n; ++i) mean[i] = x[i] - (keep * x[i] - keep * mean[i]);
 }
-// A term with the coefficient 0 is left out: the gradient, or its square alone, may be infinite.
+// A term with the coefficient 0 is left out: the gradient, or its square alone, may be infinite, and theta as well.
 template <class T>
-void start(T* __restrict state, const T* __restrict g, std::int64_t n, const rules::Start& s) {
-  const T c = static_cast<T>(s.constant), a = static_cast<T>(s.gradient), b = static_cast<T>(s.gradient_squared);
+void start(T* __restrict state, const T* __restrict theta, const T* __restrict g, std::int64_t n, const rules::Start& s) {
+  const T c = static_cast<T>(s.constant), a = static_cast<T>(s.gradient), b = static_cast<T>(s.gradient_squared),
+          p = static_cast<T>(s.parameter);
   std::fill_n(state, n, c);
+  if (p != T(0))
+    for (std::int64_t i = 0; i < n; ++i) state[i] += p * theta[i];
   if (a != T(0))
     for (std::int64_t i = 0; i < n; ++i) state[i] += a * g[i];
   if (b != T(0))

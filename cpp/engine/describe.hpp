@@ -25,6 +25,10 @@ concept HasLookAhead = requires(const typename Rule::Hypers& h) { Rule::look_ahe
 
 template <class Rule>
 concept HasOwnDecay = requires(const typename Rule::template Coefs<double>& c) { Rule::own_decay(c); };
+template <class Rule>
+concept HasAverage = requires(const typename Rule::Hypers& h) { Rule::average_at(h); };
+template <class Rule>
+concept SumsOverAll = requires { Rule::shared; };
 
 template <class Rule>
 constexpr bool is_valid() {
@@ -83,6 +87,29 @@ double own_decay(const double* coefs) {
 }
 
 template <class Rule>
+double average_at(const double* hypers) {
+  return Rule::average_at(from_array<typename Rule::Hypers>(hypers));
+}
+
+template <class Rule>
+void settle(const double* hypers, const double* sums, double* scalars) {
+  auto s = from_array<typename Rule::Scalars>(scalars);
+  double values[Rule::sums];
+  std::copy_n(sums, Rule::sums, values);
+  Rule::settle(from_array<typename Rule::Hypers>(hypers), values, s);
+  to_array(s, scalars);
+}
+
+template <class Rule>
+void conclude(double* coefs, const double* sums, const double* scalars) {
+  auto c = from_array<typename Rule::template Coefs<double>>(coefs);
+  double values[Rule::sums];
+  std::copy_n(sums, Rule::sums, values);
+  Rule::conclude(c, values, from_array<typename Rule::Scalars>(scalars));
+  to_array(c, coefs);
+}
+
+template <class Rule>
 void finish(double* coefs, const double* sums, [[maybe_unused]] std::int64_t n) {
   auto c = from_array<typename Rule::template Coefs<double>>(coefs);
   double values[Rule::sums];
@@ -128,6 +155,7 @@ Kernel describe(unsigned flags) {
   if constexpr (HasLookAhead<Rule>) k.look_ahead = look_ahead<Rule>;
   if constexpr (requires { Rule::reads_theta; }) k.reads_theta = Rule::reads_theta;
   if constexpr (HasOwnDecay<Rule>) k.own_decay = own_decay<Rule>;
+  if constexpr (HasAverage<Rule>) k.average_at = average_at<Rule>;
   if constexpr (HasScalars<Rule>) {
     static_assert(sizeof(typename Rule::Scalars) == Rule::scalars.size() * sizeof(double));
     static_assert(Rule::scalars.size() <= max_scalars);
@@ -141,7 +169,13 @@ Kernel describe(unsigned flags) {
     k.reads_gradient = Rule::reads_gradient;
     k.reduce_writes_states = Loop<Rule, float>::reduce_writes_states;
     k.reduce_reads = Loop<Rule, float>::reduce_reads;
-    k.finish = finish<Rule>;
+    if constexpr (SumsOverAll<Rule>) {
+      k.shared = Rule::shared;
+      k.settle = settle<Rule>;
+      k.conclude = conclude<Rule>;
+    } else {
+      k.finish = finish<Rule>;
+    }
     k.reduce_f32 = Loop<Rule, float>::reduce;
     k.reduce_f64 = Loop<Rule, double>::reduce;
   }

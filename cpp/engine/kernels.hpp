@@ -12,14 +12,14 @@
 
 namespace fastopt::engine {
 
-inline constexpr int max_states = 4, max_hypers = 12, max_scalars = 2, max_coefs = 16, max_sums = 2;
+inline constexpr int max_states = 4, max_hypers = 12, max_scalars = 4, max_coefs = 16, max_sums = 2;
 
 // Updates n elements in place; `states` holds a pointer for each state of the rule, null where the flags do not use it.
 // `decay` is read by the kernels of decoupled decay only.
 template <class T>
 using Update = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay, Prefetch& prefetch);
 
-// The first phase of a rule that needs sums over the whole tensor: adds the squares of what it wants summed to `lanes`.
+// The first phase of a rule that needs sums over the whole tensor: adds what it wants summed, or the squares, to `lanes`.
 template <class T>
 using Reduce = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, Lanes* lanes);
 
@@ -44,6 +44,8 @@ struct Kernel {
   std::string_view name;
   unsigned flags;
   std::span<const std::string_view> flag_names, hypers, scalars;
+  std::span<const std::string_view>
+      shared;  // hyper-parameters that all groups must agree in, if the sums are over all tensors
   std::span<const rules::State> states;
   std::span<const rules::Shaped> shaped;
   const double* first_scalars;
@@ -60,6 +62,9 @@ struct Kernel {
   double (*look_ahead)(const double* hypers);  // null: the rule has no momentum to look ahead along
   double (*own_decay)(const double* coefs);    // null: the rule takes nothing of theta by itself
   void (*finish)(double* coefs, const double* sums, std::int64_t n);
+  double (*average_at)(const double* hypers);  // null: the parameters themselves are what training is for
+  void (*settle)(const double* hypers, const double* sums, double* scalars);  // null: each tensor has sums of its own
+  void (*conclude)(double* coefs, const double* sums, const double* scalars);
   Update<float> update_f32;
   Update<double> update_f64;
   Update<float> decayed_f32;  // after theta -= decay theta; null where the rule has a weight decay of its own

@@ -1,4 +1,4 @@
-// Sums of squares and of products in a fixed order: 16 lanes of double at every CPU level, folded by halves. The order
+// Sums, of squares and of products too, in a fixed order: 16 lanes of double at every CPU level, folded by halves. The order
 // depends on the number of elements only, so every level, thread count and grouping gives the same bits; 16 independent
 // chains are also what keeps the adders busy (a plain loop is one chain: 4 to 8 times slower).
 #pragma once

@@ -167,7 +167,9 @@ struct Loop {
     reduce(theta, g, states, n, unpack(coefs), lanes, Indices{});
   }
 
-  // Blocks of the values whose squares are wanted stay in L1 between the rule's loop and the sums'.
+  static constexpr bool plain_sums = requires { requires Rule::plain_sums; };
+
+  // Blocks of the values that are summed, or their squares, stay in L1 between the rule's loop and the sums'.
   template <std::size_t... I>
   static void reduce(T* theta, const T* g, [[maybe_unused]] T* const* states, std::int64_t n, const Coefs c, Lanes* lanes,
                      std::index_sequence<I...>) {
@@ -190,7 +192,12 @@ struct Loop {
         }
         for (int k = 0; k < Rule::sums; ++k) x[k][i - begin] = out[k];
       }
-      for (int k = 0; k < Rule::sums; ++k) lanes[k].add_squares(x[k], end - begin);
+      for (int k = 0; k < Rule::sums; ++k) {
+        if constexpr (plain_sums)
+          lanes[k].add(x[k], end - begin);
+        else
+          lanes[k].add_squares(x[k], end - begin);
+      }
     }
   }
 

@@ -12,6 +12,7 @@ int Plan::add_group(const Group& group) {
   groups_.push_back(group);
   any_sums_ |= group.kernel->sums > 0;
   any_matrices_ |= bool(group.kernel->transform);
+  any_totals_ |= group.kernel->settle != nullptr;
   return static_cast<int>(groups_.size()) - 1;
 }
 
@@ -103,6 +104,7 @@ void Plan::commit() {
     ++counts_[tensor];
     scalars_[tensor] = at(cohorts_, item.cohort).after;
   }
+  if (any_totals_) follow();
   ++steps;
   for (Group& group : groups_) group.averaged = options_.ema_decay >= 0;
 }

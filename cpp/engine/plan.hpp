@@ -84,6 +84,8 @@ class Plan {
 
   // Moves every parameter to the point where a rule with momentum wants its gradient (Nesterov's look-ahead).
   void look_ahead();
+  // From where a rule with an average wants its gradient to that average, or back.
+  void exchange(bool to_average);
   // Every parameter becomes its average.
   void write_ema();
   // Every shadow becomes a copy of its parameter, after someone else has written to that.
@@ -157,6 +159,12 @@ class Plan {
   Outcome judge(const Magnitude& total) const;
   bool overflows(int tensor, double largest) const;
   void reduce_phase(std::span<const Gradient> gradients);
+  void find_leader();
+  const Scalars& scalars_before(int tensor) const;
+  void check_shared() const;
+  void settle_totals();
+  static void keep_in_range(Cohort& cohort);
+  void follow();
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
   const Kernel& kernel_of(int tensor) const { return *at(groups_, group_of(tensor)).kernel; }
   void make_waves();
@@ -182,8 +190,9 @@ class Plan {
   std::vector<std::int64_t> counts_;
   std::vector<Scalars> scalars_;
   std::int64_t elements_ = 0;
-  bool any_sums_ = false, any_rows_ = false, any_matrices_ = false;
+  bool any_sums_ = false, any_totals_ = false, any_rows_ = false, any_matrices_ = false;
   bool any_cautious_ = false, any_centralized_ = false;  // of the step under way
+  int leader_ = -1;  // where sums are over all tensors: whose scalars are everybody's; -1: nobody has stepped
 
   // of the step under way; kept for their memory
   Scale unscale_, clip_by_;

@@ -18,17 +18,19 @@ double decay_of(const Group& group, WeightDecay kind) { return group.decay_kind 
 void Plan::collect(std::span<const Gradient> gradients) {
   n_cohorts_ = 0;
   items_.clear();
+  if (any_totals_) find_leader();
   int cohort = -1;  // of the tensor before: mostly this one's as well
   for (int i = 0; i < size(); ++i) {
     const auto tensor = static_cast<std::size_t>(i);
     if (gradients[tensor].data == nullptr) continue;
     const bool same =
         cohort >= 0 &&
-        at(cohorts_, cohort).fits(group_of_[tensor], counts_[tensor] + 1, tensors_[tensor].begun, scalars_[tensor]);
+        at(cohorts_, cohort).fits(group_of_[tensor], counts_[tensor] + 1, tensors_[tensor].begun, scalars_before(i));
     if (!same) cohort = cohort_of(i);
     check_range(at(cohorts_, cohort), tensors_[tensor].dtype());
     items_.push_back({i, cohort, tensors_[tensor].size});
   }
+  if (any_totals_) check_shared();
 }
 
 // Neighbours mostly share their numbers; a tensor that does not match one of the last few gets its own.
@@ -38,14 +40,14 @@ int Plan::cohort_of(int tensor) {
   const std::int64_t t = counts_[i] + 1;
   for (std::size_t back = 1; back <= std::min<std::size_t>(n_cohorts_, 8); ++back) {
     const Cohort& p = cohorts_[n_cohorts_ - back];
-    if (p.fits(group, t, tensors_[i].begun, scalars_[i])) return static_cast<int>(n_cohorts_ - back);
+    if (p.fits(group, t, tensors_[i].begun, scalars_before(tensor))) return static_cast<int>(n_cohorts_ - back);
   }
   if (n_cohorts_ == cohorts_.size()) cohorts_.emplace_back();
   Cohort& p = cohorts_[n_cohorts_];
   p.group = group;
   p.t = t;
   p.begun = tensors_[i].begun;
-  p.before = p.after = scalars_[i];
+  p.before = p.after = scalars_before(tensor);
   const Group& g = at(groups_, group);
   g.kernel->prepare(g.hypers, t, p.after.values, p.coefs);
   const double lr = g.hypers[g.lr];
@@ -65,7 +67,7 @@ void Plan::check_range(const Cohort& cohort, Dtype dtype) const {
   std::string name = "lr";
   double value = g.hypers[g.lr];
   const auto larger = [&](std::string_view other, double size) {
-    if (size > value) name = other, value = size;
+    if (size > value && std::isfinite(size)) name = other, value = size;
   };
   for (std::size_t h = 0; h < g.kernel->hypers.size(); ++h) larger(g.kernel->hypers[h], g.hypers[h]);
   larger("weight_decay", g.weight_decay);

@@ -30,6 +30,17 @@ void Plan::look_ahead() {
   });
 }
 
+void Plan::exchange(bool to_average) {
+  for_each_of_all([&](int i, const Piece& piece) {
+    const Tensor& tensor = at(tensors_, i);
+    const Group& group = at(groups_, at(group_of_, i));
+    if (group.kernel->average_at == nullptr || at(counts_, i) == 0) return;  // before the first step all are one
+    const double average = group.kernel->average_at(group.hypers);
+    const double by = to_average ? 1 - 1 / average : 1 - average;
+    computed_in(tensor.dtype(), [&](auto tag) { move_to_first_state<decltype(tag)>(tensor, by, piece.begin, piece.end); });
+  });
+}
+
 void Plan::write_ema() {
   for_each_of_all([&](int i, const Piece& piece) {
     const Tensor& tensor = at(tensors_, i);

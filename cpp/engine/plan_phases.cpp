@@ -8,6 +8,12 @@
 
 namespace fastopt::engine {
 
+// A trust ratio of norms that are far apart, say, may be beyond float32: the largest step there is, and no infinity.
+void Plan::keep_in_range(Cohort& cohort) {
+  constexpr double most = std::numeric_limits<float>::max();
+  for (double& c : cohort.coefs) c = std::clamp(c, -most, most);  // NaN stays NaN
+}
+
 // LARS, LAMB: a barrier between the sums and the update that needs them.
 void Plan::reduce_phase(std::span<const Gradient> gradients) {
   for_each_piece(sum_blocks_, reduce_rate_, [&](std::size_t index, const Piece& piece) {
@@ -28,17 +34,16 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
   for (Item& item : items_) {
     const Group& group = at(groups_, at(group_of_, item.tensor));
     if (group.kernel->sums == 0) continue;
+    const double* const sums = tensor_sums_[next++].data();
+    if (group.kernel->finish == nullptr) continue;  // settle_totals
     cohorts_[n_cohorts_] = Cohort(at(cohorts_, item.cohort));
     Cohort& own = cohorts_[n_cohorts_];
-    group.kernel->finish(own.coefs, tensor_sums_[next++].data(), at(tensors_, item.tensor).size);
-    // A trust ratio of norms that are far apart may be beyond float32: the largest step there is, and no infinity.
-    if (!computes_in_double(at(tensors_, item.tensor).dtype())) {
-      constexpr double most = std::numeric_limits<float>::max();
-      for (int c = 0; c < group.kernel->coefs; ++c) own.coefs[c] = std::clamp(own.coefs[c], -most, most);  // NaN stays NaN
-    }
+    group.kernel->finish(own.coefs, sums, at(tensors_, item.tensor).size);
+    if (!computes_in_double(at(tensors_, item.tensor).dtype())) keep_in_range(own);
     fill(own, group);
     item.cohort = static_cast<int>(n_cohorts_++);
   }
+  if (any_totals_) settle_totals();
 }
 
 void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients) {

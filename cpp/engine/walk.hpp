@@ -37,9 +37,10 @@ class Walk {
     std::int64_t count = 0;
     for (std::int64_t at = begin; at < end; at += block_size<T>) {
       const std::int64_t n = std::min(block_size<T>, end - at);
-      const T* g = adjusted_gradient(load_theta(at, n), at, n);
+      const T* theta = load_theta(at, n);
+      const T* g = adjusted_gradient(theta, at, n);
       T* states[max_states] = {};
-      load_states(states, g, at, n, begun(), true);
+      load_states(states, theta, g, at, n, begun(), true);
       std::fill_n(step_, n, T(0));
       kernel_.template update<T>(false)(step_, g, states, n, constants_.coefs, T(0), prefetch_);
       count += block::count_agreeing(step_, g, n);
@@ -54,7 +55,7 @@ class Walk {
       T* theta = load_theta(at, n);
       const T* g = adjusted_gradient(theta, at, n);
       T* states[max_states] = {};
-      if (kernel_.reduce_reads != 0) load_states(states, g, at, n, false, false, kernel_.reduce_reads);
+      if (kernel_.reduce_reads != 0) load_states(states, theta, g, at, n, false, false, kernel_.reduce_reads);
       kernel_.template reduce<T>()(theta, g, states, n, constants_.coefs, lanes);
       if (kernel_.reduce_writes_states) store_states(at, n);
     }
@@ -68,7 +69,7 @@ class Walk {
       T* theta = load_theta(at, n);
       const T* g = adjusted_gradient(theta, at, n);
       T* states[max_states] = {};
-      load_states(states, g, at, n);
+      load_states(states, theta, g, at, n);
       T* to = matrix.dense ? reinterpret_cast<T*>(matrix.data) + at : buffer;
       kernel_.template gather<T>()(theta, g, states, n, constants_.coefs, to);
       store_states(at, n);
@@ -130,7 +131,7 @@ class Walk {
       return;
     }
     T* states[max_states] = {};
-    load_states(states, g, at, n, begun());
+    load_states(states, theta, g, at, n, begun());
     kernel_.template update<T>(constants_.decay)(theta, g, states, n, constants_.coefs, constants_.decay_by, prefetch_);
     if (!begun()) store_states(at, n);
   }
@@ -184,15 +185,15 @@ class Walk {
   }
 
   // `copies`: also of what lies in the type of computation, so that nothing is written. `which`: a bit for each state.
-  void load_states(T** states, const T* g, std::int64_t at, std::int64_t n, bool started = false, bool copies = false,
-                   unsigned which = ~0u) {
+  void load_states(T** states, const T* theta, const T* g, std::int64_t at, std::int64_t n, bool started = false,
+                   bool copies = false, unsigned which = ~0u) {
     for (int s = 0; s < max_states; ++s) {
       const Stored& stored = tensor_.states[s];
       if (!stored || (which >> s & 1) == 0) continue;
       const bool own = copies || own_state_[s];
       states[s] = own ? states_[s] : stored.template at<T>(at);
       if (constants_.first && !started)
-        block::start(states[s], g, n, constants_.start[s]);
+        block::start(states[s], theta, g, n, constants_.start[s]);
       else if (own)
         load(stored, at, n, states_[s]);
     }

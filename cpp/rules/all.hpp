@@ -18,9 +18,13 @@
 #include "rules/mars.hpp"
 #include "rules/muon.hpp"
 #include "rules/nadam.hpp"
+#include "rules/prodigy.hpp"
 #include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
 #include "rules/rprop.hpp"
+#include "rules/schedule_free_adamw.hpp"
+#include "rules/schedule_free_radam.hpp"
+#include "rules/schedule_free_sgd.hpp"
 #include "rules/sgd.hpp"
 #include "rules/signsgd.hpp"
 #include "rules/stableadamw.hpp"
@@ -31,6 +35,7 @@ template <template <unsigned> class...>
 struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
-                 Lars, Lamb, Ftrl, AdEMAMix, Adopt, LaProp, Grams, StableAdamW, Mars, Muon>;
+                 Lars, Lamb, Ftrl, AdEMAMix, Adopt, LaProp, Grams, StableAdamW, Mars, Muon, ScheduleFreeSgd,
+                 ScheduleFreeAdamW, ScheduleFreeRAdam, Prodigy>;
 
 }  // namespace fastopt::rules

@@ -23,6 +23,8 @@
 //     static constexpr bool rows = false;                  // if elements without a gradient must move all the same
 //     static Start start(std::size_t state, const Hypers&);// what a state holds before the first step, if not 0
 //     static double look_ahead(const Hypers&);             // Nesterov's point is theta - look_ahead * (first state)
+//     static double average_at(const Hypers&);             // theta is (1 - average_at) * (first state) + average_at * x,
+//                                                          //   with x the average that counts
 //     static constexpr int sums;                           // whole-tensor sums of squares are needed before `update`:
 //     template <class T> static void reduce(T theta, T g, T& state..., const Coefs<T>&, T (&x)[sums]);
 //     static constexpr bool reduce_writes_states;          // false: `reduce` has no state arguments
@@ -32,6 +34,11 @@
 //                                                          //   and, if it wants, the number of its elements
 //     static constexpr bool fills_first;                   // true: a tensor's first step only fills its states; nothing
 //                                                          //   moves theta, decoupled decay and proximal L1 included
+//     static constexpr bool plain_sums = true;             // ... of x[i] itself
+//     static constexpr std::array shared;                  // the sums are over all tensors, whose scalars are the same, as
+//                                                          //   are hyper-parameters of these names; not `finish` but
+//     static void settle(const Hypers&, const double (&sum)[sums], Scalars&);        // once for all of them
+//     static void conclude(Coefs<double>&, const double (&sum)[sums], const Scalars&);  // with what that left
 //     static constexpr bool codes_in_loop;                 // true: a loop of its own for states in eight bits, faster and
 //                                                          //   a few kilobytes; else they are copied block by block
 //     static constexpr bool reads_gradient;                // false: `update` after `reduce` does not look at g
@@ -93,9 +100,10 @@ struct Reach {
   bool summed = false;  // the square is formed in double whatever the type, and summed over the tensor
 };
 
-// A state before the first step: constant + gradient * g + gradient_squared * g^2, elementwise, with the first gradient.
+// A state before the first step: constant + gradient * g + gradient_squared * g^2 + parameter * theta, elementwise, with the
+// first gradient and the parameter as it then is.
 struct Start {
-  double constant = 0, gradient = 0, gradient_squared = 0;
+  double constant = 0, gradient = 0, gradient_squared = 0, parameter = 0;
 };
 
 template <std::size_t N>

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastopt._checks import flag, real
+from fastopt._checks import flag, integer, real
 
 __all__ = [
     "COMMON",
@@ -19,6 +19,7 @@ __all__ = [
     "choice",
     "epsilon",
     "finite",
+    "fraction",
     "in_double",
     "lr",
     "non_negative",
@@ -29,6 +30,7 @@ __all__ = [
     "start",
     "switch",
     "unit",
+    "whole",
 ]
 
 
@@ -88,6 +90,20 @@ def positive() -> Hyper:
 def unit(*, closed: bool = False) -> Hyper:
     """A number in [0, 1), or in [0, 1]."""
     return Hyper(lambda name, value: real(name, value, minimum=0.0, maximum=1.0, open_high=not closed))
+
+
+def fraction() -> Hyper:
+    """A number in (0, 1)."""
+    return Hyper(
+        lambda name, value: real(name, value, minimum=0.0, maximum=1.0, open_low=True, open_high=True)
+    )
+
+
+def whole() -> Hyper:
+    """An integer >= 0, which enters only what the rule forms in double."""
+    return in_double(
+        Hyper(lambda name, value: integer(name, value, minimum=0), lambda name, value: {name: float(value)})
+    )
 
 
 def pair(*names: str, check: Callable[[str, tuple[Any, ...]], tuple[Any, ...]] | None = None) -> Hyper:

@@ -46,10 +46,10 @@ class Remainder(NamedTuple):
     def exact(self, parameter: Array) -> Array:
         """The parameter with its remainder, as float32."""
         if self.kind == "kahan":
-            return widened(parameter) + widened(self.array)
+            return np.asarray(widened(parameter) + widened(self.array))
         shift = np.int32(0 if self.kind == "split16" else 8)
         upper = parameter.view(np.uint16).astype(np.int32) << np.int32(16)
-        exact: Array = (upper + (self.array.astype(np.int32) << shift)).view(np.float32)
+        exact: Array = np.asarray(upper + (self.array.astype(np.int32) << shift)).view(np.float32)
         return exact
 
 

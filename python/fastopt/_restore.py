@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import integer, real, shown
+from fastopt._authors import from_authors
+from fastopt._checks import flag, integer, real, shown
 from fastopt._clipping import BEFORE
 from fastopt._errors import CheckpointError
 from fastopt._override import Override, read_override
@@ -40,6 +41,8 @@ def prepare(opt: Optimizer, state_dict: Any, override: Mapping[str, Any] | None)
             f'state_dict: expected a dict with "state" and "param_groups", got {shown(state_dict)}'
         )
     own = state_dict.get("fastopt")
+    if own is None:
+        state_dict = from_authors(opt.rule.kernel, state_dict, [p.shape for p in opt._params], ())
     problems = Problems()
     if own is not None:
         problems.attempt(_check_kind, opt, own)
@@ -57,8 +60,9 @@ def prepare(opt: Optimizer, state_dict: Any, override: Mapping[str, Any] | None)
     dropped = opt._ema_decay is None and "ema_decay" in given.options
     averages = None if own is None or dropped else own.get("ema")
     ema = problems.attempt(_read_ema, opt, averages, order)
+    training = problems.attempt(_read_mode, opt, own, state_dict["param_groups"])
     problems.refuse()
-    return _native(opt, groups, tensors, ema, own)
+    return (*_native(opt, groups, tensors, ema, own), training)
 
 
 def _native(
@@ -104,6 +108,20 @@ def _check_kind(opt: Optimizer, own: Any) -> None:
         raise ValueError(
             f"state_dict: expected the state of {type(opt).__name__}, got that of {own.get('optimizer')}"
         )
+
+
+def _read_mode(opt: Optimizer, own: Mapping[str, Any] | None, groups: Any) -> bool:
+    """Whether the parameters that were saved beside it are where gradients are taken."""
+    if not opt._modes():
+        return True
+    label, found = 'state_dict["fastopt"]', own
+    if found is None:
+        label, found = 'state_dict["param_groups"][0]', groups[0]
+        if not isinstance(found, Mapping) or "train_mode" not in found:
+            return True
+    if "train_mode" not in found:
+        raise ValueError(f"{label}: expected 'train_mode', it is missing")
+    return flag(f'{label}["train_mode"]', found["train_mode"])
 
 
 def _differing(opt: Optimizer, own: Mapping[str, Any], given: Override) -> Problems:

@@ -156,6 +156,7 @@ def _own_section(opt: Optimizer) -> dict[str, Any]:
         "skipped": opt.skipped,
         "options": options_of(opt),
         "ema": ema if any(begun) else None,
+        **opt._modes(),
     }
 
 

@@ -555,6 +555,10 @@ class Optimizer:
         """
         _state.load(self, path, override)
 
+    def _modes(self) -> dict[str, Any]:
+        """What a state dict holds besides, of rules that have modes."""
+        return {}
+
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__}("]
         for i, group in enumerate(self.param_groups):

@@ -23,11 +23,13 @@ class Rule:
     weight_decay : {"coupled", "decoupled", "own"}
         What `weight_decay` does by default: it adds ``weight_decay * theta`` to the gradient (an L2 penalty),
         takes ``lr * weight_decay * theta`` from theta before the update, or is part of the formula.
-    momentum : {"none", "sum", "average"}
+    momentum : {"none", "sum", "average", "interpolation"}
         What the keyword `momentum` keeps of past gradients by default. A sum makes steps ``1 / (1 -
-        momentum)`` times as long under a steady gradient, an average does not.
-    norms : {"none", "gradient", "update"}
-        Which norm over a whole tensor, beside that of theta, the update needs before its first element.
+        momentum)`` times as long under a steady gradient, an average does not; an interpolation keeps none,
+        but says where between the steps and their average gradients are taken (`ScheduleFreeSGD`).
+    norms : {"none", "gradient", "update", "all"}
+        Which norm over a whole tensor, beside that of theta, the update needs before its first element;
+        ``"all"``: sums over all tensors.
     squares : bool
         Whether it squares gradients, so that the policies for non-finite ones look at squares.
     fills_first : bool
@@ -46,14 +48,14 @@ class Rule:
     >>> fastopt.AdamW.rule.weight_decay
     'decoupled'
     >>> [name for name, cls in fastopt.optimizers().items() if cls.rule.norms != "none"]
-    ['lamb', 'lars', 'mars', 'stableadamw']
+    ['lamb', 'lars', 'mars', 'prodigy', 'stableadamw']
     """
 
     kernel: str
     comparison_lr: float
     weight_decay: Literal["coupled", "decoupled", "own"] = "coupled"
-    momentum: Literal["none", "sum", "average"] = "none"
-    norms: Literal["none", "gradient", "update"] = "none"
+    momentum: Literal["none", "sum", "average", "interpolation"] = "none"
+    norms: Literal["none", "gradient", "update", "all"] = "none"
     squares: bool = False
     fills_first: bool = False
     full_batch: bool = False
@@ -62,9 +64,9 @@ class Rule:
 
     def decay(self, group: Mapping[str, Any]) -> Literal["coupled", "decoupled", "own"]:
         """What `weight_decay` does in a group (one of `Optimizer.param_groups`, or keywords): as by default,
-        or as its `decoupled_weight_decay` says.
+        or as its `decoupled_weight_decay` or `decouple` says.
         """
         decoupled = group.get("decoupled_weight_decay")
         if decoupled is None:
-            return self.weight_decay
+            return "coupled" if group.get("decouple") is False else self.weight_decay
         return "decoupled" if decoupled else "coupled"

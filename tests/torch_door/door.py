@@ -40,12 +40,18 @@ OWN = (
     "LaProp",
     "MARS",
     "Lion",
+    "Prodigy",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeRAdam",
+    "ScheduleFreeSGD",
     "SignSGD",
     "Signum",
     "StableAdamW",
 )
 #: Those whose first step moves nothing.
 FILLS_FIRST = ("ADOPT",)
+#: With which the first step moves.
+MOVING: dict[str, dict[str, Any]] = {"ScheduleFreeRAdam": {"silent_sgd_phase": False}}
 EVERY = SHARED if JUDGED == "torch.optim" else sorted([*SHARED, *OWN])
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 HALF = (torch.bfloat16, torch.float16)
@@ -56,6 +62,7 @@ __all__ = [
     "FLOATS",
     "HALF",
     "JUDGED",
+    "MOVING",
     "OWN",
     "SHARED",
     "STEPS",

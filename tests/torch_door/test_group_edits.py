@@ -8,8 +8,8 @@ import pytest
 
 from torch_door.door import EVERY, SHARED, default_of, mine, ours_alone, theirs, torch
 
-#: Accepted and without effect, as documented: there is one way to step.
-FREE = ("params", "foreach", "fused")
+#: Accepted and without effect, as documented: there is one way to step. The mode is train()'s and eval()'s.
+FREE = ("params", "foreach", "fused", "train_mode")
 #: Of whole optimizers.
 OPTIONS = {
     "clip_norm": 0.1,
@@ -34,6 +34,9 @@ OTHER: dict[str, Any] = {
     "clip_exp": lambda old: 0.1,
     "mars_type": lambda old: "mars-lion",
     "betas_1d": lambda old: tuple(b / 2 for b in old),
+    "warmup_steps": lambda old: 9,
+    "beta3": lambda old: 0.25,
+    "growth_rate": lambda old: 1.01,
 }
 BASE: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9, "weight_decay": 0.1},
@@ -42,6 +45,8 @@ BASE: dict[str, dict[str, Any]] = {
     "RMSprop": {"momentum": 0.9, "weight_decay": 0.1},
     "SignSGD": {"momentum": 0.9, "weight_decay": 0.1},
     "Rprop": {},
+    # d grows four times
+    "Prodigy": {"weight_decay": 0.1, "decouple": False, "betas": (0.0, 0.999), "beta3": 0.5, "d_coef": 50.0},
 }
 #: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same.
 #: ADOPT clips what is larger than gradients were so far. "1d" is of AdamW's vectors, not MARS's own rule's.

@@ -9,7 +9,7 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from torch_door.door import EVERY, FLOATS, clones, drive, equal, mine, ours_alone, theirs, torch
+from torch_door.door import EVERY, FLOATS, MOVING, clones, drive, equal, mine, ours_alone, theirs, torch
 
 SHAPE = (2, 6, 4, 4)
 
@@ -85,7 +85,7 @@ def test_numbers_between_those_of_a_view_stay(name: str) -> None:
 def test_scalars_and_empty_tensors(name: str, shape: tuple[int, ...]) -> None:
     p = torch.nn.Parameter(torch.ones(shape))
     q = torch.nn.Parameter(torch.ones(3))
-    opt = mine(name)([p, q])
+    opt = mine(name)([p, q], **MOVING.get(name, {}))
     before = p.detach().clone()
     for _ in range(3):
         p.grad, q.grad = torch.full(shape, 0.5), torch.full((3,), 0.5)

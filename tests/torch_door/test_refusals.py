@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from torch_door.door import EVERY, FILLS_FIRST, equal, mine, ours_alone, torch
+from torch_door.door import EVERY, FILLS_FIRST, MOVING, equal, mine, ours_alone, torch
 
 pytestmark = [
     ours_alone,
@@ -47,7 +47,7 @@ GRADIENTS: dict[str, Any] = {
 @pytest.mark.parametrize("after", [0, 2])
 def test_gradients_are_refused_and_nothing_is_modified(name: str, kind: str, after: int) -> None:
     params = [torch.nn.Parameter(torch.ones(2, 3)) for _ in range(3)]
-    opt = mine(name)([(f"w{i}", p) for i, p in enumerate(params)])
+    opt = mine(name)([(f"w{i}", p) for i, p in enumerate(params)], **MOVING.get(name, {}))
     for _ in range(after):
         for p in params:
             p.grad = torch.ones(2, 3)

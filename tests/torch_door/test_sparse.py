@@ -10,7 +10,10 @@ from torch_door.door import EVERY, FILLS_FIRST, mine, ours_alone, torch
 
 pytestmark = [ours_alone, pytest.mark.filterwarnings("ignore:.*[Ss]parse.*:UserWarning")]
 
-REFUSED = ("ASGD", "Adan", "LAMB", "LARS", "MARS", "StableAdamW")
+REFUSED = (
+    *("ASGD", "Adan", "LAMB", "LARS", "MARS", "StableAdamW"),
+    *("Prodigy", "ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD"),
+)
 
 
 def model(dtype: Any = torch.float64) -> tuple[Any, Any]:

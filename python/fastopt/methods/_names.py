@@ -39,9 +39,13 @@ MethodName = Literal[
     "mars",
     "muon",
     "nadam",
+    "prodigy",
     "radam",
     "rmsprop",
     "rprop",
+    "schedulefreeadamw",
+    "schedulefreeradam",
+    "schedulefreesgd",
     "sgd",
     "signsgd",
     "signum",
@@ -87,6 +91,7 @@ class Options(Common, total=False):
     batch_axes: int | None
     beta2: float
     beta3_warmup: float | None
+    beta3: float | None
     betas: tuple[float, float] | tuple[float, float, float]
     betas_1d: tuple[float, float]
     centered: bool
@@ -98,7 +103,10 @@ class Options(Common, total=False):
         | Literal["keras", "optax"]
         | None
     )
+    d0: float
+    d_coef: float
     dampening: float
+    decouple: bool
     decoupled_weight_decay: bool
     eps: float
     eps_after_max: bool
@@ -108,6 +116,7 @@ class Options(Common, total=False):
     exclude: tuple[str, ...]
     fixed_decay: bool
     gamma: float
+    growth_rate: float | Literal["inf"]
     initial_accumulator_value: float | Literal["gradient"]
     lambd: float
     lambda1: float
@@ -123,11 +132,17 @@ class Options(Common, total=False):
     ns_coefficients: Literal["original", "polar-express"] | tuple[float, float, float]
     ns_steps: int
     optimize_1d: bool
+    r: float
     rectify_threshold: float
     rho: float  # perturbed-gd's too
+    safeguard_warmup: bool
+    silent_sgd_phase: bool
     step_sizes: tuple[float, float]
     t0: float
     trust_coefficient: float
     use_muon: bool | None
     weight_decay: float
     weight_decay_1d: float
+    use_bias_correction: bool
+    warmup_steps: int
+    weight_lr_power: float

@@ -18,9 +18,13 @@ from fastopt.optim.lion import Lion as Lion
 from fastopt.optim.mars import MARS as MARS
 from fastopt.optim.muon import Muon as Muon
 from fastopt.optim.nadam import NAdam as NAdam
+from fastopt.optim.prodigy import Prodigy as Prodigy
 from fastopt.optim.radam import RAdam as RAdam
 from fastopt.optim.rmsprop import RMSprop as RMSprop
 from fastopt.optim.rprop import Rprop as Rprop
+from fastopt.optim.schedule_free_adamw import ScheduleFreeAdamW as ScheduleFreeAdamW
+from fastopt.optim.schedule_free_radam import ScheduleFreeRAdam as ScheduleFreeRAdam
+from fastopt.optim.schedule_free_sgd import ScheduleFreeSGD as ScheduleFreeSGD
 from fastopt.optim.sgd import SGD as SGD
 from fastopt.optim.signsgd import SignSGD as SignSGD
 from fastopt.optim.signum import Signum as Signum

@@ -21,9 +21,13 @@ from fastopt.torch._classes import LaProp as LaProp
 from fastopt.torch._classes import Lion as Lion
 from fastopt.torch._classes import Muon as Muon
 from fastopt.torch._classes import NAdam as NAdam
+from fastopt.torch._classes import Prodigy as Prodigy
 from fastopt.torch._classes import RAdam as RAdam
 from fastopt.torch._classes import RMSprop as RMSprop
 from fastopt.torch._classes import Rprop as Rprop
+from fastopt.torch._classes import ScheduleFreeAdamW as ScheduleFreeAdamW
+from fastopt.torch._classes import ScheduleFreeRAdam as ScheduleFreeRAdam
+from fastopt.torch._classes import ScheduleFreeSGD as ScheduleFreeSGD
 from fastopt.torch._classes import SignSGD as SignSGD
 from fastopt.torch._classes import Signum as Signum
 from fastopt.torch._classes import StableAdamW as StableAdamW

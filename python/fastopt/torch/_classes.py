@@ -13,6 +13,7 @@ from fastopt._hypers import Hyper, finite, non_negative, pair, unit
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch._optimizer import Optimizer
 from fastopt.torch._options import defaults_of
+from fastopt.torch._schedule_free import ScheduleFree
 
 __all__ = [
     "ADOPT",
@@ -35,9 +36,13 @@ __all__ = [
     "Lion",
     "Muon",
     "NAdam",
+    "Prodigy",
     "RAdam",
     "RMSprop",
     "Rprop",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeRAdam",
+    "ScheduleFreeSGD",
     "SignSGD",
     "Signum",
     "StableAdamW",
@@ -322,6 +327,46 @@ class Muon(Optimizer, _AnyShape):
     """
 
     _formula = optim.Muon
+
+
+class Prodigy(Optimizer, _Own):
+    """Prodigy for PyTorch: the rule, keywords and defaults of `fastopt.Prodigy`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    State dicts of the authors' package `prodigyopt` are taken as well.
+    """
+
+    _formula = optim.Prodigy
+
+
+class ScheduleFreeAdamW(ScheduleFree, _Own):
+    """Schedule-Free AdamW for PyTorch: the rule, keywords and defaults of `fastopt.ScheduleFreeAdamW`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    Call `train` and `eval` as of the authors' package `schedulefree`, whose state dicts are taken as well.
+    """
+
+    _formula = optim.ScheduleFreeAdamW
+
+
+class ScheduleFreeRAdam(ScheduleFree, _Own):
+    """Schedule-Free RAdam for PyTorch: the rule, keywords and defaults of `fastopt.ScheduleFreeRAdam`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    Call `train` and `eval` as of the authors' package `schedulefree`, whose state dicts are taken as well.
+    """
+
+    _formula = optim.ScheduleFreeRAdam
+
+
+class ScheduleFreeSGD(ScheduleFree, _Own):
+    """Schedule-Free SGD for PyTorch: the rule, keywords and defaults of `fastopt.ScheduleFreeSGD`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    Call `train` and `eval` as of the authors' package `schedulefree`, whose state dicts are taken as well.
+    """
+
+    _formula = optim.ScheduleFreeSGD
 
 
 class SignSGD(Optimizer, _Own):

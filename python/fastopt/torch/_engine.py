@@ -347,6 +347,16 @@ class Engine:
 
     # --- stepping ---
 
+    def exchange(self, train: bool) -> None:
+        """Move the parameters to where gradients are taken, or to their averages; they are at the other."""
+        for part in self.parts:
+            part.load()
+        self.plan.train_mode = not train
+        self.plan.exchange(train)
+        for part in self.parts:
+            part.store()
+        touched(tuple(local(part.parameter) for part in self.parts))
+
     def counts(self) -> dict[int, int]:
         """Of the tensors whose rule keeps no step: how often each was updated."""
         return {
@@ -388,6 +398,10 @@ class Engine:
                 self.plan.set_count(i, self._count(part, False, {}))
             self.plan.set_scalars(i, [float(s) for s in part.states.scalars])
 
+    def _store_scalars(self, i: int) -> None:
+        for tensor, value in zip(self.parts[i].states.scalars, self.plan.scalars(i), strict=True):
+            tensor.fill_(value)
+
     def _store_numbers(self, gradients: list[Tensor | None]) -> None:
         changed = [i for i, g in enumerate(gradients) if g is not None]
         for i in changed:
@@ -395,8 +409,10 @@ class Engine:
             part.store()
             if part.states.step is not None:
                 part.states.step.fill_(self.plan.count(i))
-            for tensor, value in zip(part.states.scalars, self.plan.scalars(i), strict=True):
-                tensor.fill_(value)
+            self._store_scalars(i)
+        for i, part in enumerate(self.parts):
+            if self.rules[part.group]["over_all"] and i not in changed:
+                self._store_scalars(i)
         touched(tuple(local(self.parts[i].parameter) for i in changed))
 
 

@@ -48,8 +48,8 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
     TypeError
         If it is no optimizer of `fastopt.torch`.
     ValueError
-        If it was made with `clip_norm` or a policy for non-finite gradients: these need all gradients before
-        the first update.
+        If it was made with `clip_norm` or a policy for non-finite gradients, or sums over all parameters
+        (Prodigy): these need all gradients before the first update.
 
     Notes
     -----
@@ -76,6 +76,11 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
         value = getattr(optimizer._options, name)
         if value != idle:
             raise ValueError(f"{name}={value!r}: needs all gradients before the first update")
+    if optimizer._formula.rule.norms == "all":
+        raise ValueError(
+            f"optimizer: {type(optimizer).__name__} sums over all parameters: needs all gradients before "
+            "the first update"
+        )
     handles = [
         p.register_post_accumulate_grad_hook(_Single(optimizer, group, p))
         for group in optimizer.param_groups

@@ -12,6 +12,7 @@ import torch
 import torch.optim.optimizer as base
 from torch import Tensor
 
+from fastopt._authors import from_authors
 from fastopt._cautious import check_cautious
 from fastopt._compat import preset
 from fastopt._hypers import Hyper
@@ -334,7 +335,13 @@ class Optimizer(torch.optim.Optimizer):
         TypeError, ValueError
             If it is one of another class, or lacks a part. Nothing was changed.
         """
-        state_dict = _state_dict.from_numpy(self, state_dict)
+        shapes = [tuple(local(p).shape) for p in self._all_params()]
+        state_dict = from_authors(
+            self._formula.rule.kernel,
+            _state_dict.from_numpy(self, state_dict),
+            shapes,
+            self.param_groups,
+        )
         before = self.state, self.param_groups, [dict(group) for group in self.param_groups]
         options, extra = self._options, self._extra
         try:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastopt._memory import axes_of
 from fastopt._state import rule_for
-from fastopt.torch._states import EMA, UNCOUNTED, Maker, scalar_dtype
+from fastopt.torch._states import EMA, UNCOUNTED, Maker, number_dtype, scalar_dtype
 from fastopt.torch._tensors import as_array, local
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ def from_numpy(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     for current, group in zip(opt.param_groups, saved["param_groups"], strict=False):
         theirs = {k: v for k, v in group.items() if k in current and k != "params"}
         rest = {k: v for k, v in current.items() if k != "params"}
+        modes = {key: saved["fastopt"][key] for key in ("train_mode",) if key in saved["fastopt"]}
         if seed != 0 or "seed" in current:
             theirs["seed"] = seed
-        groups.append({**rest, **theirs, "params": group["params"]})
+        groups.append({**rest, **theirs, **modes, "params": group["params"]})
     groups += saved["param_groups"][len(groups) :]  # too many: refused as PyTorch refuses it
     return {"state": state, "param_groups": groups}
 
@@ -106,7 +107,7 @@ def _entry(entry: dict[str, Any], p: Tensor | None) -> dict[str, Any]:
         elif name.startswith("master."):
             found["remainder"] = _laid_out(value, entry, p)
         elif name != "axes":
-            found[name] = _as_tensor(value)
+            found[name] = _as_tensor(value, number_dtype(name))
     return found
 
 
@@ -123,9 +124,9 @@ def _laid_out(flat: Any, entry: dict[str, Any], p: Tensor | None) -> Tensor:
     return laid_out
 
 
-def _as_tensor(value: Any) -> Tensor:
+def _as_tensor(value: Any, dtype: torch.dtype | None = None) -> Tensor:
     if isinstance(value, np.ndarray):
         if value.dtype.name in ("bfloat16", "uint16"):
             return torch.from_numpy(value.view(np.int16).copy()).view(torch.bfloat16)
         return torch.from_numpy(value.copy())
-    return torch.tensor(float(value), dtype=scalar_dtype())
+    return torch.tensor(float(value), dtype=dtype or scalar_dtype())

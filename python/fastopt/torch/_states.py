@@ -41,6 +41,15 @@ UNCOUNTED = ("sgd", "muon")
 _MAY_COME_LATER = ("max_exp_avg_sq", "max_exp_avg_var", "momentum_buffer", "grad_avg", "last_grad")
 
 
+#: Numbers that PyTorch keeps, besides step counts; others are sums and estimates, of which float32 loses.
+_AS_PYTORCH = ("step", "eta", "mu", "mu_product")
+
+
+def number_dtype(name: str) -> torch.dtype:
+    """Of a number in a state."""
+    return scalar_dtype() if name in _AS_PYTORCH else torch.float64
+
+
 _TORCH = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -232,6 +241,8 @@ class Maker:
             here.copy_(local(value))
         else:
             made.append(here)
+            if name in self.rule["copies"]:
+                here.copy_(stage)
         state[name] = new
         return here
 
@@ -270,7 +281,7 @@ class Maker:
             if fits and value.device.type == "cpu" and not value.requires_grad:
                 return value
         start = start if value is None else float(value)
-        new = torch.tensor(start, dtype=scalar_dtype())
+        new = torch.tensor(start, dtype=number_dtype(name))
         state[name] = new
         return new
 

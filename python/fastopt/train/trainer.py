@@ -120,6 +120,8 @@ class Trainer:
         with ExitStack() as stack:
             if self.options.get("ema_decay") is not None:
                 stack.enter_context(self.optimizer.ema_weights())
+            elif hasattr(self.optimizer, "averaged_weights"):  # of Schedule-Free: what training is for
+                stack.enter_context(self.optimizer.averaged_weights())
             if self.settings.batch_norm and self.settings.bn_test == "exact":
                 stack.enter_context(self.model.exact_statistics(self.problem.x["train"]))
             yield

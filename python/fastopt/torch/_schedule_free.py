@@ -1,0 +1,107 @@
+"""What the Schedule-Free optimizers for PyTorch share: the exchange between training and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from fastopt.torch._optimizer import Optimizer
+
+__all__ = ["ScheduleFree"]
+
+
+class ScheduleFree(Optimizer):
+    """Base class of the Schedule-Free optimizers: their parameters are at y while training, and the weights
+    to use are the average x. The mode is ``"train_mode"`` in every group, so it is saved and loaded with the
+    state.
+    """
+
+    def __init__(self, params: Any, *args: Any, **keywords: Any) -> None:
+        super().__init__(params, *args, **keywords)
+        self.defaults["train_mode"] = True
+        for group in self.param_groups:
+            group.setdefault("train_mode", True)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters, as in `torch.optim`; its mode is that of the others."""
+        if hasattr(self, "param_groups") and self.param_groups:
+            param_group = {**param_group, "train_mode": self.train_mode}
+        super().add_param_group(param_group)
+
+    @property
+    def train_mode(self) -> bool:
+        """Whether the parameters are where gradients are taken: True from the start and after `train`."""
+        return all(group.get("train_mode", True) for group in self.param_groups)
+
+    def _step(self, closure: Callable[[], Any] | None = None) -> Any:
+        if not self.train_mode:
+            raise RuntimeError(
+                "step(): the parameters hold their averages since eval(); call train() before the next step"
+            )
+        return super()._step(closure)
+
+    _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
+
+    def train(self) -> None:
+        """Move the parameters, in place, to where gradients are taken; nothing happens if they are there."""
+        self._exchange(True)
+
+    def eval(self) -> None:
+        """Move the parameters, in place, to the average of all steps; nothing happens if they are there.
+
+        Until `train` is called, `step` raises RuntimeError.
+        """
+        self._exchange(False)
+
+    def _exchange(self, train: bool) -> None:
+        if self._elsewhere:
+            name = "train" if train else "eval"
+            raise RuntimeError(f"{name}(): not inside ema_weights() or averaged_weights()")
+        if train == self.train_mode:
+            return
+        if self.state:
+            self._rebuild().exchange(train)
+        for group in self.param_groups:
+            group["train_mode"] = train
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """In a ``with`` block the parameters hold the average of all steps, and then their own values again,
+        exactly.
+
+        Raises
+        ------
+        RuntimeError
+            If nested; inside, if `step`, `train` or `eval` is called.
+        """
+        if self._elsewhere:
+            raise RuntimeError("averaged_weights(): the parameters hold averages already")
+        train = self.train_mode
+        changing = [p for p in self._all_params() if p in self.state] if train else []
+        changing += [self.state[p]["remainder"] for p in changing if "remainder" in self.state[p]]
+        with torch.no_grad():
+            own = [t.detach().clone() for t in changing]
+        try:
+            self._exchange(False)
+            self._elsewhere = True
+            yield
+        finally:
+            self._elsewhere = False
+            with torch.no_grad():
+                for tensor, value in zip(changing, own, strict=True):
+                    tensor.copy_(value)
+            for group in self.param_groups:
+                group["train_mode"] = train
+
+    def state_dict(self) -> dict[str, Any]:
+        """As `torch.optim`'s, with what the authors' package `schedulefree` reads in its groups besides."""
+        saved: dict[str, Any] = super().state_dict()
+        for group in saved["param_groups"]:
+            entries = [saved["state"][i] for i in group["params"] if i in saved["state"]]
+            numbers = [(e["step"], e["weight_sum"], e["lr_max"]) for e in entries if "weight_sum" in e]
+            k, weight_sum, lr_max = max((tuple(map(float, n)) for n in numbers), default=(0.0, 0.0, -1.0))
+            group |= {"k": int(k), "weight_sum": weight_sum, "lr_max": lr_max, "scheduled_lr": group["lr"]}
+        return saved
