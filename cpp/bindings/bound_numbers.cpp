@@ -20,7 +20,7 @@ std::size_t BoundPlan::group_index(int group) const {
   return static_cast<std::size_t>(group);
 }
 
-BoundPlan::SavedGroup BoundPlan::saved_group(int index) {
+SavedGroup BoundPlan::saved_group(int index) {
   const NativeGroup& native = native_[group_index(index)];
   SavedGroup saved{plan_.group(native.first), {}, native.lr_ratio, native.scheduled};
   if (native.other >= 0) saved.other = plan_.group(native.other);
@@ -35,7 +35,7 @@ void BoundPlan::keep(int index, const SavedGroup& saved) noexcept {
   native.scheduled = saved.scheduled;
 }
 
-BoundPlan::SavedGroup BoundPlan::read_group(int index, const py::dict& hypers, bool maximize, bool scheduled) {
+SavedGroup BoundPlan::read_group(int index, const py::dict& hypers, bool maximize, bool scheduled) {
   SavedGroup saved = saved_group(index);
   assign(saved.group, saved.other ? &*saved.other : nullptr, saved.lr_ratio, hypers);
   saved.group.maximize = maximize;

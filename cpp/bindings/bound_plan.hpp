@@ -6,7 +6,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "bindings/held.hpp"
 #include "bindings/memory_map.hpp"
 #include "bindings/mirrors.hpp"
+#include "bindings/native_group.hpp"
 #include "engine/plan.hpp"
 #include "engine/rows.hpp"
 
@@ -119,21 +119,6 @@ class BoundPlan {
   struct NewParameter;
   struct NewGroup;
   struct Copy;
-  // A group as Python knows it: for the engine two, where some parameters are another rule's (`other`).
-  struct SavedGroup {
-    engine::Group group;
-    std::optional<engine::Group> other;
-    double lr_ratio = 1;  // of the other's rate to the group's
-    bool scheduled = false;
-    void share_lr() {
-      if (other) other->hypers[other->lr] = group.hypers[group.lr] * lr_ratio;
-    }
-  };
-  struct NativeGroup {
-    int first, other;  // the engine's; other: or -1
-    double lr_ratio;
-    bool scheduled;
-  };
   using Rates = std::vector<std::pair<int, double>>;
 
   engine::Dtype check_parameter(PyObject* array, const std::string& label) const;

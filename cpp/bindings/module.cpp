@@ -34,6 +34,7 @@ PYBIND11_MODULE(FASTOPT_MODULE, m) {
   m.attr("flags") = FASTOPT_FLAGS;
   m.attr("eigen") = FASTOPT_EIGEN;
   pybind11::register_local_exception_translator(&translate_out_of_memory);
+  fastopt::bindings::register_rules(m);
   fastopt::bindings::register_plan(m);
   fastopt::bindings::register_tensors(m);
   fastopt::bindings::register_codes(m);

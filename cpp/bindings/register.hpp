@@ -7,6 +7,7 @@
 FASTOPT_BINDINGS_BEGIN
 
 void register_plan(pybind11::module_& m);
+void register_rules(pybind11::module_& m);
 void register_tensors(pybind11::module_& m);  // after register_plan
 void register_codes(pybind11::module_& m);
 void register_threads(pybind11::module_& m);

@@ -8,7 +8,6 @@
 
 FASTOPT_BINDINGS_BEGIN
 
-// One array that is to be written into a state or an average.
 struct BoundPlan::Copy {
   PyObject* source;  // held by the caller
   Fingerprint seen;
@@ -60,25 +59,21 @@ void BoundPlan::read_copy(PyObject* source, std::size_t tensor, char* to, engine
 
 void BoundPlan::read_shaped_copy(PyObject* source, std::size_t tensor, std::size_t state, std::vector<Copy>& copies) {
   const engine::Tensor& t = plan_.tensor(static_cast<int>(tensor));
-  if ((source == Py_None) == (t.shaped[state] != nullptr))
-    throw py::type_error("states: expected one where the rule has one");
-  if (source == Py_None) return;
-  const rules::Shaped& of = plan_.group(plan_.group_of(static_cast<int>(tensor))).kernel->shaped[state];
   const engine::Dtype dtype = engine::computes_in_double(t.dtype()) ? engine::Dtype::f64 : engine::Dtype::f32;
-  const std::int64_t size = t.matrix->size_of(of.shape);
+  const auto shape = plan_.group(plan_.group_of(static_cast<int>(tensor))).kernel->shaped[state].shape;
   engine::Dtype found;
-  if (!is_plain_array(source) || !storage_type_of(source, false, found) || found != dtype || View(source).size() != size)
-    throw py::type_error(parameters_[tensor]->label + ": " + std::string(of.name) + ": expected a saved array of " +
-                         std::to_string(size) + " " + engine::dtype_name(dtype) + ", got " + describe(source));
-  const View view(source);
-  copies.push_back({source, {}, {}, dtype, static_cast<char*>(t.shaped[state]), size, {}});
+  if (!is_plain_array(source) || !storage_type_of(source, false, found) || found != dtype ||
+      View(source).size() != t.matrix->size_of(shape))
+    throw py::type_error(parameters_[tensor]->label + ": expected a saved array of " + engine::dtype_name(dtype) + " and " +
+                         std::to_string(t.matrix->size_of(shape)) + " items, got " + describe(source));
+  copies.push_back({source, {}, {}, dtype, static_cast<char*>(t.shaped[state]), View(source).size(), {}});
   std::vector<Axis> axes;
-  for (int axis = 0; axis < view.axes(); ++axis) axes.push_back({axis, view.shape(axis), false});
-  lay_out(view, axes, copies.back().from);
+  for (int axis = 0; axis < View(source).axes(); ++axis) axes.push_back({axis, View(source).shape(axis), false});
+  lay_out(View(source), axes, copies.back().from);
   copies.back().seen.take(source);
 }
 
-// Codes, scales, remainders: bytes in memory order, one-dimensional, as a state dict has them.
+// Codes, scales, remainders: bytes in memory order, as a state dict has them.
 void BoundPlan::read_bytes(PyObject* source, std::size_t tensor, char* to, std::size_t bytes, std::vector<Copy>& copies) {
   const std::string& label = parameters_[tensor]->label;
   if (!is_plain_array(source) || View(source).axes() != 1)
@@ -109,7 +104,8 @@ void BoundPlan::read_copies(const py::tuple& saved, std::size_t tensor, std::vec
     if (!PyTuple_Check(states.ptr())) throw py::type_error("states: expected a tuple");
     check_length("states", py::len(states), known.size() + kernel.shaped.size());
     for (std::size_t s = 0; s < kernel.shaped.size(); ++s)
-      read_shaped_copy(PyTuple_GET_ITEM(states.ptr(), static_cast<Py_ssize_t>(known.size() + s)), tensor, s, copies);
+      if (t.shaped[s] != nullptr)
+        read_shaped_copy(PyTuple_GET_ITEM(states.ptr(), static_cast<Py_ssize_t>(known.size() + s)), tensor, s, copies);
     for (std::size_t s = 0; s < known.size(); ++s) {
       PyObject* const array = PyTuple_GET_ITEM(states.ptr(), static_cast<Py_ssize_t>(s));
       if ((array == Py_None) == bool(t.states[s])) throw py::type_error("states: expected one where the rule has one");

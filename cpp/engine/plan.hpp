@@ -15,6 +15,7 @@
 #include "engine/cut.hpp"
 #include "engine/norm.hpp"
 #include "engine/rows.hpp"
+#include "engine/wave.hpp"
 #include "threads/policy.hpp"
 
 namespace fastopt::engine {
@@ -126,17 +127,6 @@ class Plan {
         return f64;
     }
   };
-  // Tensors of rules of matrices that go through the passes of a step together (plan_matrices.cpp).
-  struct Wave {
-    std::vector<Item> items;
-    std::vector<MatrixTask> tasks;   // one for each
-    std::vector<Gradient> matrices;  // where each lies, as its tensor's elements meet it
-    Cut parts{chunk_elements};
-    std::size_t bytes = 0;
-  };
-  struct FreeMatrices {
-    void operator()(char* p) const;
-  };
   bool needs_norm() const { return options_.clip_norm > 0 || options_.nonfinite != Nonfinite::propagate; }
   void collect(std::span<const Gradient> gradients);
   int cohort_of(int tensor);
@@ -172,7 +162,6 @@ class Plan {
   void add_task(Wave& wave, const Item& item);
   template <class F>
   void for_each_run_of_kernel(const Wave& wave, F&& f);
-  void grow_matrix_memory();
   void transform(const Wave& wave);
   void matrix_phase(std::span<const Gradient> gradients, bool zero_gradients);
   template <class F>
@@ -203,8 +192,8 @@ class Plan {
   std::vector<Item> all_;                      // every tensor, for passes between steps
   std::vector<Item> element_wise_;             // items_, of which those of rules of matrices have size 0
   std::vector<Wave> waves_;                    // of those; the first n_waves_
-  std::size_t n_waves_ = 0, matrix_bytes_ = 0;
-  std::unique_ptr<char, FreeMatrices> matrix_memory_;  // of one wave's matrices
+  std::size_t n_waves_ = 0;
+  MatrixMemory matrix_memory_;
   std::unordered_map<const Kernel*, std::unique_ptr<TransformRoom>> rooms_;
   Cut blocks_{sum_block}, sum_blocks_{sum_block};  // for the norm, for rules that sum
   Cut parts_{chunk_elements}, frozen_parts_{chunk_elements}, all_parts_{chunk_elements};
@@ -222,21 +211,5 @@ class Plan {
   threads::Rate read_rate_{4 * ns_per_byte}, reduce_rate_{24 * ns_per_byte}, update_rate_{28 * ns_per_byte},
       average_rate_{12 * ns_per_byte}, gather_rate_{24 * ns_per_byte}, apply_rate_{16 * ns_per_byte};
 };
-
-// What is done to a tensor: as to its cohort or, where numbers of its own come in, a copy that says so.
-template <class T>
-const Constants<T>& Plan::constants_of(const Item& item, std::optional<Constants<T>>& own) {
-  const Constants<T>& shared = at(cohorts_, item.cohort).template constants<T>();
-  const bool clipped = !own_clips_.empty() && !at(own_clips_, item.tensor).is_one();
-  if (!clipped && !shared.cautious && !shared.centralize) return shared;
-  own.emplace(shared);
-  if (clipped) own->clip_norm = Factor<T>(at(own_clips_, item.tensor));
-  if (shared.cautious) own->magnify = static_cast<T>(at(magnify_, item.tensor));
-  if (shared.centralize) {
-    own->centralize = at(tensors_, item.tensor).rows > 0;
-    if (own->centralize) own->means = row_means_.data() + at(means_at_, item.tensor);
-  }
-  return *own;
-}
 
 }  // namespace fastopt::engine

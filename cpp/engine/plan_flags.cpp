@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/centralize.hpp"
-#include "engine/plan.hpp"
+#include "engine/plan_constants.hpp"
 #include "engine/rows.hpp"
 
 namespace fastopt::engine {

@@ -3,16 +3,15 @@
 // one pass writes the next finds in the cache. All memory is had before the first wave; nothing fails afterwards.
 #include <algorithm>
 #include <cstring>
-#include <new>
 
-#include "engine/plan.hpp"
+#include "engine/plan_constants.hpp"
 #include "engine/update.hpp"
 
 namespace fastopt::engine {
 
 namespace {
 
-constexpr std::size_t line = 64;
+constexpr std::size_t line = MatrixMemory::line;
 constexpr std::size_t wave_bytes = std::size_t(32) << 20;  // or one tensor's
 
 std::size_t number_bytes(const Tensor& tensor) { return computes_in_double(tensor.dtype()) ? 8 : 4; }
@@ -34,8 +33,6 @@ Gradient seen_by_tensor(const Tensor& tensor) {
 
 }  // namespace
 
-void Plan::FreeMatrices::operator()(char* p) const { ::operator delete(p, std::align_val_t(line)); }
-
 // Calls f(kernel, its tasks, its room) for neighbours of one kernel.
 template <class F>
 void Plan::for_each_run_of_kernel(const Wave& wave, F&& f) {
@@ -48,7 +45,9 @@ void Plan::for_each_run_of_kernel(const Wave& wave, F&& f) {
 
 void Plan::make_waves() {
   share_out_waves();
-  grow_matrix_memory();
+  std::size_t most = 0;
+  for (std::size_t w = 0; w < n_waves_; ++w) most = std::max(most, waves_[w].bytes);
+  matrix_memory_.grow(most);
   const int threads = threads::size();
   for (std::size_t w = 0; w < n_waves_; ++w) {
     Wave& wave = waves_[w];
@@ -93,16 +92,6 @@ void Plan::add_task(Wave& wave, const Item& item) {
   wave.tasks.push_back({tensor.matrix, computes_in_double(tensor.dtype()), nullptr, tensor.shaped,
                         at(groups_, group_of(item.tensor)).hypers, at(counts_, item.tensor) + 1});
   wave.bytes += matrix_bytes(tensor);
-}
-
-void Plan::grow_matrix_memory() {
-  std::size_t most = 0;
-  for (std::size_t w = 0; w < n_waves_; ++w) most = std::max(most, waves_[w].bytes);
-  if (most <= matrix_bytes_) return;
-  matrix_bytes_ = 0;
-  matrix_memory_.reset();
-  matrix_memory_.reset(static_cast<char*>(::operator new(most, std::align_val_t(line))));
-  matrix_bytes_ = most;
 }
 
 // Shaped states are zeros before a tensor's first step, whatever their memory holds.

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "engine/plan.hpp"
+#include "engine/plan_constants.hpp"
 #include "engine/rows.hpp"
 #include "engine/update.hpp"
 
