@@ -16,6 +16,8 @@ NOT_NUMBERS: tuple[Any, ...] = ("0.1", None, 1j, True, np.ones(2), [0.1])
 OUT_OF_RANGE = (np.nan, np.inf, -np.inf, -1e-9, -1.0, 10**400)
 #: Besides: what must lie in [0, 1), or in [0, 1].
 BELOW_ONE = {"momentum": (1.0, 1.5), "betas": (1.0, 1.5), "dampening": (1.5,), "ema_decay": (1.5,)}
+#: Numbers for which None says something too.
+OR_NONE = ("alpha_warmup", "beta3_warmup", "clip_exp")
 WHOLE = {"clip_value": (0.0,), "clip_norm": (0.0,), "ema_decay": (1.5,)}
 
 
@@ -30,7 +32,8 @@ def bad_values(key: str, good: Any) -> list[tuple[Any, type[Exception] | tuple[t
         lengths = [good[:-1], (*good, 0.5), (), 0.9, None, "ab", set(good), dict.fromkeys(good)]
         return [(v, ValueError) for v in spoiled] + [(v, (TypeError, ValueError)) for v in (*wrong, *lengths)]
     numbers = [(value, ValueError) for value in (*OUT_OF_RANGE, *BELOW_ONE.get(key, ()))]
-    return numbers + [(value, (TypeError, ValueError)) for value in NOT_NUMBERS]
+    others = [value for value in NOT_NUMBERS if value is not None or key not in OR_NONE]
+    return numbers + [(value, (TypeError, ValueError)) for value in others]
 
 
 def numbers_of(name: str) -> dict[str, Any]:
