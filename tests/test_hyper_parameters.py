@@ -17,6 +17,8 @@ OUT_OF_RANGE = (np.nan, np.inf, -np.inf, -1e-9, -1.0, 10**400)
 #: Besides: what must lie in [0, 1), or in [0, 1].
 BELOW_ONE = {"momentum": (1.0, 1.5), "betas": (1.0, 1.5), "dampening": (1.5,), "ema_decay": (1.5,)}
 BELOW_ONE |= {"beta3": (1.0, 1.5), "growth_rate": (0.0, 0.5)}
+#: Numbers for which None says something too.
+OR_NONE = ("alpha_warmup", "beta3", "beta3_warmup", "clip_exp")
 WHOLE = {"clip_value": (0.0,), "clip_norm": (0.0,), "ema_decay": (1.5,)}
 
 
@@ -47,7 +49,8 @@ def all_bad_values(key: str, good: Any) -> list[tuple[Any, type[Exception] | tup
         for value in (*OUT_OF_RANGE, *BELOW_ONE.get(key, ()))
         if not (key == "growth_rate" and value == np.inf)
     ]
-    return numbers + [(value, either) for value in NOT_NUMBERS if not (key == "beta3" and value is None)]
+    others = [value for value in NOT_NUMBERS if value is not None or key not in OR_NONE]
+    return numbers + [(value, either) for value in others]
 
 
 def numbers_of(name: str) -> dict[str, Any]:
