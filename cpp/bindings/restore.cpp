@@ -63,13 +63,14 @@ void BoundPlan::read_shaped_copy(PyObject* source, std::size_t tensor, std::size
   if ((source == Py_None) == (t.shaped[state] != nullptr))
     throw py::type_error("states: expected one where the rule has one");
   if (source == Py_None) return;
-  const rules::Shaped& of = plan_.group(plan_.group_of(static_cast<int>(tensor))).kernel->shaped[state];
+  const engine::Group& group = plan_.group(plan_.group_of(static_cast<int>(tensor)));
   const engine::Dtype dtype = engine::computes_in_double(t.dtype()) ? engine::Dtype::f64 : engine::Dtype::f32;
-  const std::int64_t size = t.matrix->size_of(of.shape);
+  const std::int64_t size = group.kernel->shaped_size(state, *t.matrix, group.hypers);
   engine::Dtype found;
   if (!is_plain_array(source) || !storage_type_of(source, false, found) || found != dtype || View(source).size() != size)
-    throw py::type_error(parameters_[tensor]->label + ": " + std::string(of.name) + ": expected a saved array of " +
-                         std::to_string(size) + " " + engine::dtype_name(dtype) + ", got " + describe(source));
+    throw py::type_error(parameters_[tensor]->label + ": " + std::string(group.kernel->shaped[state].name) +
+                         ": expected a saved array of " + std::to_string(size) + " " + engine::dtype_name(dtype) + ", got " +
+                         describe(source));
   const View view(source);
   copies.push_back({source, {}, {}, dtype, static_cast<char*>(t.shaped[state]), size, {}});
   std::vector<Axis> axes;

@@ -2,6 +2,7 @@
 #pragma once
 #include "rules/adabelief.hpp"
 #include "rules/adadelta.hpp"
+#include "rules/adafactor.hpp"
 #include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
 #include "rules/adamax.hpp"
@@ -17,7 +18,9 @@
 #include "rules/rmsprop.hpp"
 #include "rules/rprop.hpp"
 #include "rules/sgd.hpp"
+#include "rules/shampoo.hpp"
 #include "rules/signsgd.hpp"
+#include "rules/soap.hpp"
 
 namespace fastopt::rules {
 
@@ -25,6 +28,6 @@ template <template <unsigned> class...>
 struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
-                 Lars, Lamb, Ftrl, Muon>;
+                 Lars, Lamb, Ftrl, Muon, Soap, Adafactor, Shampoo>;
 
 }  // namespace fastopt::rules

@@ -22,6 +22,7 @@ MethodName = Literal[
     "perturbed-gd",
     "adabelief",
     "adadelta",
+    "adafactor",
     "adagrad",
     "adam",
     "adamax",
@@ -38,7 +39,9 @@ MethodName = Literal[
     "rmsprop",
     "rprop",
     "sgd",
+    "shampoo",
     "signsgd",
+    "soap",
     "CG",
     "L-BFGS-B",
     "trust-exact",
@@ -77,31 +80,52 @@ class Options(Common, total=False):
     amsgrad: bool
     average: bool
     batch_axes: int | None
+    beta1: float
     beta2: float
+    beta2_decay: float
     betas: tuple[float, float] | tuple[float, float, float]
+    block_size: int
     centered: bool
+    correct_bias: bool
+    d: float
     dampening: float
     decoupled_weight_decay: bool
-    eps: float
+    eps: float | tuple[float | None, float]  # of adafactor two
+    eps_form: Literal["floor", "added"]
     eps_inside_root: bool
+    epsilon: float
     etas: tuple[float, float]
     exclude: tuple[str, ...]
+    graft_beta2: float
+    graft_eps: float
+    grafting: Literal["none", "sgd", "adam"]
     initial_accumulator_value: float | Literal["gradient"]
     lambd: float
     lambda1: float
     lr: Lr
     lr_decay: float
+    max_precond_dim: int
+    merge_dims: bool
     momentum: float
     momentum_decay: float
     momentum_form: Literal["gradient", "step", "average"]
     nesterov: bool
     normalize: bool
+    normalize_grads: bool
     ns_coefficients: Literal["original", "polar-express"] | tuple[float, float, float]
     ns_steps: int
+    precondition_1d: bool
+    precondition_frequency: int
     rectify_threshold: float
+    relative_step: bool
     rho: float  # perturbed-gd's too
+    scale_parameter: bool
+    scaled_decay: bool
+    shampoo_beta: float
     step_sizes: tuple[float, float]
     t0: float
     trust_coefficient: float
+    update_freq: int
     use_muon: bool | None
+    warmup_init: bool
     weight_decay: float

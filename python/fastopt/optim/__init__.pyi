@@ -1,6 +1,7 @@
 # The list of optimizers, for type checkers and for `_lazy`: one import on a line.
 from fastopt.optim.adabelief import AdaBelief as AdaBelief
 from fastopt.optim.adadelta import Adadelta as Adadelta
+from fastopt.optim.adafactor import Adafactor as Adafactor
 from fastopt.optim.adagrad import Adagrad as Adagrad
 from fastopt.optim.adam import Adam as Adam
 from fastopt.optim.adamax import Adamax as Adamax
@@ -17,4 +18,6 @@ from fastopt.optim.radam import RAdam as RAdam
 from fastopt.optim.rmsprop import RMSprop as RMSprop
 from fastopt.optim.rprop import Rprop as Rprop
 from fastopt.optim.sgd import SGD as SGD
+from fastopt.optim.shampoo import Shampoo as Shampoo
 from fastopt.optim.signsgd import SignSGD as SignSGD
+from fastopt.optim.soap import SOAP as SOAP

@@ -20,8 +20,10 @@ __all__ = [
     "LAMB",
     "LARS",
     "SGD",
+    "SOAP",
     "AdaBelief",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -33,6 +35,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "Shampoo",
     "SignSGD",
 ]
 
@@ -60,6 +63,16 @@ class Adadelta(Optimizer, torch.optim.Adadelta):
     """
 
     _formula = optim.Adadelta
+
+
+class Adafactor(Optimizer, torch.optim.Adafactor):
+    """Adafactor: `torch.optim.Adafactor`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.Adafactor` that PyTorch has not. The formula is in `fastopt.Adafactor`.
+    """
+
+    _formula = optim.Adafactor
 
 
 class Adagrad(Optimizer, torch.optim.Adagrad):
@@ -272,6 +285,15 @@ class Muon(Optimizer, _AnyShape):
     _formula = optim.Muon
 
 
+class Shampoo(Optimizer, _Own):
+    """Shampoo for PyTorch: the rule, keywords and defaults of `fastopt.Shampoo`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.Shampoo
+
+
 class SignSGD(Optimizer, _Own):
     """Sign descent for PyTorch: the rule, keywords and defaults of `fastopt.SignSGD`.
 
@@ -279,3 +301,12 @@ class SignSGD(Optimizer, _Own):
     """
 
     _formula = optim.SignSGD
+
+
+class SOAP(Optimizer, _Own):
+    """SOAP for PyTorch: the rule, keywords and defaults of `fastopt.SOAP`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.SOAP
