@@ -52,6 +52,15 @@ _MUON: Draw = {
     "adamw_eps": _EPS,
 }
 
+# roots of well-conditioned matrices: of others rounding is magnified, by whatever way they are computed
+_SHAMPOO: Draw = {"lr": _uniform(0.1, 1.0), "epsilon": _uniform(200.0, 600.0)}
+_ADAFACTOR: Draw = {
+    "lr": _uniform(0.02, 0.2),
+    "beta2_decay": _uniform(-0.9, -0.5),
+    "eps": _pair((0.01, 0.1), (0.01, 0.1)),
+    "d": _uniform(0.3, 0.9),
+}
+
 VARIANTS: dict[str, list[Draw]] = {
     "SGD": [
         *({**_SGD, "momentum_form": f, "dampening": _uniform(0.1, 0.9)} for f in ("step", "average")),
@@ -164,6 +173,45 @@ VARIANTS: dict[str, list[Draw]] = {
         },
         {**_MUON, "use_muon": False, "adamw_lr_ratio": 0.4, "adamw_weight_decay": _uniform(0.2, 0.6)},
         {**_MUON, "method": "exact"},
+    ],
+    # bases of full rank after one gradient of the problem's shapes; others are in tests/test_soap.py
+    "SOAP": [
+        {
+            **_MOMENTS,
+            "shampoo_beta": _uniform(0.6, 0.9),
+            "precondition_frequency": 2,
+            "max_precond_dim": 3,
+            "precondition_1d": True,
+            "normalize_grads": True,
+            "correct_bias": False,
+        },
+        {**_MOMENTS, "precondition_frequency": 3, "max_precond_dim": 3},
+        {**_MOMENTS, "max_precond_dim": 1, "merge_dims": True},
+    ],
+    "Shampoo": [
+        {
+            **_SHAMPOO,
+            "momentum": _MOMENTUM,
+            "beta2": _uniform(0.7, 0.95),
+            "update_freq": 3,
+            "block_size": 40,
+            "grafting": "adam",
+            "graft_beta2": _uniform(0.8, 0.99),
+            "graft_eps": _EPS,
+        },
+        {**_SHAMPOO, "block_size": 30, "grafting": "sgd"},
+        {**_SHAMPOO, "block_size": 20},
+    ],
+    "Adafactor": [
+        {
+            **_ADAFACTOR,
+            "beta1": _uniform(0.5, 0.9),
+            "warmup_init": True,
+            "eps": _pair((0.05, 0.2), (0.1, 0.4)),
+            "scaled_decay": True,
+        },
+        {**_ADAFACTOR, "eps_form": "added", "relative_step": False, "scale_parameter": False},
+        _ADAFACTOR,
     ],
     "AdaBelief": [
         {**_ADAM, "eps": _uniform(1e-4, 1e-2), "decoupled_weight_decay": False},

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from reference_factored import adafactor, shampoo, soap
+
 Array = Any  # a float64 array; 0-d results are NumPy scalars, which no array type covers
 State = dict[str, Any]
 Rule = Callable[[Array, Array, State, int, SimpleNamespace], Array]
@@ -617,6 +619,52 @@ ORACLES: dict[str, Spec] = {
         decay="rule",
         together=prodigy_estimate,
         numbers=("d", "d_max", "d_numerator", "k"),
+    "SOAP": Spec(
+        soap,
+        {
+            "lr": 3e-3,
+            "betas": (0.95, 0.95),
+            "shampoo_beta": -1.0,
+            "eps": 1e-8,
+            "weight_decay": 1e-2,
+            "precondition_frequency": 10,
+            "max_precond_dim": 10000,
+            "merge_dims": False,
+            "precondition_1d": False,
+            "normalize_grads": False,
+            "correct_bias": True,
+        },
+        decay="rule",
+    ),
+    "Shampoo": Spec(
+        shampoo,
+        {
+            "lr": 1e-1,
+            "momentum": 0.0,
+            "epsilon": 1e-4,
+            "beta2": 1.0,
+            "update_freq": 1,
+            "block_size": 128,
+            "grafting": "none",
+            "graft_beta2": 0.999,
+            "graft_eps": 1e-8,
+        },
+    ),
+    "Adafactor": Spec(
+        adafactor,
+        {
+            "lr": 1e-2,
+            "beta2_decay": -0.8,
+            "eps": (None, 1e-3),
+            "d": 1.0,
+            "beta1": 0.0,
+            "relative_step": True,
+            "scale_parameter": True,
+            "warmup_init": False,
+            "eps_form": "floor",
+            "scaled_decay": False,
+        },
+        decay="rule",
     ),
 }
 _FLAGS = {"cautious": False, "cautious_weight_decay": False, "centralize": False}

@@ -97,6 +97,13 @@ def _lamb(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
     return [h["lr"], *averages, *correct, h["eps"], h["weight_decay"], _flush(h["eps"])]
 
 
+def _soap(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    if t == 1:
+        return [Decimal(0), Decimal(0)]
+    correct = _missing(h["beta2"], t - 1).sqrt() / _missing(h["beta1"], t - 1)
+    return [h["lr"] * (correct if h["correct_bias"] else 1), h["lr"] * h["weight_decay"]]
+
+
 def _asgd(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
     eta = h["lr"] if t == 1 else s[0]
     return [eta, h["lambd"] * eta, s[1]]
@@ -228,6 +235,9 @@ ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {
     ("adabelief", 0): _adabelief,
     ("adan", 0): _adan,
     ("muon", 0): lambda h, t, s: [h["lr"], *2 * _average(h["momentum"])],
+    ("soap", 0): _soap,
+    ("shampoo", 0): lambda h, t, s: [h["lr"]],
+    ("adafactor", 0): lambda h, t, s: [(1 - h["scaled_decay"]) * h["lr"] * h["weight_decay"]],
     ("lars", 0): _lars,
     ("lamb", 0): _lamb,
     ("ademamix", 0): _ademamix,

@@ -26,7 +26,8 @@ std::string_view word_of(rules::Shape shape) {
     case rules::Shape::columns: return "columns";
     case rules::Shape::square_of_rows: return "square_of_rows";
     case rules::Shape::square_of_columns: return "square_of_columns";
-    default: return "matrix";
+    case rules::Shape::matrix: return "matrix";
+    default: return "own";
   }
 }
 

@@ -46,23 +46,24 @@ bool in_c_order(const View& view, std::int64_t item) {
 
 void BoundPlan::read_matrix(Parameter& parameter, engine::Tensor& t, int batch_axes) const {
   const View view(parameter.owner.ptr());
-  if (batch_axes < 0 || view.axes() < batch_axes + 2)
+  if (batch_axes < 0 || (batch_axes > 0 && view.axes() < batch_axes + 2))
     throw py::value_error(parameter.label + ": expected an array of two axes behind " + std::to_string(batch_axes) +
                           ", got " + describe(parameter.owner.ptr()));
   parameter.matrix = std::make_unique<engine::MatrixView>();
   engine::MatrixView& m = *parameter.matrix;
-  m.columns = 1;
-  m.rows = view.shape(batch_axes);
+  m.rows = m.columns = 1;
+  if (view.axes() > 1) m.rows = view.shape(batch_axes);
   for (int axis = 0; axis < batch_axes; ++axis) m.count *= view.shape(axis);
-  for (int axis = batch_axes + 1; axis < view.axes(); ++axis) m.columns *= view.shape(axis);
+  for (int axis = view.axes() > 1 ? batch_axes + 1 : 0; axis < view.axes(); ++axis) m.columns *= view.shape(axis);
+  for (int axis = 0; axis < view.axes(); ++axis) m.sides.push_back(view.shape(axis));
   lay_out_in_c_order(view, parameter.axes, engine::computes_in_double(t.dtype()) ? 8 : 4, m);
   t.matrix = &m;
 }
 
-void* BoundPlan::read_shaped(const py::object& state, const engine::Tensor& t, const rules::Shaped& of,
-                             const std::string& what, const See& see) const {
-  if (state.is_none() == of.used) throw py::type_error(what + ": expected one where the rule has one");
-  if (!of.used) return nullptr;
+void* BoundPlan::read_shaped(const py::object& state, const engine::Tensor& t, std::int64_t size, const std::string& what,
+                             const See& see) const {
+  if (state.is_none() != (size < 0)) throw py::type_error(what + ": expected one where the rule has one");
+  if (size < 0) return nullptr;
   PyObject* const array = state.ptr();
   const engine::Dtype wanted = engine::computes_in_double(t.dtype()) ? engine::Dtype::f64 : engine::Dtype::f32;
   engine::Dtype dtype;
@@ -71,9 +72,9 @@ void* BoundPlan::read_shaped(const py::object& state, const engine::Tensor& t, c
   const View view(array);
   const auto item = static_cast<std::int64_t>(engine::item_size(dtype));
   const bool aligned = reinterpret_cast<std::uintptr_t>(view.data()) % static_cast<std::uintptr_t>(item) == 0;
-  if (view.size() != t.matrix->size_of(of.shape) || !in_c_order(view, item) || !view.writeable() || !aligned)
-    throw py::value_error(what + ": expected a writeable array of " + std::to_string(t.matrix->size_of(of.shape)) +
-                          " items in C order, got " + describe(array));
+  if (view.size() != size || !in_c_order(view, item) || !view.writeable() || !aligned)
+    throw py::value_error(what + ": expected a writeable array of " + std::to_string(size) + " items in C order, got " +
+                          describe(array));
   see(array);
   return view.data();
 }

@@ -66,7 +66,8 @@ void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const 
   if (!parameter.master.is_none()) read_master(parameter, t, see);
   if (!parameter.shadow.is_none()) read_shadow(parameter, t, see);
 
-  const engine::Kernel& kernel = *(p.other ? *made.other : made.group).kernel;
+  const engine::Group& group = p.other ? *made.other : made.group;
+  const engine::Kernel& kernel = *group.kernel;
   if (kernel.transform) read_matrix(parameter, t, p.batch_axes);
   const auto& states = kernel.states;
   check_length("states", parameter.states.size(), states.size() + kernel.shaped.size());
@@ -77,7 +78,7 @@ void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const 
     if (!state.is_none()) t.states[s] = read_state(state, parameter, t, states[s], what, see);
   }
   for (std::size_t s = 0; s < kernel.shaped.size(); ++s)
-    t.shaped[s] = read_shaped(parameter.states[states.size() + s], t, kernel.shaped[s],
+    t.shaped[s] = read_shaped(parameter.states[states.size() + s], t, kernel.shaped_size(s, *t.matrix, group.hypers),
                               parameter.label + ": state " + std::string(kernel.shaped[s].name), see);
   const bool wide = engine::computes_in_double(t.dtype());
   PyObject* const ema = parameter.ema.ptr();

@@ -59,14 +59,18 @@ void BoundPlan::read_copy(PyObject* source, std::size_t tensor, char* to, engine
 
 void BoundPlan::read_shaped_copy(PyObject* source, std::size_t tensor, std::size_t state, std::vector<Copy>& copies) {
   const engine::Tensor& t = plan_.tensor(static_cast<int>(tensor));
+  if ((source == Py_None) == (t.shaped[state] != nullptr))
+    throw py::type_error("states: expected one where the rule has one");
+  if (source == Py_None) return;
+  const engine::Group& group = plan_.group(plan_.group_of(static_cast<int>(tensor)));
   const engine::Dtype dtype = engine::computes_in_double(t.dtype()) ? engine::Dtype::f64 : engine::Dtype::f32;
-  const auto shape = plan_.group(plan_.group_of(static_cast<int>(tensor))).kernel->shaped[state].shape;
+  const std::int64_t size = group.kernel->shaped_size(state, *t.matrix, group.hypers);
   engine::Dtype found;
-  if (!is_plain_array(source) || !storage_type_of(source, false, found) || found != dtype ||
-      View(source).size() != t.matrix->size_of(shape))
-    throw py::type_error(parameters_[tensor]->label + ": expected a saved array of " + engine::dtype_name(dtype) + " and " +
-                         std::to_string(t.matrix->size_of(shape)) + " items, got " + describe(source));
-  copies.push_back({source, {}, {}, dtype, static_cast<char*>(t.shaped[state]), View(source).size(), {}});
+  if (!is_plain_array(source) || !storage_type_of(source, false, found) || found != dtype || View(source).size() != size)
+    throw py::type_error(parameters_[tensor]->label + ": " + std::string(group.kernel->shaped[state].name) +
+                         ": expected a saved array of " + std::to_string(size) + " " + engine::dtype_name(dtype) + ", got " +
+                         describe(source));
+  copies.push_back({source, {}, {}, dtype, static_cast<char*>(t.shaped[state]), size, {}});
   std::vector<Axis> axes;
   for (int axis = 0; axis < View(source).axes(); ++axis) axes.push_back({axis, View(source).shape(axis), false});
   lay_out(View(source), axes, copies.back().from);

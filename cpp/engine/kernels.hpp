@@ -76,6 +76,12 @@ struct Kernel {
   Gather<double> gather_f64;
   Transform transform;
 
+  // Numbers in a shaped state of a tensor, < 0 where it has none.
+  std::int64_t shaped_size(std::size_t state, const MatrixView& view, const double* hypers_of_group) const {
+    if (!shaped[state].used) return -1;
+    if (shaped[state].shape == rules::Shape::own) return transform.state_size(state, view, hypers_of_group);
+    return view.size_of(shaped[state].shape);
+  }
   template <class T>
   Update<T> update(bool decays) const {
     if constexpr (sizeof(T) == 4)

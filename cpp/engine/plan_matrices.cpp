@@ -90,7 +90,7 @@ void Plan::add_task(Wave& wave, const Item& item) {
   wave.items.push_back(item);
   wave.matrices.push_back(seen_by_tensor(tensor));
   wave.tasks.push_back({tensor.matrix, computes_in_double(tensor.dtype()), nullptr, tensor.shaped,
-                        at(groups_, group_of(item.tensor)).hypers, at(counts_, item.tensor) + 1});
+                        at(groups_, group_of(item.tensor)).hypers, at(counts_, item.tensor) + 1, &tensor});
   wave.bytes += matrix_bytes(tensor);
 }
 
@@ -99,11 +99,13 @@ void Plan::transform(const Wave& wave) {
   for (const Item& item : wave.items) {
     const Tensor& tensor = at(tensors_, item.tensor);
     if (at(counts_, item.tensor) > 0 || tensor.begun) continue;
-    const auto& shaped = kernel_of(item.tensor).shaped;
-    for (std::size_t s = 0; s < shaped.size(); ++s)
+    const Kernel& kernel = kernel_of(item.tensor);
+    for (std::size_t s = 0; s < kernel.shaped.size(); ++s)
       if (tensor.shaped[s] != nullptr)
-        std::memset(tensor.shaped[s], 0,
-                    static_cast<std::size_t>(tensor.matrix->size_of(shaped[s].shape)) * number_bytes(tensor));
+        std::memset(
+            tensor.shaped[s], 0,
+            static_cast<std::size_t>(kernel.shaped_size(s, *tensor.matrix, at(groups_, group_of(item.tensor)).hypers)) *
+                number_bytes(tensor));
   }
   for_each_run_of_kernel(
       wave, [](const Kernel& kernel, std::span<const MatrixTask> tasks, auto& room) { kernel.transform.run(tasks, *room); });

@@ -13,9 +13,13 @@ namespace fastopt::engine {
 
 inline constexpr int max_shaped = 6;
 
-// How the elements of a tensor form matrices, `count` of rows x columns in C order, one behind the other.
+struct Tensor;
+
+// How the elements of a tensor form matrices, `count` of rows x columns in C order, one behind the other. A tensor of less
+// than two axes is a row.
 struct MatrixView {
   std::int64_t count = 1, rows = 0, columns = 0;
+  std::vector<std::int64_t> sides;  // the tensor's axes
   // Where the tensor's elements, in its order of memory, lie among those: axes, outermost first, and strides in bytes of the
   // type of computation.
   std::vector<std::int64_t> shape, strides;
@@ -41,6 +45,7 @@ struct MatrixTask {
   void* const* shaped;   // the rule's shaped states, null where the flags do not use them; zeros at the first step
   const double* hypers;  // of the group, in the rule's order
   std::int64_t t;        // 1 at the first step
+  const Tensor* tensor;  // theta is still as it was before the step
 };
 
 // Memory of a transform, kept from step to step.
@@ -58,6 +63,8 @@ struct Transform {
   void (*prepare)(std::span<const MatrixTask> tasks, int threads, std::unique_ptr<TransformRoom>& room) = nullptr;
   // Uses as many threads as it likes, and gives the same bits with any number.
   void (*run)(std::span<const MatrixTask> tasks, TransformRoom& room) noexcept = nullptr;
+  // Numbers in a state of the rule's own shape, < 0 where a tensor has none.
+  std::int64_t (*state_size)(std::size_t state, const MatrixView& view, const double* hypers) = nullptr;
   explicit operator bool() const { return run != nullptr; }
 };
 

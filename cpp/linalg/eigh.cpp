@@ -65,8 +65,12 @@ void eigvalsh(Source<T> a, std::int64_t n, T* w, Interrupt interrupt) {
 
 template <class T>
 void eigh(Source<T> a, std::int64_t n, T* w, T* v, Interrupt interrupt) {
+  eigh(a, n, w, v, Team<T>(threads_for(n)), interrupt);
+}
+
+template <class T>
+void eigh(Source<T> a, std::int64_t n, T* w, T* v, const Team<T>& team, Interrupt interrupt) {
   if (n == 0) return;
-  const Team<T> team(threads_for(n));
   Reduced<T> r(a, n, team, interrupt);
   tridiagonal_vectors(r, n, v, team, interrupt);
   back_transform(r.a.get(), r.shape, r.tau, v, n, team, interrupt);
@@ -78,5 +82,7 @@ template void eigvalsh(Source<double>, std::int64_t, double*, Interrupt);
 template void eigvalsh(Source<float>, std::int64_t, float*, Interrupt);
 template void eigh(Source<double>, std::int64_t, double*, double*, Interrupt);
 template void eigh(Source<float>, std::int64_t, float*, float*, Interrupt);
+template void eigh(Source<double>, std::int64_t, double*, double*, const Team<double>&, Interrupt);
+template void eigh(Source<float>, std::int64_t, float*, float*, const Team<float>&, Interrupt);
 
 }  // namespace fastopt::linalg

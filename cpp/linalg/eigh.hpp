@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "linalg/load.hpp"
+#include "linalg/team.hpp"
 #include "linalg/workspace.hpp"
 
 namespace fastopt::linalg {
@@ -21,5 +22,9 @@ void eigvalsh(Source<T> a, std::int64_t n, T* w, Interrupt interrupt);
 // v: n x n, columns contiguous (v[i + j n] is entry i of vector j). Working memory: about 2.5 n^2 entries.
 template <class T>
 void eigh(Source<T> a, std::int64_t n, T* w, T* v, Interrupt interrupt);
+
+// The same with a team of the caller's: the bits depend on its size, not on the threads that there are.
+template <class T>
+void eigh(Source<T> a, std::int64_t n, T* w, T* v, const Team<T>& team, Interrupt interrupt);
 
 }  // namespace fastopt::linalg

@@ -4,6 +4,7 @@
 // are done by one thread each. Which is which must not show in the numbers: a transform gives the same bits with any team.
 //
 //   struct T {
+//     static constexpr bool whole = true;                 // (if so) all matrices of a tensor count as one
 //     static double flops(const MatrixTask&);             // of one of its matrices
 //     static std::size_t scratch(const MatrixTask&);      // bytes that one of them needs
 //     static bool wide(const MatrixTask&);                // does it compute in double although the task is not wide?
@@ -62,6 +63,9 @@ class Scratch {
   char* next_;
 };
 
+template <class Rule>
+inline constexpr bool whole = requires { requires Rule::whole; };
+
 class Crew final : public engine::TransformRoom {
  public:
   explicit Crew(int threads) : threads_(threads), f32_(threads), f64_(threads), scratch_(std::size_t(threads)) {
@@ -88,8 +92,9 @@ class Crew final : public engine::TransformRoom {
     list.clear();
     for (const MatrixTask& task : tasks) {
       const double flops = Rule::flops(task);
-      for (std::int64_t i = 0; i < task.view->count; ++i) list.push_back({&task, i, flops, false});
-      total += flops * static_cast<double>(task.view->count);
+      const std::int64_t count = whole<Rule> ? 1 : task.view->count;
+      for (std::int64_t i = 0; i < count; ++i) list.push_back({&task, i, flops, false});
+      total += flops * static_cast<double>(count);
     }
     for (One& one : list) one.shared = threads_ > 1 && one.flops > worth_sharing && one.flops > total / (4 * threads_);
     std::stable_sort(list.begin(), list.end(),
@@ -158,7 +163,9 @@ void run(std::span<const MatrixTask> tasks, engine::TransformRoom& room) noexcep
 
 template <class Rule>
 engine::Transform each_matrix() {
-  return {prepare<Rule>, run<Rule>};
+  engine::Transform transform{prepare<Rule>, run<Rule>};
+  if constexpr (requires { Rule::state_size(0, MatrixView(), nullptr); }) transform.state_size = Rule::state_size;
+  return transform;
 }
 
 }  // namespace fastopt::matrix

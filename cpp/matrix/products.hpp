@@ -28,18 +28,18 @@ void in_ranges(const Team<T>& team, std::int64_t count, std::int64_t grain, doub
             [&](std::int64_t i, linalg::Packs<T>& packs) { f(i * share, std::min(count, (i + 1) * share), packs); });
 }
 
-// C (m x n, columns ldc apart) = alpha A (m x k) B (k x n)
+// C (m x n, columns ldc apart) = alpha A (m x k) B (k x n), or C += that.
 template <class T>
 void multiply(const Team<T>& team, std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a, View<T> b, T* c,
-              std::int64_t ldc) {
+              std::int64_t ldc, bool set = true) {
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   if (m >= n)
     in_ranges(team, m, 48, flops, [&](std::int64_t i, std::int64_t end, linalg::Packs<T>& packs) {
-      product(end - i, n, k, alpha, View<T>{a.data + i * a.row, a.row, a.col}, b, c + i, ldc, true, Part::packed, packs);
+      product(end - i, n, k, alpha, View<T>{a.data + i * a.row, a.row, a.col}, b, c + i, ldc, set, Part::packed, packs);
     });
   else
     in_ranges(team, n, 8, flops, [&](std::int64_t j, std::int64_t end, linalg::Packs<T>& packs) {
-      product(m, end - j, k, alpha, a, View<T>{b.data + j * b.col, b.row, b.col}, c + j * ldc, ldc, true, Part::packed,
+      product(m, end - j, k, alpha, a, View<T>{b.data + j * b.col, b.row, b.col}, c + j * ldc, ldc, set, Part::packed,
               packs);
     });
 }
@@ -77,14 +77,14 @@ void mirror(const Team<T>& team, std::int64_t n, T* c, std::int64_t ldc) {
              });
 }
 
-// C (n x n) = alpha A B where that is symmetric: half of the work.
+// The same of n x n matrices where C and the product are symmetric: half of the work.
 template <class T>
 void multiply_symmetric(const Team<T>& team, std::int64_t n, std::int64_t k, T alpha, View<T> a, View<T> b, T* c,
-                        std::int64_t ldc) {
+                        std::int64_t ldc, bool set = true) {
   const double flops = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(k);
   in_ranges(team, n, 8, flops, [&](std::int64_t j, std::int64_t end, linalg::Packs<T>& packs) {
     product(n - j, end - j, k, alpha, View<T>{a.data + j * a.row, a.row, a.col}, View<T>{b.data + j * b.col, b.row, b.col},
-            c + j * ldc + j, ldc, true, Part::lower, packs);
+            c + j * ldc + j, ldc, set, Part::lower, packs);
   });
   mirror(team, n, c, ldc);
 }

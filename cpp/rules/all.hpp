@@ -2,6 +2,7 @@
 #pragma once
 #include "rules/adabelief.hpp"
 #include "rules/adadelta.hpp"
+#include "rules/adafactor.hpp"
 #include "rules/adagrad.hpp"
 #include "rules/adam.hpp"
 #include "rules/adamax.hpp"
@@ -26,7 +27,9 @@
 #include "rules/schedule_free_radam.hpp"
 #include "rules/schedule_free_sgd.hpp"
 #include "rules/sgd.hpp"
+#include "rules/shampoo.hpp"
 #include "rules/signsgd.hpp"
+#include "rules/soap.hpp"
 #include "rules/stableadamw.hpp"
 
 namespace fastopt::rules {
@@ -36,6 +39,6 @@ struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
                  Lars, Lamb, Ftrl, AdEMAMix, Adopt, LaProp, Grams, StableAdamW, Mars, Muon, ScheduleFreeSgd,
-                 ScheduleFreeAdamW, ScheduleFreeRAdam, Prodigy>;
+                 ScheduleFreeAdamW, ScheduleFreeRAdam, Prodigy, Soap, Adafactor, Shampoo>;
 
 }  // namespace fastopt::rules

@@ -12,9 +12,9 @@
 namespace fastopt::rules {
 
 // What a state of a rule of matrices holds for each of a tensor's matrices (rows x columns): a number for each row, for each
-// column, a square matrix of either side, or as many numbers as the matrix. In the type of computation, in C order, behind
-// the axes that count matrices; 0 before the first step.
-enum class Shape : std::uint8_t { rows, columns, square_of_rows, square_of_columns, matrix };
+// column, a square matrix of either side, or as many numbers as the matrix; or what only the transform knows. In the type of
+// computation, in C order, behind the axes that count matrices; 0 before the first step.
+enum class Shape : std::uint8_t { rows, columns, square_of_rows, square_of_columns, matrix, own };
 
 struct Shaped {
   std::string_view name;

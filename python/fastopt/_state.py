@@ -67,9 +67,21 @@ def rule_for(
     cls: type[Optimizer], values: Mapping[str, Any], shape: tuple[int, ...], name: str | None
 ) -> dict[str, Any]:
     """The rule of a parameter: that of its class or, where the class has one beside it, the other."""
-    if cls._other is None or cls._takes(values, shape, name):
-        return find_rule(cls.rule.kernel, cls._flags(values))
-    return find_rule(cls._other, cls._other_flags(values))
+    if cls._other is not None and not cls._takes(values, shape, name):
+        return find_rule(cls._other, cls._other_flags(values))
+    rule = find_rule(cls.rule.kernel, cls._flags(values))
+    return _with_own_shapes(cls, values, shape, rule) if "own" in rule["shapes"] else rule
+
+
+def _with_own_shapes(
+    cls: type[Optimizer], values: Mapping[str, Any], shape: tuple[int, ...], rule: dict[str, Any]
+) -> dict[str, Any]:
+    """The rule as it is for parameters of one shape: with the shapes of its states, less those there are none
+    of.
+    """
+    known = {name: cls._state_shape(values, name, shape) for name in rule["states"] if name}
+    states = [name if known.get(name) is not None else "" for name in rule["states"]]
+    return {**rule, "states": states, "own_shapes": [known.get(name) for name in states]}
 
 
 def states_of(cls: type[Optimizer]) -> set[str]:

@@ -109,7 +109,7 @@ class Storage:
             slots: list[Sequence[Array | Coded | None]] = []
             for s, (name, codes, shape) in enumerate(of_rule):
                 if shape and name:
-                    slots.append([_shaped(shape, arrays[i], batch_axes[i]) for i in which])
+                    slots.append([_shaped(rule, s, arrays[i], batch_axes[i]) for i in which])
                 elif name:
                     slots.append(self._slot(s, name, codes, [(arrays[i], labels[i]) for i in which]))
                 else:
@@ -180,8 +180,14 @@ class Storage:
         return self.remainder
 
 
-def shape_of_state(shape: str, of: Sequence[int], batch_axes: int) -> tuple[int, ...]:
+def shape_of_state(
+    rule: Mapping[str, Any], state: int, of: Sequence[int], batch_axes: int
+) -> tuple[int, ...]:
     """The shape of a state of a rule of matrices, of a parameter of shape `of`: see rules::Shape."""
+    kind: str = rule["shapes"][state]
+    if kind == "own":
+        own: tuple[int, ...] = rule["own_shapes"][state]
+        return own
     batch, rows, columns = tuple(of[:batch_axes]), of[batch_axes], math.prod(of[batch_axes + 1 :])
     return (
         *batch,
@@ -191,12 +197,12 @@ def shape_of_state(shape: str, of: Sequence[int], batch_axes: int) -> tuple[int,
             "square_of_rows": (rows, rows),
             "square_of_columns": (columns, columns),
             "matrix": (rows, columns),
-        }[shape],
+        }[kind],
     )
 
 
-def _shaped(shape: str, array: Array, batch_axes: int) -> Array:
-    return np.zeros(shape_of_state(shape, array.shape, batch_axes), state_dtype_of(array, None))
+def _shaped(rule: Mapping[str, Any], state: int, array: Array, batch_axes: int) -> Array:
+    return np.zeros(shape_of_state(rule, state, array.shape, batch_axes), state_dtype_of(array, None))
 
 
 def _read_state_dtype(given: Any) -> Any:

@@ -218,6 +218,15 @@ class Optimizer:
         """How many leading axes of a parameter count matrices, for rules of matrices."""
         return 0
 
+    @classmethod
+    def _state_shape(
+        cls, values: Mapping[str, Any], name: str, shape: tuple[int, ...]
+    ) -> tuple[int, ...] | None:
+        """The shape of a state that only the rule of matrices knows (rules::Shape::own), of a parameter of this
+        shape; None where that has none.
+        """
+        return shape
+
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a group of parameters: a dict with ``"params"`` and any hyper-parameters that differ from the
         defaults.

@@ -22,6 +22,7 @@ MethodName = Literal[
     "perturbed-gd",
     "adabelief",
     "adadelta",
+    "adafactor",
     "adagrad",
     "adam",
     "adamax",
@@ -47,9 +48,11 @@ MethodName = Literal[
     "schedulefreeradam",
     "schedulefreesgd",
     "sgd",
+    "shampoo",
     "signsgd",
     "signum",
     "stableadamw",
+    "soap",
     "CG",
     "L-BFGS-B",
     "trust-exact",
@@ -89,6 +92,7 @@ class Options(Common, total=False):
     amsgrad: bool
     average: bool
     batch_axes: int | None
+    beta1: float
     beta2: float
     beta3_warmup: float | None
     beta3: float | None
@@ -105,18 +109,30 @@ class Options(Common, total=False):
     )
     d0: float
     d_coef: float
+    beta2_decay: float
+    betas: tuple[float, float] | tuple[float, float, float]
+    block_size: int
+    centered: bool
+    correct_bias: bool
+    d: float
     dampening: float
     decouple: bool
     decoupled_weight_decay: bool
     eps: float
     eps_after_max: bool
     eps_hat: bool
+    eps: float | tuple[float | None, float]  # of adafactor two
+    eps_form: Literal["floor", "added"]
     eps_inside_root: bool
+    epsilon: float
     etas: tuple[float, float]
     exclude: tuple[str, ...]
     fixed_decay: bool
     gamma: float
     growth_rate: float | Literal["inf"]
+    graft_beta2: float
+    graft_eps: float
+    grafting: Literal["none", "sgd", "adam"]
     initial_accumulator_value: float | Literal["gradient"]
     lambd: float
     lambda1: float
@@ -124,23 +140,34 @@ class Options(Common, total=False):
     lr_1d_factor: float
     lr_decay: float
     mars_type: Literal["mars-adamw", "mars-lion"]
+    max_precond_dim: int
+    merge_dims: bool
     momentum: float
     momentum_decay: float
     momentum_form: Literal["gradient", "step", "average"] | Literal["gradient", "step"]
     nesterov: bool
     normalize: bool
+    normalize_grads: bool
     ns_coefficients: Literal["original", "polar-express"] | tuple[float, float, float]
     ns_steps: int
     optimize_1d: bool
     r: float
+    precondition_1d: bool
+    precondition_frequency: int
     rectify_threshold: float
+    relative_step: bool
     rho: float  # perturbed-gd's too
     safeguard_warmup: bool
     silent_sgd_phase: bool
+    scale_parameter: bool
+    scaled_decay: bool
+    shampoo_beta: float
     step_sizes: tuple[float, float]
     t0: float
     trust_coefficient: float
+    update_freq: int
     use_muon: bool | None
+    warmup_init: bool
     weight_decay: float
     weight_decay_1d: float
     use_bias_correction: bool

@@ -1,6 +1,7 @@
 # The list of optimizers, for type checkers and for `_lazy`: one import on a line.
 from fastopt.optim.adabelief import AdaBelief as AdaBelief
 from fastopt.optim.adadelta import Adadelta as Adadelta
+from fastopt.optim.adafactor import Adafactor as Adafactor
 from fastopt.optim.adagrad import Adagrad as Adagrad
 from fastopt.optim.adam import Adam as Adam
 from fastopt.optim.adamax import Adamax as Adamax
@@ -26,6 +27,8 @@ from fastopt.optim.schedule_free_adamw import ScheduleFreeAdamW as ScheduleFreeA
 from fastopt.optim.schedule_free_radam import ScheduleFreeRAdam as ScheduleFreeRAdam
 from fastopt.optim.schedule_free_sgd import ScheduleFreeSGD as ScheduleFreeSGD
 from fastopt.optim.sgd import SGD as SGD
+from fastopt.optim.shampoo import Shampoo as Shampoo
 from fastopt.optim.signsgd import SignSGD as SignSGD
 from fastopt.optim.signum import Signum as Signum
+from fastopt.optim.soap import SOAP as SOAP
 from fastopt.optim.stableadamw import StableAdamW as StableAdamW

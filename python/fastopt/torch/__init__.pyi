@@ -10,6 +10,7 @@ from fastopt.torch._classes import MARS as MARS
 from fastopt.torch._classes import SGD as SGD
 from fastopt.torch._classes import AdaBelief as AdaBelief
 from fastopt.torch._classes import Adadelta as Adadelta
+from fastopt.torch._classes import Adafactor as Adafactor
 from fastopt.torch._classes import Adagrad as Adagrad
 from fastopt.torch._classes import Adam as Adam
 from fastopt.torch._classes import Adamax as Adamax

@@ -23,9 +23,11 @@ __all__ = [
     "LARS",
     "MARS",
     "SGD",
+    "SOAP",
     "AdEMAMix",
     "AdaBelief",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -43,6 +45,7 @@ __all__ = [
     "ScheduleFreeAdamW",
     "ScheduleFreeRAdam",
     "ScheduleFreeSGD",
+    "Shampoo",
     "SignSGD",
     "Signum",
     "StableAdamW",
@@ -72,6 +75,16 @@ class Adadelta(Optimizer, torch.optim.Adadelta):
     """
 
     _formula = optim.Adadelta
+
+
+class Adafactor(Optimizer, torch.optim.Adafactor):
+    """Adafactor: `torch.optim.Adafactor`, stepped by fastopt.
+
+    Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
+    hyper-parameters of `fastopt.Adafactor` that PyTorch has not. The formula is in `fastopt.Adafactor`.
+    """
+
+    _formula = optim.Adafactor
 
 
 class Adagrad(Optimizer, torch.optim.Adagrad):
@@ -369,6 +382,15 @@ class ScheduleFreeSGD(ScheduleFree, _Own):
     _formula = optim.ScheduleFreeSGD
 
 
+class Shampoo(Optimizer, _Own):
+    """Shampoo for PyTorch: the rule, keywords and defaults of `fastopt.Shampoo`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.Shampoo
+
+
 class SignSGD(Optimizer, _Own):
     """Sign descent for PyTorch: the rule, keywords and defaults of `fastopt.SignSGD`.
 
@@ -385,6 +407,15 @@ class Signum(Optimizer, _Own):
     """
 
     _formula = optim.Signum
+
+
+class SOAP(Optimizer, _Own):
+    """SOAP for PyTorch: the rule, keywords and defaults of `fastopt.SOAP`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.SOAP
 
 
 class StableAdamW(Optimizer, _Own):

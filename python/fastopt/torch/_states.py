@@ -102,7 +102,7 @@ class Maker:
         tensors = tuple(
             None
             if not name
-            else self._shaped(stage, state, name, shape, made)
+            else self._shaped(stage, state, name, i, made)
             if shape
             else self._tensor(
                 parameter, stage, state, name, self._dtype(stage, state, i), starts.get(name, 0.0), made
@@ -247,10 +247,10 @@ class Maker:
         return here
 
     def _shaped(
-        self, stage: Tensor, state: dict[str, Any], name: str, shape: str, made: list[Tensor]
+        self, stage: Tensor, state: dict[str, Any], name: str, index: int, made: list[Tensor]
     ) -> Tensor:
         """A state of another shape than the parameter's: in C order, in the type of computation."""
-        wanted = shape_of_state(shape, tuple(stage.shape), self.batch_axes)
+        wanted = shape_of_state(self.rule, index, tuple(stage.shape), self.batch_axes)
         dtype = torch.float64 if stage.dtype == torch.float64 else torch.float32
         value = state.get(name)
         if torch.is_tensor(value):
