@@ -619,6 +619,7 @@ ORACLES: dict[str, Spec] = {
         decay="rule",
         together=prodigy_estimate,
         numbers=("d", "d_max", "d_numerator", "k"),
+    ),
     "SOAP": Spec(
         soap,
         {

@@ -1,8 +1,8 @@
 """Oracles of the rules that keep factors of a tensor's second moment: SOAP, Shampoo, Adafactor.
 
-Written from the papers, in float64 NumPy, beside ``reference`` and with its notation. A basis of eigenvectors is
-only given up to signs and, where eigenvalues are equal, up to rotations that do change what SOAP does: ``s["Q"]``
-may therefore be set from outside, once it has been seen to be as good.
+Written from the papers, in float64 NumPy, beside ``reference`` and with its notation. A basis of eigenvectors
+is only given up to signs and, where eigenvalues are equal, up to rotations that do change what SOAP does:
+``s["Q"]`` may therefore be set from outside, once it has been seen to be as good.
 """
 
 from __future__ import annotations

@@ -222,8 +222,8 @@ class Optimizer:
     def _state_shape(
         cls, values: Mapping[str, Any], name: str, shape: tuple[int, ...]
     ) -> tuple[int, ...] | None:
-        """The shape of a state that only the rule of matrices knows (rules::Shape::own), of a parameter of this
-        shape; None where that has none.
+        """The shape of a state that only the rule of matrices knows (rules::Shape::own), of a parameter of
+        this shape; None where that has none.
         """
         return shape
 

@@ -94,10 +94,12 @@ class Options(Common, total=False):
     batch_axes: int | None
     beta1: float
     beta2: float
-    beta3_warmup: float | None
+    beta2_decay: float
     beta3: float | None
+    beta3_warmup: float | None
     betas: tuple[float, float] | tuple[float, float, float]
     betas_1d: tuple[float, float]
+    block_size: int
     centered: bool
     clip_exp: float | None
     compat: (
@@ -107,32 +109,27 @@ class Options(Common, total=False):
         | Literal["keras", "optax"]
         | None
     )
-    d0: float
-    d_coef: float
-    beta2_decay: float
-    betas: tuple[float, float] | tuple[float, float, float]
-    block_size: int
-    centered: bool
     correct_bias: bool
     d: float
+    d0: float
+    d_coef: float
     dampening: float
     decouple: bool
     decoupled_weight_decay: bool
-    eps: float
-    eps_after_max: bool
-    eps_hat: bool
     eps: float | tuple[float | None, float]  # of adafactor two
+    eps_after_max: bool
     eps_form: Literal["floor", "added"]
+    eps_hat: bool
     eps_inside_root: bool
     epsilon: float
     etas: tuple[float, float]
     exclude: tuple[str, ...]
     fixed_decay: bool
     gamma: float
-    growth_rate: float | Literal["inf"]
     graft_beta2: float
     graft_eps: float
     grafting: Literal["none", "sgd", "adam"]
+    growth_rate: float | Literal["inf"]
     initial_accumulator_value: float | Literal["gradient"]
     lambd: float
     lambda1: float
@@ -151,25 +148,25 @@ class Options(Common, total=False):
     ns_coefficients: Literal["original", "polar-express"] | tuple[float, float, float]
     ns_steps: int
     optimize_1d: bool
-    r: float
     precondition_1d: bool
     precondition_frequency: int
+    r: float
     rectify_threshold: float
     relative_step: bool
     rho: float  # perturbed-gd's too
     safeguard_warmup: bool
-    silent_sgd_phase: bool
     scale_parameter: bool
     scaled_decay: bool
     shampoo_beta: float
+    silent_sgd_phase: bool
     step_sizes: tuple[float, float]
     t0: float
     trust_coefficient: float
     update_freq: int
+    use_bias_correction: bool
     use_muon: bool | None
     warmup_init: bool
+    warmup_steps: int
     weight_decay: float
     weight_decay_1d: float
-    use_bias_correction: bool
-    warmup_steps: int
     weight_lr_power: float

@@ -41,8 +41,8 @@ class Adafactor(Optimizer):
         - \rho_t \max(\epsilon_2, \mathrm{RMS}(\theta))\, \frac{U}{\max(1, \mathrm{RMS}(U) / d)},
         \qquad \rho_t = \min(lr, 1 / \sqrt t)
 
-    Arrays of fewer than two axes have a V of their own elements. Of more axes the last two are the matrix, and
-    those before count matrices.
+    Arrays of fewer than two axes have a V of their own elements. Of more axes the last two are the matrix,
+    and those before count matrices.
 
     Parameters
     ----------

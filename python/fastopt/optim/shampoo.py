@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from fastopt._checks import integer
-from fastopt._hypers import Hyper, choice, epsilon, non_negative, unit
+from fastopt._hypers import Hyper, choice, epsilon, unit
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
@@ -34,7 +34,8 @@ class Shampoo(Optimizer):
     params, lr
         See `fastopt.Optimizer`.
     momentum : float, default 0
-        Decay of an average of the gradients that takes the place of G in the step (not in L and R), in [0, 1).
+        Decay of an average of the gradients that takes the place of G in the step (not in L and R), in
+        [0, 1).
     epsilon : float, default 1e-4
         :math:`\epsilon`; eigenvalues below it count as it.
     beta2 : float, default 1
@@ -56,8 +57,8 @@ class Shampoo(Optimizer):
     Notes
     -----
     States: ``statistics`` (L, R, ...) and ``roots`` (their powers): the blocks of all sides, in C order, one
-    behind the other; ``exp_avg`` with `momentum`, ``exp_avg_sq`` with ``grafting="adam"``. Eigenvalues below n
-    units in the last place of the largest are rounding and count as so much. Arrays of no axes are updated by
+    behind the other; ``exp_avg`` with `momentum`, ``exp_avg_sq`` with ``grafting="adam"``. Eigenvalues below
+    n units in the last place of the largest are rounding and count as so much. Arrays of no axes are updated by
     SGD. The same bits come out with any number of threads, but CPU levels agree to rounding only.
 
     Source: Gupta, Koren & Singer 2018 (arXiv:1802.09568), Algorithm 2; grafting as in Anil et al. 2020

@@ -40,7 +40,8 @@ class SOAP(Optimizer):
     For a matrix G of gradients (and likewise along each side of a tensor of more axes):
 
     .. math::
-        L &\leftarrow \beta_S L + (1 - \beta_S)\, G G^T, \qquad R \leftarrow \beta_S R + (1 - \beta_S)\, G^T G \\
+        L &\leftarrow \beta_S L + (1 - \beta_S)\, G G^T, \qquad
+        R \leftarrow \beta_S R + (1 - \beta_S)\, G^T G \\
         G' &= Q_L^T\, G\, Q_R, \qquad m \leftarrow \beta_1 m + (1 - \beta_1)\, G', \qquad
         v \leftarrow \beta_2 v + (1 - \beta_2)\, G'^2 \\
         \theta &\leftarrow \theta - lr\, \frac{\sqrt{1 - \beta_2^k}}{1 - \beta_1^k}\,
@@ -81,13 +82,15 @@ class SOAP(Optimizer):
 
     Notes
     -----
-    States: ``exp_avg`` (m) and ``exp_avg_sq`` (v) in the eigenbases, ``GG`` and ``Q``: the matrices (L, R, ...)
-    and bases (as columns) of all sides that have one, in C order, one behind the other. The memory of two squares for each
-    side, and per step the time of five products with each (six where a basis is new).
+    States: ``exp_avg`` (m) and ``exp_avg_sq`` (v) in the eigenbases, ``GG`` and ``Q``: the matrices
+    (L, R, ...) and bases (as columns) of all sides that have one, in C order, one behind the other. The
+    memory of two squares for each side, and per step the time of five products with each (six where a basis
+    is new).
 
     Where eigenvalues are equal, as those of a tall matrix after one gradient, any basis of their space is as
     good as another, and another program chooses another. The same bits come out with any number of threads,
-    but CPU levels agree to rounding only. Arrays that are not finite make the bases, and all that follows, NaN.
+    but CPU levels agree to rounding only. Arrays that are not finite make the bases, and all that follows,
+    NaN.
 
     Source: Vyas et al. 2024 (arXiv:2409.11321), Algorithms 3 and 4, as the authors' code computes them.
 
