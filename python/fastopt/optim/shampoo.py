@@ -58,8 +58,8 @@ class Shampoo(Optimizer):
     -----
     States: ``statistics`` (L, R, ...) and ``roots`` (their powers): the blocks of all sides, in C order, one
     behind the other; ``exp_avg`` with `momentum`, ``exp_avg_sq`` with ``grafting="adam"``. Eigenvalues below
-    n units in the last place of the largest are rounding and count as so much. Arrays of no axes are updated by
-    SGD. The same bits come out with any number of threads, but CPU levels agree to rounding only.
+    n units in the last place of the largest are rounding and count as so much. Arrays of no axes are updated
+    by SGD. The same bits come out with any number of threads, but CPU levels agree to rounding only.
 
     Source: Gupta, Koren & Singer 2018 (arXiv:1802.09568), Algorithm 2; grafting as in Anil et al. 2020
     (arXiv:2002.09018), who cut the tensor, and not its preconditioners, into blocks.
