@@ -34,6 +34,14 @@ _RMSPROP: Draw = {"lr": _uniform(0.01, 0.1), "alpha": _uniform(0.7, 0.97), "eps"
 _ADAGRAD: Draw = {"lr": _uniform(0.05, 0.3), "lr_decay": _uniform(0.01, 0.2), "eps": _EPS}
 _SGD: Draw = {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM}
 
+_MUON: Draw = {
+    "lr": _uniform(0.01, 0.1),
+    "momentum": _MOMENTUM,
+    "eps": _uniform(1.0, 4.0),
+    "adamw_betas": _BETAS,
+    "adamw_eps": _EPS,
+}
+
 VARIANTS: dict[str, list[Draw]] = {
     "SGD": [
         *({**_SGD, "momentum_form": f, "dampening": _uniform(0.1, 0.9)} for f in ("step", "average")),
@@ -113,6 +121,25 @@ VARIANTS: dict[str, list[Draw]] = {
         {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM},
         # coupled decay would decide the sign alone where g = 0, and jump where theta is 0 to rounding
         {"lr": _uniform(0.01, 0.1), "decoupled_weight_decay": True},
+    ],
+    "Muon": [
+        {
+            **_MUON,
+            "ns_coefficients": "polar-express",
+            "ns_steps": 4,
+            "adjust_lr_fn": "match_rms_adamw",
+            "normalize": True,
+            "beta2": _uniform(0.8, 0.97),
+        },
+        {
+            **_MUON,
+            "nesterov": False,
+            "ns_coefficients": (2.0, -1.5, 0.5),
+            "batch_axes": 0,
+            "adamw_lr_ratio": 2.0,
+        },
+        {**_MUON, "use_muon": False, "adamw_lr_ratio": 0.4, "adamw_weight_decay": _uniform(0.2, 0.6)},
+        {**_MUON, "method": "exact"},
     ],
     "AdaBelief": [
         {**_ADAM, "eps": _uniform(1e-4, 1e-2), "decoupled_weight_decay": False},

@@ -214,6 +214,73 @@ def ftrl(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     return np.where(weight > 0, free / np.where(weight > 0, weight, 1.0), theta)
 
 
+def _newton_schulz(m: Array, h: SimpleNamespace) -> Array:
+    """Jordan et al. 2024: X <- a X + b (X X') X + c (X X')^2 X, from X of norm 1; on the wide side."""
+    x = m / max(np.linalg.norm(m), h.eps)
+    for k in range(h.ns_steps):
+        a, b, c = {"original": (3.4445, -4.7750, 2.0315), "polar-express": POLAR_EXPRESS[min(k, 7)]}.get(
+            h.ns_coefficients, h.ns_coefficients
+        )
+        gram = x @ x.T if len(x) <= x.shape[1] else x.T @ x
+        p = a * np.eye(len(gram)) + b * gram + c * gram @ gram
+        x = p @ x if len(x) <= x.shape[1] else x @ p
+    return np.asarray(x, dtype=m.dtype)
+
+
+#: Of Amsel et al. 2025 (arXiv:2505.16932) with a margin of 2 %: a, b, c of each step.
+POLAR_EXPRESS = (
+    (8.156554524902461, -22.48329292557795, 15.878769915207462),
+    (4.0429299351667245, -2.808917465908704, 0.5000178451051299),
+    (3.8916678022926563, -2.7724841532176825, 0.5060648178503389),
+    (3.285753657755658, -2.3681294933425394, 0.46449024233003117),
+    (2.3005307116270983, -1.6111665557258408, 0.3833374427545273),
+    (1.8631210546382593, -1.2042160621002727, 0.3421879560523383),
+    (1.8382572152247512, -1.1779263289537742, 0.3396513038637379),
+    (1.8749999923301852, -1.2499999836060613, 0.374999991275876),
+)
+
+
+def _polar(m: Array) -> Array:
+    """The orthogonal factor of the polar decomposition, U V' of the singular values that are not 0."""
+    u, s, vh = np.linalg.svd(m, full_matrices=False)
+    return np.asarray(u[:, s > 1e-6 * s[0]] @ vh[s > 1e-6 * s[0]], dtype=m.dtype)
+
+
+def muon(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Jordan et al. 2024 of matrices; NorMuon: Li et al. 2025, Algorithm 1, with the norm kept as in their
+    code; of what is no matrix AdamW.
+    """
+    batch = int(theta.ndim == 3) if h.batch_axes is None else h.batch_axes
+    if h.use_muon is False or theta.ndim < batch + 2:
+        decay = h.weight_decay if h.adamw_weight_decay is None else h.adamw_weight_decay
+        h.lr, h.betas, h.eps = (
+            h.lr * h.adamw_lr_ratio,
+            h.adamw_betas,
+            h.adamw_eps,
+        )  # the lr of all that follows
+        h.amsgrad = h.eps_inside_root = False
+        return adam(theta * (1 - h.lr * decay), g, s, t, h)
+    m = _average(s, "momentum_buffer", h.momentum, g)
+    m = h.momentum * m + (1 - h.momentum) * g if h.nesterov else m
+    shape = theta.shape[: batch + 1]
+    stack = m.reshape(-1, *shape[batch:], theta.size // max(1, int(np.prod(shape)))) if theta.size else []
+    moves = np.zeros_like(m)
+    if h.normalize:
+        seconds = s.setdefault("second_momentum", np.zeros(shape, theta.dtype)).reshape(-1, *shape[batch:])
+    for i, matrix in enumerate(stack):
+        x = _polar(matrix) if h.method == "exact" else _newton_schulz(matrix, h)
+        if h.normalize:
+            before = np.linalg.norm(x)
+            seconds[i] = h.beta2 * seconds[i] + (1 - h.beta2) * np.mean(x * x, axis=1)
+            x = x / (np.sqrt(seconds[i]) + 1e-10)[:, None]
+            x = x * (before / (np.linalg.norm(x) + 1e-10))
+        long, wide = x.shape
+        tall = np.sqrt(max(1, long / wide))
+        scaled = x * (0.2 * np.sqrt(max(long, wide)) if h.adjust_lr_fn == "match_rms_adamw" else tall)
+        moves.reshape(stack.shape)[i] = scaled
+    return theta * (1 - h.lr * h.weight_decay) - h.lr * moves
+
+
 @dataclass(frozen=True)
 class Spec:
     """A rule, its public defaults, and where weight decay acts: "gradient", "theta" or inside the "rule"."""
@@ -268,6 +335,30 @@ ORACLES: dict[str, Spec] = {
         decay="rule",
     ),
     "FTRL": Spec(ftrl, {"lr": 0.1, "beta": 1.0, "lambda1": 0.0}, decay="rule"),
+    "Muon": Spec(
+        muon,
+        {
+            "lr": 1e-3,
+            "weight_decay": 0.1,
+            "momentum": 0.95,
+            "nesterov": True,
+            "ns_coefficients": "original",
+            "ns_steps": 5,
+            "eps": 1e-7,
+            "adjust_lr_fn": "original",
+            "method": "newton-schulz",
+            "normalize": False,
+            "beta2": 0.95,
+            "batch_axes": None,
+            "use_muon": None,
+            "exclude": ("*embed*", "wte", "wpe", "lm_head", "head"),
+            "adamw_lr_ratio": 1.0,
+            "adamw_betas": (0.9, 0.95),
+            "adamw_eps": 1e-10,
+            "adamw_weight_decay": None,
+        },
+        decay="rule",
+    ),
     "LAMB": Spec(lamb, {**_MOMENTS, "eps": 1e-6, "weight_decay": 1e-2}, decay="rule"),
 }
 COMMON: dict[str, Any] = {"weight_decay": 0.0, "l1": 0.0, "l1_proximal": 0.0, "maximize": False}

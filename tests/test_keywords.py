@@ -30,7 +30,9 @@ def keywords(name: str) -> dict[str, Any]:
     return {**COMMON, **dict.fromkeys(ALL), **own}
 
 
-KEYWORDS = [(name, key) for name in KNOWN for key in keywords(name)]
+#: Acts on names, which parameters in lists have not: tests/test_muon.py.
+OF_NAMES = {("Muon", "exclude")}
+KEYWORDS = [(name, key) for name in KNOWN for key in keywords(name) if (name, key) not in OF_NAMES]
 
 
 def distance(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> float:

@@ -18,6 +18,7 @@ MAY_INCLUDE = {
     "engine": {"engine", "rules", "threads"},
     "vectors": {"vectors", "engine", "threads"},
     "linalg": {"linalg", "threads"},
+    "matrix": {"matrix", "engine", "linalg", "rules", "threads"},
     "bindings": {"bindings", "engine", "vectors", "linalg", "threads"},
     "benchmarks": {"benchmarks", "bindings", "engine", "threads"},
     "cpu": {"cpu"},

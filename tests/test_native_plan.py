@@ -143,6 +143,9 @@ def new_group(**changes: Any) -> dict[str, Any]:
         "masters": [None],
         "shadows": [None],
         "stochastic": False,
+        "other": None,
+        "others": [],
+        "batch_axes": [0],
         "numbers": [9],
     }
     assert [bool(s) for s in rule["states"]] == [True]
@@ -203,6 +206,7 @@ BAD_GROUPS: dict[str, dict[str, Any]] = {
         "ema": [np.zeros((3, 4))] * 2,
         "masters": [None] * 2,
         "shadows": [None] * 2,
+        "batch_axes": [0, 0],
         "numbers": [9, 10],
     },
     "numbers of nobody": {"numbers": []},

@@ -126,6 +126,7 @@ ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {
     ("signsgd", 1): lambda h, t, s: [h["lr"], *_average(h["momentum"])],
     ("adabelief", 0): _adabelief,
     ("adan", 0): _adan,
+    ("muon", 0): lambda h, t, s: [h["lr"], *2 * _average(h["momentum"])],
     ("lars", 0): _lars,
     ("lamb", 0): _lamb,
     ("ftrl", 0): lambda h, t, s: [h["lr"], h["beta"], h["lr"] * h["lambda1"], h["lr"] * h["weight_decay"]],

@@ -19,6 +19,27 @@ py::list names(const Range& range, Name&& name) {
   return list;
 }
 
+std::string_view word_of(rules::Shape shape) {
+  switch (shape) {
+    case rules::Shape::rows: return "rows";
+    case rules::Shape::columns: return "columns";
+    case rules::Shape::square_of_rows: return "square_of_rows";
+    case rules::Shape::square_of_columns: return "square_of_columns";
+    default: return "matrix";
+  }
+}
+
+// States of a rule of matrices, behind those that are of the parameter's shape ("").
+void add_shaped(py::dict& rule, const engine::Kernel& k) {
+  rule["matrix"] = bool(k.transform);
+  rule["shapes"] = names(k.states, [](const rules::State&) { return std::string_view(); });
+  for (const rules::Shaped& s : k.shaped) {
+    for (const char* key : {"squared", "codes"}) rule[key].cast<py::list>().append("");
+    rule["states"].cast<py::list>().append(std::string(s.used ? s.name : std::string_view()));
+    rule["shapes"].cast<py::list>().append(std::string(word_of(s.shape)));
+  }
+}
+
 // The registry, for Python: which rules there are, with which flags, states and hyper-parameters.
 py::list rules() {
   const auto self = [](std::string_view name) { return name; };
@@ -34,6 +55,7 @@ py::list rules() {
     rule["codes"] = names(k.states, [](const rules::State& s) {
       return !s.used || s.codes == rules::Codes::none ? "" : s.codes == rules::Codes::positive ? "u" : "i";
     });
+    add_shaped(rule, k);
     rule["hypers"] = names(k.hypers, self);
     rule["scalars"] = names(k.scalars, self);
     rule["first_scalars"] = std::vector<double>(k.first_scalars, k.first_scalars + k.scalars.size());

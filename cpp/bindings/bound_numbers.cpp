@@ -15,16 +15,33 @@ std::size_t BoundPlan::tensor_index(int tensor) const {
 }
 
 std::size_t BoundPlan::group_index(int group) const {
-  if (group < 0 || group >= plan_.groups())
-    throw py::index_error("group: expected 0 to " + std::to_string(plan_.groups() - 1) + ", got " + std::to_string(group));
+  if (group < 0 || group >= static_cast<int>(native_.size()))
+    throw py::index_error("group: expected 0 to " + std::to_string(native_.size() - 1) + ", got " + std::to_string(group));
   return static_cast<std::size_t>(group);
 }
 
+BoundPlan::SavedGroup BoundPlan::saved_group(int index) {
+  const NativeGroup& native = native_[group_index(index)];
+  SavedGroup saved{plan_.group(native.first), {}, native.lr_ratio, native.scheduled};
+  if (native.other >= 0) saved.other = plan_.group(native.other);
+  return saved;
+}
+
+void BoundPlan::keep(int index, const SavedGroup& saved) noexcept {
+  NativeGroup& native = engine::at(native_, index);
+  plan_.group(native.first) = saved.group;
+  if (native.other >= 0) plan_.group(native.other) = *saved.other;
+  native.lr_ratio = saved.lr_ratio;
+  native.scheduled = saved.scheduled;
+}
+
 BoundPlan::SavedGroup BoundPlan::read_group(int index, const py::dict& hypers, bool maximize, bool scheduled) {
-  group_index(index);
-  SavedGroup saved{plan_.group(index), scheduled};
-  assign(saved.group, hypers);
+  SavedGroup saved = saved_group(index);
+  assign(saved.group, saved.other ? &*saved.other : nullptr, saved.lr_ratio, hypers);
   saved.group.maximize = maximize;
+  if (saved.other) saved.other->maximize = maximize;
+  saved.scheduled = scheduled;
+  saved.share_lr();
   return saved;
 }
 
@@ -33,20 +50,18 @@ void BoundPlan::set_group(int index, const py::dict& hypers, bool maximize, bool
   const auto lock = in_use_.within();
   const SavedGroup saved = read_group(index, hypers, maximize, scheduled);
   mirrors.write();
-  plan_.group(index) = saved.group;
-  scheduled_[group_index(index)] = scheduled;
+  keep(index, saved);
 }
 
 void BoundPlan::set_hypers(int index, const py::dict& hypers) {
   const auto lock = in_use_.within();
-  const SavedGroup saved = read_group(index, hypers, plan_.group(static_cast<int>(group_index(index))).maximize, false);
-  plan_.group(index) = saved.group;
+  const SavedGroup now = saved_group(index);
+  keep(index, read_group(index, hypers, now.group.maximize, now.scheduled));
 }
 
 double BoundPlan::lr(int group) {
   const auto lock = in_use_.within();
-  group_index(group);
-  const engine::Group& g = plan_.group(group);
+  const engine::Group g = saved_group(group).group;
   return g.hypers[g.lr];
 }
 
@@ -79,7 +94,7 @@ void BoundPlan::set_scalars(int tensor, const std::vector<double>& values) {
 std::vector<bool> BoundPlan::averaged() {
   const auto lock = in_use_.within();
   std::vector<bool> begun;
-  for (int i = 0; i < plan_.groups(); ++i) begun.push_back(plan_.group(i).averaged);
+  for (const NativeGroup& group : native_) begun.push_back(plan_.group(group.first).averaged);
   return begun;
 }
 

@@ -57,8 +57,10 @@ void BoundPlan::bind_gradients(const py::object& gradients) {
 
 void BoundPlan::swap_rates(Rates& rates) noexcept {
   for (auto& [group, rate] : rates) {
-    engine::Group& g = plan_.group(group);
-    std::swap(g.hypers[g.lr], rate);
+    SavedGroup saved = saved_group(group);
+    std::swap(saved.group.hypers[saved.group.lr], rate);
+    saved.share_lr();
+    keep(group, saved);
   }
 }
 

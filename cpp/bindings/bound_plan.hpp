@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -102,6 +103,7 @@ class BoundPlan {
     Layout gradient;  // of the gradient that was inspected last
     Fingerprint seen_shadow;
     std::unique_ptr<SparseGradient> sparse{};
+    std::unique_ptr<engine::MatrixView> matrix{};
   };
 
   // What every step looks at, side by side in memory.
@@ -113,8 +115,19 @@ class BoundPlan {
   struct NewParameter;
   struct NewGroup;
   struct Copy;
+  // A group as Python knows it: for the engine two, where some parameters are another rule's (`other`).
   struct SavedGroup {
     engine::Group group;
+    std::optional<engine::Group> other;
+    double lr_ratio = 1;  // of the other's rate to the group's
+    bool scheduled = false;
+    void share_lr() {
+      if (other) other->hypers[other->lr] = group.hypers[group.lr] * lr_ratio;
+    }
+  };
+  struct NativeGroup {
+    int first, other;  // the engine's; other: or -1
+    double lr_ratio;
     bool scheduled;
   };
   using Rates = std::vector<std::pair<int, double>>;
@@ -128,6 +141,9 @@ class BoundPlan {
   void read_shadow(Parameter& parameter, engine::Tensor& t, const See& see) const;
   engine::Stored read_state(const py::object& state, const Parameter& parameter, const engine::Tensor& t,
                             const rules::State& of, const std::string& what, const See& see) const;
+  void read_matrix(Parameter& parameter, engine::Tensor& t, int batch_axes) const;
+  void* read_shaped(const py::object& state, const engine::Tensor& t, const rules::Shaped& of, const std::string& what,
+                    const See& see) const;
   NewGroup read_new_group(const py::dict& given) const;
   void read_new_parameter(NewParameter& p, const NewGroup& group) const;
   void reserve(std::size_t groups, std::size_t parameters);
@@ -155,9 +171,12 @@ class BoundPlan {
   Rates read_rates(const py::object& rates, std::int64_t at) const;
   void swap_rates(Rates& rates) noexcept;
   void read_copy(PyObject* source, std::size_t tensor, char* to, engine::Dtype dtype, std::vector<Copy>& copies);
+  void read_shaped_copy(PyObject* source, std::size_t tensor, std::size_t state, std::vector<Copy>& copies);
   void read_bytes(PyObject* source, std::size_t tensor, char* to, std::size_t bytes, std::vector<Copy>& copies);
   void read_copies(const py::tuple& saved, std::size_t tensor, std::vector<Copy>& copies);
   void stage_overlapping(std::vector<Copy>& copies);
+  SavedGroup saved_group(int index);
+  void keep(int index, const SavedGroup& saved) noexcept;
   SavedGroup read_group(int index, const py::dict& hypers, bool maximize, bool scheduled);
 
   void return_after_fork();
@@ -169,7 +188,7 @@ class BoundPlan {
   bool uint16_is_bf16_;
   std::vector<std::unique_ptr<Parameter>> parameters_;
   std::vector<Watch> watched_;
-  std::vector<bool> scheduled_;  // of each group
+  std::vector<NativeGroup> native_;  // of each group
   MemoryMap memory_;
   py::object bound_;
   std::vector<engine::Gradient> gradients_;

@@ -8,11 +8,12 @@ struct BoundPlan::NewParameter {
   std::unique_ptr<Parameter> parameter;
   engine::Tensor tensor;
   std::vector<std::pair<PyObject*, Fingerprint>> seen;  // the arrays, as they were when they were checked
+  bool other = false;                                   // of the group's other rule
+  int batch_axes = 0;                                   // of a rule of matrices
 };
 
-struct BoundPlan::NewGroup {
-  engine::Group group;
-  bool scheduled = false, stochastic = false;
+struct BoundPlan::NewGroup : SavedGroup {
+  bool stochastic = false;
   std::vector<NewParameter> parameters;
 };
 
@@ -21,6 +22,19 @@ namespace {
 template <class T>
 T get(const py::dict& dict, const char* key) {
   return py::object(dict[key]).cast<T>();
+}
+
+engine::Group read_rule(const py::dict& given) {
+  engine::Group group;
+  const auto rule = get<std::string>(given, "rule");
+  const auto flags = get<unsigned>(given, "flags");
+  group.kernel = engine::find_kernel(rule, flags);
+  if (group.kernel == nullptr) throw py::value_error("no rule " + rule + " with flags " + std::to_string(flags));
+  for (std::size_t i = 0; i < group.kernel->hypers.size(); ++i)
+    if (group.kernel->hypers[i] == "lr") group.lr = static_cast<int>(i);
+  group.decay_kind = read_decay_kind(get<std::string>(given, "decay_kind"));
+  assign_starts(group, get<py::dict>(given, "starts"));
+  return group;
 }
 
 }  // namespace
@@ -45,14 +59,19 @@ void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const 
   if (!parameter.master.is_none()) read_master(parameter, t, see);
   if (!parameter.shadow.is_none()) read_shadow(parameter, t, see);
 
-  const auto& states = made.group.kernel->states;
-  check_length("states", parameter.states.size(), states.size());
+  const engine::Kernel& kernel = *(p.other ? *made.other : made.group).kernel;
+  if (kernel.transform) read_matrix(parameter, t, p.batch_axes);
+  const auto& states = kernel.states;
+  check_length("states", parameter.states.size(), states.size() + kernel.shaped.size());
   for (std::size_t s = 0; s < states.size(); ++s) {
     const py::object state = parameter.states[s];
     const std::string what = parameter.label + ": state " + std::string(states[s].name);
     if (state.is_none() == states[s].used) throw py::type_error(what + ": expected one where the rule has one");
     if (!state.is_none()) t.states[s] = read_state(state, parameter, t, states[s], what, see);
   }
+  for (std::size_t s = 0; s < kernel.shaped.size(); ++s)
+    t.shaped[s] = read_shaped(parameter.states[states.size() + s], t, kernel.shaped[s],
+                              parameter.label + ": state " + std::string(kernel.shaped[s].name), see);
   const bool wide = engine::computes_in_double(t.dtype());
   PyObject* const ema = parameter.ema.ptr();
   if ((ema == Py_None) != (plan_.options().ema_decay < 0))
@@ -70,34 +89,37 @@ void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const 
 
 BoundPlan::NewGroup BoundPlan::read_new_group(const py::dict& given) const {
   NewGroup made;
-  const auto rule = get<std::string>(given, "rule");
-  const auto flags = get<unsigned>(given, "flags");
-  made.group.kernel = engine::find_kernel(rule, flags);
-  if (made.group.kernel == nullptr) throw py::value_error("no rule " + rule + " with flags " + std::to_string(flags));
-  for (std::size_t i = 0; i < made.group.kernel->hypers.size(); ++i)
-    if (made.group.kernel->hypers[i] == "lr") made.group.lr = static_cast<int>(i);
-  made.group.decay_kind = read_decay_kind(get<std::string>(given, "decay_kind"));
+  made.group = read_rule(given);
+  const py::object other = given["other"];
+  if (!other.is_none()) made.other = read_rule(other.cast<py::dict>());
   made.group.maximize = get<bool>(given, "maximize");
+  if (made.other) made.other->maximize = made.group.maximize;
   made.scheduled = get<bool>(given, "scheduled");
   made.stochastic = get<bool>(given, "stochastic");
-  assign(made.group, get<py::dict>(given, "hypers"));
-  assign_starts(made.group, get<py::dict>(given, "starts"));
+  assign(made.group, made.other ? &*made.other : nullptr, made.lr_ratio, get<py::dict>(given, "hypers"));
+  made.share_lr();
 
   const py::tuple arrays = as_tuple(py::object(given["arrays"])), labels = as_tuple(py::object(given["labels"]));
   const py::tuple states = as_tuple(py::object(given["states"])), ema = as_tuple(py::object(given["ema"]));
   const py::tuple masters = as_tuple(py::object(given["masters"])), shadows = as_tuple(py::object(given["shadows"]));
   const auto numbers = get<std::vector<std::uint64_t>>(given, "numbers");
+  const auto others = get<std::vector<bool>>(given, "others");
+  const auto batch_axes = get<std::vector<int>>(given, "batch_axes");
   check_length("labels", labels.size(), arrays.size());
   check_length("states", states.size(), arrays.size());
   check_length("ema", ema.size(), arrays.size());
   check_length("masters", masters.size(), arrays.size());
   check_length("shadows", shadows.size(), arrays.size());
   check_length("numbers", numbers.size(), arrays.size());
+  check_length("others", others.size(), made.other ? arrays.size() : 0);
+  check_length("batch_axes", batch_axes.size(), arrays.size());
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     made.parameters.emplace_back();
     made.parameters.back().parameter = std::make_unique<Parameter>(Parameter{
         arrays[i], as_tuple(states[i]), ema[i], masters[i], shadows[i], labels[i].cast<std::string>(), {}, {}, {}});
     made.parameters.back().tensor.number = numbers[i];
+    made.parameters.back().other = made.other && others[i];
+    made.parameters.back().batch_axes = batch_axes[i];
     if (made.parameters.back().parameter->label.find('[') == std::string::npos)
       throw py::value_error("labels: expected params[...]");
   }
@@ -105,18 +127,18 @@ BoundPlan::NewGroup BoundPlan::read_new_group(const py::dict& given) const {
 }
 
 void BoundPlan::reserve(std::size_t groups, std::size_t parameters) {
-  scheduled_.reserve(scheduled_.size() + groups);
+  native_.reserve(native_.size() + groups);
   parameters_.reserve(parameters_.size() + parameters);
   watched_.reserve(watched_.size() + parameters);
   gradients_.reserve(gradients_.size() + parameters);
-  plan_.reserve(groups, parameters);
+  plan_.reserve(2 * groups, parameters);
 }
 
 void BoundPlan::add(NewGroup& made) noexcept {
-  const int group = plan_.add_group(made.group);
-  scheduled_.push_back(made.scheduled);
+  const int first = plan_.add_group(made.group), other = made.other ? plan_.add_group(*made.other) : -1;
+  native_.push_back({first, other, made.lr_ratio, made.scheduled});
   for (NewParameter& p : made.parameters) {
-    plan_.add_tensor(p.tensor, group, starts_averages());
+    plan_.add_tensor(p.tensor, p.other ? other : first, starts_averages());
     watched_.push_back({p.parameter->owner.ptr(), std::move(p.seen.front().second), {}, bool(p.tensor.shadow)});
     gradients_.emplace_back();
     parameters_.push_back(std::move(p.parameter));

@@ -41,8 +41,16 @@ double& slot(engine::Group& group, const std::string& name) {
 
 }  // namespace
 
-void assign(engine::Group& group, const py::dict& hypers) {
-  for (const auto& [name, value] : read_numbers<std::string>(hypers)) slot(group, name) = value;
+void assign(engine::Group& group, engine::Group* other, double& lr_ratio, const py::dict& hypers) {
+  constexpr std::string_view of_other = "other.";
+  for (const auto& [name, value] : read_numbers<std::string>(hypers)) {
+    if (other == nullptr || !name.starts_with(of_other))
+      slot(group, name) = value;
+    else if (name == "other.lr_ratio")
+      lr_ratio = value;
+    else
+      slot(*other, name.substr(of_other.size())) = value;
+  }
 }
 
 void assign_starts(engine::Group& group, const py::dict& starts) {

@@ -20,8 +20,9 @@ bool read_zero_grads(const py::object& given);
 std::int64_t read_count(const char* name, std::int64_t count);
 void check_length(const char* name, std::size_t given, std::size_t expected);
 
-// Hyper-parameters by their names: all of them or, on an exception, none, if `group` is a copy.
-void assign(engine::Group& group, const py::dict& hypers);
+// Hyper-parameters by their names: all of them or, on an exception, none, if these are copies. Those that begin with
+// "other." are the other rule's, where a group has one; "other.lr_ratio" is `lr_ratio`.
+void assign(engine::Group& group, engine::Group* other, double& lr_ratio, const py::dict& hypers);
 // Where accumulators start: a number, or None for the square of the first gradient.
 void assign_starts(engine::Group& group, const py::dict& starts);
 

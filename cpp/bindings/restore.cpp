@@ -58,6 +58,26 @@ void BoundPlan::read_copy(PyObject* source, std::size_t tensor, char* to, engine
   copies.back().seen.take(source);
 }
 
+void BoundPlan::read_shaped_copy(PyObject* source, std::size_t tensor, std::size_t state, std::vector<Copy>& copies) {
+  const engine::Tensor& t = plan_.tensor(static_cast<int>(tensor));
+  if ((source == Py_None) == (t.shaped[state] != nullptr))
+    throw py::type_error("states: expected one where the rule has one");
+  if (source == Py_None) return;
+  const rules::Shaped& of = plan_.group(plan_.group_of(static_cast<int>(tensor))).kernel->shaped[state];
+  const engine::Dtype dtype = engine::computes_in_double(t.dtype()) ? engine::Dtype::f64 : engine::Dtype::f32;
+  const std::int64_t size = t.matrix->size_of(of.shape);
+  engine::Dtype found;
+  if (!is_plain_array(source) || !storage_type_of(source, false, found) || found != dtype || View(source).size() != size)
+    throw py::type_error(parameters_[tensor]->label + ": " + std::string(of.name) + ": expected a saved array of " +
+                         std::to_string(size) + " " + engine::dtype_name(dtype) + ", got " + describe(source));
+  const View view(source);
+  copies.push_back({source, {}, {}, dtype, static_cast<char*>(t.shaped[state]), size, {}});
+  std::vector<Axis> axes;
+  for (int axis = 0; axis < view.axes(); ++axis) axes.push_back({axis, view.shape(axis), false});
+  lay_out(view, axes, copies.back().from);
+  copies.back().seen.take(source);
+}
+
 // Codes, scales, remainders: bytes in memory order, one-dimensional, as a state dict has them.
 void BoundPlan::read_bytes(PyObject* source, std::size_t tensor, char* to, std::size_t bytes, std::vector<Copy>& copies) {
   const std::string& label = parameters_[tensor]->label;
@@ -84,9 +104,12 @@ void BoundPlan::read_copies(const py::tuple& saved, std::size_t tensor, std::vec
   const engine::Tensor& t = plan_.tensor(static_cast<int>(tensor));
   const py::object states = saved[2], ema = saved[3], master = saved[4];
   if (!states.is_none()) {
-    const auto& known = plan_.group(plan_.group_of(static_cast<int>(tensor))).kernel->states;
+    const engine::Kernel& kernel = *plan_.group(plan_.group_of(static_cast<int>(tensor))).kernel;
+    const auto& known = kernel.states;
     if (!PyTuple_Check(states.ptr())) throw py::type_error("states: expected a tuple");
-    check_length("states", py::len(states), known.size());
+    check_length("states", py::len(states), known.size() + kernel.shaped.size());
+    for (std::size_t s = 0; s < kernel.shaped.size(); ++s)
+      read_shaped_copy(PyTuple_GET_ITEM(states.ptr(), static_cast<Py_ssize_t>(known.size() + s)), tensor, s, copies);
     for (std::size_t s = 0; s < known.size(); ++s) {
       PyObject* const array = PyTuple_GET_ITEM(states.ptr(), static_cast<Py_ssize_t>(s));
       if ((array == Py_None) == bool(t.states[s])) throw py::type_error("states: expected one where the rule has one");
@@ -134,7 +157,7 @@ void BoundPlan::restore(const py::list& given_tensors, const py::list& given_gro
   return_after_fork();
   refuse_elsewhere("load_state_dict()");
   check_length("tensors", tensors.size(), parameters_.size());
-  check_length("groups", of_groups.size(), static_cast<std::size_t>(plan_.groups()));
+  check_length("groups", of_groups.size(), native_.size());
   check_length("averaged", averaged.size(), of_groups.size());
   read_count("steps", steps);
   read_count("skipped", skipped);
@@ -144,6 +167,7 @@ void BoundPlan::restore(const py::list& given_tensors, const py::list& given_gro
     const auto [hypers, maximize, scheduled] = py::object(of_groups[i]).cast<std::tuple<py::dict, bool, bool>>();
     groups.push_back(read_group(static_cast<int>(i), hypers, maximize, scheduled));
     groups.back().group.averaged = averaged[i];
+    if (groups.back().other) groups.back().other->averaged = averaged[i];
   }
   std::vector<std::pair<std::int64_t, std::vector<double>>> numbers;
   std::vector<Copy> copies;
@@ -163,10 +187,7 @@ void BoundPlan::restore(const py::list& given_tensors, const py::list& given_gro
   stage_overlapping(copies);
   plan_.cut_all();
   mirrors.write();
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    plan_.group(static_cast<int>(i)) = groups[i].group;
-    scheduled_[i] = groups[i].scheduled;
-  }
+  for (std::size_t i = 0; i < groups.size(); ++i) keep(static_cast<int>(i), groups[i]);
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     plan_.count(static_cast<int>(i)) = numbers[i].first;
     std::copy(numbers[i].second.begin(), numbers[i].second.end(), plan_.scalars(static_cast<int>(i)));

@@ -63,9 +63,9 @@ BoundPlan::Rates BoundPlan::read_rates(const py::object& asked, std::int64_t at)
   Rates rates;
   if (!asked.is_none())
     for (const auto& [group, rate] : read_numbers<int>(py::dict(asked)))
-      if (scheduled_[group_index(group)]) rates.emplace_back(group, rate);
+      if (native_[group_index(group)].scheduled) rates.emplace_back(group, rate);
   std::size_t wanted = 0;
-  for (const bool scheduled : scheduled_) wanted += scheduled;
+  for (const NativeGroup& group : native_) wanted += group.scheduled;
   if (rates.size() != wanted || (wanted > 0 && at != plan_.steps))
     throw std::runtime_error(
         "this optimizer is in use: another thread has stepped, or assigned a schedule, while the schedules were asked");

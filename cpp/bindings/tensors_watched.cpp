@@ -121,13 +121,18 @@ void TensorPlan::begin(const std::vector<std::int64_t>& counts, const std::vecto
   const auto lock = in_use().call();
   check_length("counts", counts.size(), parameters_.size());
   check_length("begun", begun.size(), parameters_.size());
-  check_length("averaged", averaged.size(), static_cast<std::size_t>(plan_.groups()));
+  check_length("averaged", averaged.size(), native_.size());
   for (std::size_t i = 0; i < begun.size(); ++i) {
     const auto tensor = static_cast<int>(i);
     plan_.count(tensor) = read_count("counts", counts[i]);
     plan_.tensor(tensor).begun = begun[i];
   }
-  for (std::size_t g = 0; g < averaged.size(); ++g) plan_.group(static_cast<int>(g)).averaged = averaged[g];
+  for (std::size_t g = 0; g < averaged.size(); ++g) {
+    SavedGroup saved = saved_group(static_cast<int>(g));
+    saved.group.averaged = averaged[g];
+    if (saved.other) saved.other->averaged = averaged[g];
+    keep(static_cast<int>(g), saved);
+  }
 }
 
 void TensorPlan::saw_group(int group) {

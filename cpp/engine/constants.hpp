@@ -21,6 +21,13 @@ struct Constants {
   std::uint64_t dither = 0;  // of seed and step
 
   bool only_decay() const { return !changes_gradient() && !shrink && !first; }
+  // Of the last pass of a rule of matrices: the gradient has been read, and states have begun.
+  Constants after_transform() const {
+    Constants c = *this;
+    c.clip_value = c.negate = c.coupled = c.l1 = c.first = false;
+    c.unscale = c.clip_norm = Factor<T>();
+    return c;
+  }
   bool changes_gradient() const { return unscale || clip_value || clip_norm || negate || coupled || l1; }
 };
 

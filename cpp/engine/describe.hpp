@@ -130,6 +130,15 @@ Kernel describe(unsigned flags) {
     k.reduce_f32 = Loop<Rule, float>::reduce;
     k.reduce_f64 = Loop<Rule, double>::reduce;
   }
+  if constexpr (requires { Rule::matrix; }) {
+    static_assert(Rule::shaped.size() <= max_shaped && !HasSums<Rule>);
+    k.shaped = Rule::shaped;
+    k.rows = false;
+    k.reduce_writes_states = true;
+    k.gather_f32 = Loop<Rule, float>::gather;
+    k.gather_f64 = Loop<Rule, double>::gather;
+    k.transform = find_transform(Rule::name, flags);
+  }
   return k;
 }
 

@@ -7,6 +7,7 @@
 #include "engine/dither.hpp"
 #include "engine/lanes.hpp"
 #include "engine/prefetch.hpp"
+#include "engine/transform.hpp"
 #include "rules/rule.hpp"
 
 namespace fastopt::engine {
@@ -21,6 +22,10 @@ using Update = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, 
 // The first phase of a rule that needs sums over the whole tensor: adds the squares of what it wants summed to `lanes`.
 template <class T>
 using Reduce = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, Lanes* lanes);
+
+// The first pass of a rule of matrices: writes the matrix's elements to `to`.
+template <class T>
+using Gather = void (*)(const T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T* to);
 
 // A state as the loops over codes meet it, from the first of their elements on: codes or, where a state has none, numbers.
 struct StateAt {
@@ -40,12 +45,13 @@ struct Kernel {
   unsigned flags;
   std::span<const std::string_view> flag_names, hypers, scalars;
   std::span<const rules::State> states;
+  std::span<const rules::Shaped> shaped;
   const double* first_scalars;
   rules::Reach reach;
   int coefs, sums;
   bool rows;                  // may be applied to some rows of a table only
   bool reads_gradient;        // in `update`, if there are sums
-  bool reduce_writes_states;  // then a state gets its first value before `reduce`, else before `update`
+  bool reduce_writes_states;  // or `gather`: then a state gets its first value before that, else before `update`
   void (*prepare)(const double* hypers, std::int64_t t, double* scalars, double* coefs);
   rules::Start (*start)(std::size_t state, const double* hypers);
   double (*look_ahead)(const double* hypers);  // null: the rule has no momentum to look ahead along
@@ -57,6 +63,9 @@ struct Kernel {
   UpdateCoded update_coded, decayed_coded;  // null where the rule does not ask for them
   Reduce<float> reduce_f32;
   Reduce<double> reduce_f64;
+  Gather<float> gather_f32;  // null but for rules of matrices
+  Gather<double> gather_f64;
+  Transform transform;
 
   template <class T>
   Update<T> update(bool decays) const {
@@ -71,6 +80,13 @@ struct Kernel {
       return reduce_f32;
     else
       return reduce_f64;
+  }
+  template <class T>
+  auto gather() const {
+    if constexpr (sizeof(T) == 4)
+      return gather_f32;
+    else
+      return gather_f64;
   }
 };
 

@@ -181,6 +181,24 @@ struct Loop {
       for (int k = 0; k < Rule::sums; ++k) lanes[k].add_squares(x[k], end - begin);
     }
   }
+
+  static void gather(const T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T* to)
+    requires(requires { Rule::matrix; })
+  {
+    gather(theta, g, states, n, unpack(coefs), to, Indices{});
+  }
+
+  template <std::size_t... I>
+  static void gather(const T* theta, const T* g, [[maybe_unused]] T* const* states, std::int64_t n, const Coefs c, T* to,
+                     std::index_sequence<I...>) {
+    [[maybe_unused]] const std::array<T*, n_states> s = {states[I]...};
+    FASTOPT_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) {
+      [[maybe_unused]] std::array<T, n_states> local = {load<I>(s[I], i)...};
+      to[i] = Rule::gather(theta[i], g[i], local[I]..., c);
+      (store<I>(s[I], i, local[I]), ...);
+    }
+  }
 };
 
 }  // namespace fastopt::engine

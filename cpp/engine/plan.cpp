@@ -11,6 +11,7 @@ int Plan::add_group(const Group& group) {
     throw std::invalid_argument("rule " + std::string(group.kernel->name) + " has a weight decay of its own");
   groups_.push_back(group);
   any_sums_ |= group.kernel->sums > 0;
+  any_matrices_ |= bool(group.kernel->transform);
   return static_cast<int>(groups_.size()) - 1;
 }
 
@@ -64,6 +65,7 @@ Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool 
   if (any_sums_) reduce_phase(gradients);
   if (any_rows_) start_tables(gradients);
   update_phase(gradients, zero_gradients);
+  if (any_matrices_) matrix_phase(gradients, zero_gradients);
   if (options_.ema_decay >= 0 && !frozen_.empty()) average_frozen();
   commit();
   return {};
@@ -71,7 +73,8 @@ Outcome Plan::step(std::span<const Gradient> gradients, double grad_scale, bool 
 
 // All memory is had before the first element is written; from the second step on there is nothing to be had.
 void Plan::make_room(std::span<const Gradient> gradients) {
-  parts_.make(items_);
+  if (any_matrices_) make_waves();
+  parts_.make(any_matrices_ ? element_wise_ : items_);
   if (any_sums_) {
     summed_.clear();
     for (const Item& item : items_)

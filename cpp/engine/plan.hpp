@@ -3,9 +3,11 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -121,6 +123,17 @@ class Plan {
         return f64;
     }
   };
+  // Tensors of rules of matrices that go through the passes of a step together (plan_matrices.cpp).
+  struct Wave {
+    std::vector<Item> items;
+    std::vector<MatrixTask> tasks;   // one for each
+    std::vector<Gradient> matrices;  // where each lies, as its tensor's elements meet it
+    Cut parts{chunk_elements};
+    std::size_t bytes = 0;
+  };
+  struct FreeMatrices {
+    void operator()(char* p) const;
+  };
   bool needs_norm() const { return options_.clip_norm > 0 || options_.nonfinite != Nonfinite::propagate; }
   void collect(std::span<const Gradient> gradients);
   int cohort_of(int tensor);
@@ -142,6 +155,17 @@ class Plan {
   bool overflows(int tensor, double largest) const;
   void reduce_phase(std::span<const Gradient> gradients);
   void update_phase(std::span<const Gradient> gradients, bool zero_gradients);
+  const Kernel& kernel_of(int tensor) const { return *at(groups_, group_of(tensor)).kernel; }
+  void make_waves();
+  void share_out_waves();
+  void add_task(Wave& wave, const Item& item);
+  template <class F>
+  void for_each_run_of_kernel(const Wave& wave, F&& f);
+  void grow_matrix_memory();
+  void transform(const Wave& wave);
+  void matrix_phase(std::span<const Gradient> gradients, bool zero_gradients);
+  template <class F>
+  void for_each_matrix_piece(const Wave& wave, threads::Rate& rate, F&& f);
   void average_frozen();
   void start_copies(const Tensor& tensor, bool average);
   void make_room(std::span<const Gradient> gradients);
@@ -154,15 +178,20 @@ class Plan {
   std::vector<std::int64_t> counts_;
   std::vector<Scalars> scalars_;
   std::int64_t elements_ = 0;
-  bool any_sums_ = false, any_rows_ = false;
+  bool any_sums_ = false, any_rows_ = false, any_matrices_ = false;
 
   // of the step under way; kept for their memory
   Scale unscale_, clip_by_;
   std::vector<Scale> own_clips_;  // of each tensor, where each is clipped by a norm of its own; else empty
   std::vector<Cohort> cohorts_;
   std::size_t n_cohorts_ = 0;
-  std::vector<Item> items_, summed_, frozen_;      // with a gradient; of those, by rules that sum; without one
-  std::vector<Item> all_;                          // every tensor, for passes between steps
+  std::vector<Item> items_, summed_, frozen_;  // with a gradient; of those, by rules that sum; without one
+  std::vector<Item> all_;                      // every tensor, for passes between steps
+  std::vector<Item> element_wise_;             // items_, of which those of rules of matrices have size 0
+  std::vector<Wave> waves_;                    // of those; the first n_waves_
+  std::size_t n_waves_ = 0, matrix_bytes_ = 0;
+  std::unique_ptr<char, FreeMatrices> matrix_memory_;  // of one wave's matrices
+  std::unordered_map<const Kernel*, std::unique_ptr<TransformRoom>> rooms_;
   Cut blocks_{sum_block}, sum_blocks_{sum_block};  // for the norm, for rules that sum
   Cut parts_{chunk_elements}, frozen_parts_{chunk_elements}, all_parts_{chunk_elements};
   std::vector<Magnitude> magnitudes_;  // of the blocks
@@ -171,7 +200,16 @@ class Plan {
   // What each kind of pass takes per element, learnt as the steps go: guesses from the bytes it moves.
   static constexpr double ns_per_byte = 1.0 / 64;  // of one thread, between second-level cache and memory
   threads::Rate read_rate_{4 * ns_per_byte}, reduce_rate_{24 * ns_per_byte}, update_rate_{28 * ns_per_byte},
-      average_rate_{12 * ns_per_byte};
+      average_rate_{12 * ns_per_byte}, gather_rate_{24 * ns_per_byte}, apply_rate_{16 * ns_per_byte};
 };
+
+// What is done to a tensor: as to its cohort or, where it is clipped by a norm of its own, a copy that says so.
+template <class T>
+const Constants<T>& Plan::constants_of(const Item& item, std::optional<Constants<T>>& own) {
+  const Constants<T>& shared = at(cohorts_, item.cohort).template constants<T>();
+  if (own_clips_.empty() || at(own_clips_, item.tensor).is_one()) return shared;
+  own.emplace(shared).clip_norm = Factor<T>(at(own_clips_, item.tensor));
+  return *own;
+}
 
 }  // namespace fastopt::engine

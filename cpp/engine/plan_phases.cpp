@@ -8,15 +8,6 @@
 
 namespace fastopt::engine {
 
-// What is done to a tensor: as to its cohort or, where it is clipped by a norm of its own, a copy that says so.
-template <class T>
-const Constants<T>& Plan::constants_of(const Item& item, std::optional<Constants<T>>& own) {
-  const Constants<T>& shared = at(cohorts_, item.cohort).template constants<T>();
-  if (own_clips_.empty() || at(own_clips_, item.tensor).is_one()) return shared;
-  own.emplace(shared).clip_norm = Factor<T>(at(own_clips_, item.tensor));
-  return *own;
-}
-
 // LARS, LAMB: a barrier between the sums and the update that needs them.
 void Plan::reduce_phase(std::span<const Gradient> gradients) {
   for_each_piece(sum_blocks_, reduce_rate_, [&](std::size_t index, const Piece& piece) {

@@ -10,6 +10,7 @@ std::string Plan::refuses_rows(int tensor, std::int64_t width) const {
   const Group& group = at(groups_, group_of(tensor));
   const std::string rule(group.kernel->name);
   if (group.kernel->sums > 0) return rule + " sums over the whole parameter";
+  if (group.kernel->transform) return rule + " transforms the whole matrix";
   if (!group.kernel->rows) return rule + " averages every element's path";
   for (std::size_t s = 0; s < group.kernel->states.size(); ++s) {
     const rules::Start start = group.kernel->start(s, group.hypers);

@@ -16,12 +16,14 @@ inline constexpr int max_axes = 64;  // NumPy 2's limit
 struct Tensor {
   Stored theta;
   std::int64_t size = 0;
-  Stored states[max_states];  // none where the rule has none
-  Stored ema;                 // float, or double for f64 parameters; none without EMA
-  Stored shadow;              // a copy of theta in half precision, written with it; mostly none
-  std::uint64_t number = 0;   // tells tensors apart where random bits are drawn
-  bool begun = false;         // its states hold values from elsewhere: also a first step goes on from them
-  bool in_place = false;      // the rule's loop reads and writes theta and states where they lie, and there is no more
+  Stored states[max_states];           // none where the rule has none
+  void* shaped[max_shaped] = {};       // of a rule of matrices, in the type of computation
+  const MatrixView* matrix = nullptr;  // what such a rule sees; kept by who made the tensor
+  Stored ema;                          // float, or double for f64 parameters; none without EMA
+  Stored shadow;                       // a copy of theta in half precision, written with it; mostly none
+  std::uint64_t number = 0;            // tells tensors apart where random bits are drawn
+  bool begun = false;                  // its states hold values from elsewhere: also a first step goes on from them
+  bool in_place = false;  // the rule's loop reads and writes theta and states where they lie, and there is no more
 
   Dtype dtype() const { return theta.dtype(); }
 };
@@ -90,6 +92,15 @@ inline void load_gradient(const Gradient& g, std::int64_t begin, std::int64_t n,
       }
       to += count;
     });
+  });
+}
+
+// Elements [begin, begin + n) of what lies as a gradient does, in the type of computation.
+template <class T>
+inline void store_strided(const Gradient& g, std::int64_t begin, std::int64_t n, const T* from) {
+  for_each_run(g, begin, n, [&](char* to, std::int64_t count, std::int64_t stride) {
+    for (std::int64_t i = 0; i < count; ++i, to += stride) std::memcpy(to, from + i, sizeof(T));
+    from += count;
   });
 }
 

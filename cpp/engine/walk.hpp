@@ -52,6 +52,23 @@ class Walk {
     }
   }
 
+  // The first pass of a rule of matrices, into memory that lies as a gradient does.
+  void gather(std::int64_t begin, std::int64_t end, const Gradient& matrix) {
+    alignas(64) T buffer[block_size<T>];
+    for (std::int64_t at = begin; at < end; at += block_size<T>) {
+      const std::int64_t n = std::min(block_size<T>, end - at);
+      T* theta = load_theta(at, n);
+      const T* g = adjusted_gradient(theta, at, n);
+      T* states[max_states] = {};
+      load_states(states, g, at, n);
+      T* to = matrix.dense ? reinterpret_cast<T*>(matrix.data) + at : buffer;
+      kernel_.template gather<T>()(theta, g, states, n, constants_.coefs, to);
+      store_states(at, n);
+      if (!matrix.dense) store_strided(matrix, at, n, buffer);
+      if (zero_) zero_gradient(gradient_, at, n);
+    }
+  }
+
  private:
   // What the rule's loop asks for while it computes on a block: a little ahead in the arrays that it walks itself, the
   // next block of those that are copied first, and the average's block, which comes right after. In the course of a block
@@ -79,7 +96,7 @@ class Walk {
 
   void update_block(std::int64_t at, std::int64_t n) {
     T* theta = load_theta(at, n);
-    const bool second_phase = kernel_.sums > 0;
+    const bool second_phase = kernel_.sums > 0 || kernel_.transform;
     const T* g = second_phase && !kernel_.reads_gradient ? theta : adjusted_gradient(theta, at, n);
     if (coded_) {
       if constexpr (sizeof(T) == 4) update_coded(theta, g, at, n);

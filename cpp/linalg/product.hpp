@@ -30,7 +30,8 @@ struct Packs {
   Buffer<T> a, b, scratch;
 };
 
-enum class Part { all, lower };
+// `packed`: all, by the kernel here whatever the size; its bits do not depend on how C is divided among calls.
+enum class Part { all, lower, packed };
 
 // Does a product of this size use the packing buffers? (Eigen's own, for the others, are Eigen's concern.)
 inline bool is_packed(std::int64_t m, std::int64_t n, Part part) {

@@ -11,6 +11,7 @@
 #include "rules/lamb.hpp"
 #include "rules/lars.hpp"
 #include "rules/lion.hpp"
+#include "rules/muon.hpp"
 #include "rules/nadam.hpp"
 #include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
@@ -24,6 +25,6 @@ template <template <unsigned> class...>
 struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
-                 Lars, Lamb, Ftrl>;
+                 Lars, Lamb, Ftrl, Muon>;
 
 }  // namespace fastopt::rules

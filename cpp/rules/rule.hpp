@@ -31,6 +31,15 @@
 //                                                          //   a few kilobytes; else they are copied block by block
 //     static constexpr bool reads_gradient;                // false: `update` after `reduce` does not look at g
 //
+// A rule of matrices (Muon) looks at a whole tensor between two passes over its elements. It has, beside the above,
+//
+//     static constexpr bool matrix = true;
+//     static constexpr std::array shaped;                  // Shaped{name, shape, used}: states of other shapes
+//     template <class T> static T gather(T theta, T g, T& state..., const Coefs<T>&);  // the element of the matrix
+//
+// and its `update` is given the element of the transformed matrix as g. What happens between is cpp/matrix/'s, found by the
+// rule's name (engine/transform.hpp); neither pass sees the shaped states.
+//
 // `update` and `reduce` may use + - x / sqrt, abs, compare, select and copysign only: these round alike on every CPU level,
 // so every level gives the same bits. They take values, never references into arrays (a store to one array would force a
 // reload of the others; measured: half the speed). Any other function belongs to `prepare`.
@@ -55,6 +64,17 @@ struct State {
   bool squared = false;  // holds squares: in the unit of g^2, beyond what a type of few exponents can hold
   Codes codes = squared ? Codes::positive : Codes::with_sign;
   bool maximum = false;  // rounded to nearest: it would keep the largest of all random errors
+};
+
+// What a state of a rule of matrices holds for each of a tensor's matrices (rows x columns): a number for each row, for each
+// column, a square matrix of either side, or as many numbers as the matrix. In the type of computation, in C order, behind
+// the axes that count matrices; 0 before the first step.
+enum class Shape : std::uint8_t { rows, columns, square_of_rows, square_of_columns, matrix };
+
+struct Shaped {
+  std::string_view name;
+  Shape shape;
+  bool used = true;
 };
 
 // The largest number that a rule forms of a gradient g at once: `times` |g|, or its square. The policies for non-finite

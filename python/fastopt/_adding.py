@@ -38,17 +38,27 @@ def add_groups(opt: Optimizer, groups: Sequence[dict[str, Any]]) -> None:
         opt._storage.check_use(arrays)
     first, native = 0, []
     states, remainders, ema = list(opt._states), list(opt._remainders), list(opt._ema)
+    rules = list(opt._rules)
     for (values, group_arrays), shadow in zip(checked, shadows, strict=True):
         end = first + len(group_arrays)
-        made = _native(opt, values, group_arrays, labels[first:end])
+        of_arrays = [
+            _state.rule_for(type(opt), values, a.shape, opt._names[i] if opt._names else None)
+            for i, a in enumerate(group_arrays)
+        ]
+        made = _native(opt, values, group_arrays, labels[first:end], of_arrays)
         numbers = range(len(opt._params) + first, len(opt._params) + end)
         native.append({**made, "shadows": shadow, "numbers": list(numbers)})
-        names = _names(opt, values)
-        states += [{n: a for n, a in zip(names, row, strict=True) if n} for row in made["states"]]
+        states += [
+            {n: a for n, a in zip(rule["states"], row, strict=True) if n}
+            for rule, row in zip(of_arrays, made["states"], strict=True)
+        ]
+        rules += of_arrays
         remainders += made["masters"]
         ema += [a for a in made["ema"] if a is not None]
         first = end
-    opt._plan.add_groups(native, _mirrors(opt, checked, [*opt._params, *arrays], states, remainders, ema))
+    opt._plan.add_groups(
+        native, _mirrors(opt, checked, [*opt._params, *arrays], states, remainders, ema, rules)
+    )
 
 
 def _check(
@@ -76,37 +86,58 @@ def _labels(opt: Optimizer, first: int, count: int) -> list[str]:
     return [f"params[{i}]" for i in range(first, first + count)]
 
 
-def _names(opt: Optimizer, values: Mapping[str, Any]) -> list[str]:
-    """The rule's states by name; empty where this one keeps none."""
-    return list(_state.find_rule(opt.rule.kernel, opt._flags(values))["states"])
-
-
-def _native(opt: Optimizer, values: dict[str, Any], arrays: list[Array], labels: list[str]) -> dict[str, Any]:
+def _native(
+    opt: Optimizer,
+    values: dict[str, Any],
+    arrays: list[Array],
+    labels: list[str],
+    rules: list[dict[str, Any]],
+) -> dict[str, Any]:
     """A group as the plan takes it, with memory for states and averages."""
-    hypers, maximize, scheduled = opt._native_group(values)
-    decay = opt.rule.decay(values)
-    rule = _state.find_rule(opt.rule.kernel, opt._flags(values))
-    opt._storage.check(type(opt).__name__, rule, _state.all_states(opt.rule.kernel))
+    cls = type(opt)
+    for rule in (_state.find_rule(opt.rule.kernel, opt._flags(values)), *rules):
+        opt._storage.check(cls.__name__, rule, _state.states_of(cls))
     ema: list[Array | None] = [None] * len(arrays)
     if opt._ema_decay is not None:
         wide = [np.dtype(np.float64 if a.dtype == np.float64 else np.float32) for a in arrays]
         ema = list(buffers(arrays, wide, slot=8))
+    batch_axes = [cls._batch_axes(values, a.ndim) for a in arrays]
     return {
-        "rule": opt.rule.kernel,
-        "flags": rule["flags"],
-        "hypers": hypers,
-        "decay_kind": "rule"
-        if decay == "own"
-        else decay,  # "in the rule": the engine leaves it to the formula
-        "maximize": maximize,
-        "scheduled": scheduled,
-        "starts": dict(opt._starts(values)),
+        **native_rules(cls, values, rules, batch_axes),
         "arrays": arrays,
         "labels": labels,
-        "states": opt._storage.states(rule, arrays, labels),
+        "states": opt._storage.states(rules, arrays, labels, batch_axes),
         "ema": ema,
         "masters": opt._storage.remainders(arrays, labels),
         "stochastic": opt._storage.rounding == "stochastic",
+    }
+
+
+def native_rules(
+    cls: type[Optimizer],
+    values: Mapping[str, Any],
+    rules: Sequence[Mapping[str, Any]],
+    batch_axes: Sequence[int],
+) -> dict[str, Any]:
+    """What a group's parameters are stepped by; `rules` are theirs."""
+    hypers, maximize, scheduled = cls._native_group(values)
+    decay = cls.rule.decay(values)
+    other = None
+    if cls._other is not None:
+        flags = _state.find_rule(cls._other, set())["flags"]
+        other = {"rule": cls._other, "flags": flags, "decay_kind": "decoupled", "starts": {}}
+    return {
+        "rule": cls.rule.kernel,
+        "flags": _state.find_rule(cls.rule.kernel, cls._flags(values))["flags"],
+        "hypers": hypers,
+        # "in the rule": the engine leaves it to the formula
+        "decay_kind": "rule" if decay == "own" else decay,
+        "maximize": maximize,
+        "scheduled": scheduled,
+        "starts": dict(cls._starts(values)),
+        "other": other,
+        "others": [] if other is None else [rule["name"] == cls._other for rule in rules],
+        "batch_axes": list(batch_axes),
     }
 
 
@@ -117,6 +148,7 @@ def _mirrors(
     states: list[dict[str, Array | Coded]],
     remainders: list[Remainder | None],
     ema: list[Array],
+    rules: list[dict[str, Any]],
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     change, first = weakref.WeakMethod(opt._change_group), len(opt.param_groups)
     groups = [
@@ -129,6 +161,7 @@ def _mirrors(
         "_states": states,
         "_remainders": remainders,
         "_ema": ema,
+        "_rules": rules,
         "_schedules": {**opt._schedules, **schedules},
         "_adapt": opt._adapt and (opt._names is not None or len(params) == 1),
     }

@@ -13,6 +13,8 @@ class _Rule(TypedDict):
     states: list[str]
     squared: list[str]
     codes: list[str]
+    matrix: bool
+    shapes: list[str]
     hypers: list[str]
     scalars: list[str]
     first_scalars: list[float]

@@ -15,7 +15,7 @@ from fastopt._override import Override, read_override
 from fastopt._problems import Problems, brief, plain
 from fastopt._restore_arrays import read_arrays
 from fastopt._restore_groups import read_groups
-from fastopt._state import VERSION, group_numbers, options_of, rule_of
+from fastopt._state import VERSION, group_numbers, options_of
 
 if TYPE_CHECKING:
     from fastopt.optimizer import Optimizer
@@ -76,7 +76,7 @@ def _native(
     numbers = group_numbers(opt)
     native = []
     for i, (count, arrays, scalars, remainder) in enumerate(tensors):
-        names = rule_of(opt, numbers[i])["states"]
+        names = opt._rules[i]["states"]
         states = tuple(arrays[name] if name else None for name in names) if count else None
         native.append((count, scalars, states, ema[i], remainder))
     begun = [
@@ -168,7 +168,7 @@ def _read_tensor(
     if not isinstance(entry, Mapping):
         raise TypeError(f"{label}: expected a dict, got {shown(entry)}")
     mine = opt._states[i]
-    rule = rule_of(opt, group_numbers(opt)[i])
+    rule = opt._rules[i]
     scalar_names = rule["scalars"]
     present = {k: v for k, v in entry.items() if v is not None and k != "step"}
     # PyTorch's SGD counts nothing: what matters is only whether the buffer has begun

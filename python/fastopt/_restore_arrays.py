@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from fastopt import _dispatch
 from fastopt._memory import axes_of, flat_of
 from fastopt._precision import Coded, Remainder, is_bfloat16, like, narrowed, widened
-from fastopt._state import group_numbers, rule_of
 
 if TYPE_CHECKING:
     from fastopt.optimizer import Optimizer
@@ -30,7 +29,7 @@ def read_arrays(
     converted from the precision in which they come.
     """
     theta = opt._params[i]
-    rule = rule_of(opt, group_numbers(opt)[i])
+    rule = opt._rules[i]
     positive = {name: codes == "u" for name, codes in zip(rule["states"], rule["codes"], strict=True)}
     if any("." in name for name in present):
         _check_order(label, present, theta)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,8 +59,22 @@ def all_states(name: str) -> set[str]:
 
 
 def rule_of(opt: Optimizer, group: int) -> dict[str, Any]:
-    """The rule that a group of an optimizer uses."""
+    """The rule of a group of an optimizer; some of its parameters may be another rule's."""
     return find_rule(opt.rule.kernel, opt._flags(opt.param_groups[group]))
+
+
+def rule_for(
+    cls: type[Optimizer], values: Mapping[str, Any], shape: tuple[int, ...], name: str | None
+) -> dict[str, Any]:
+    """The rule of a parameter: that of its class or, where the class has one beside it, the other."""
+    if cls._other is None or cls._takes(values, shape, name):
+        return find_rule(cls.rule.kernel, cls._flags(values))
+    return find_rule(cls._other, set())
+
+
+def states_of(cls: type[Optimizer]) -> set[str]:
+    """The states of a class with any flags, its other rule's among them."""
+    return all_states(cls.rule.kernel) | (all_states(cls._other) if cls._other else set())
 
 
 def group_numbers(opt: Optimizer) -> list[int]:
@@ -83,7 +97,6 @@ def collect_within(opt: Optimizer) -> dict[str, Any]:
     groups = []
     index = 0
     for number, group in enumerate(opt.param_groups):
-        scalar_names = rule_of(opt, number)["scalars"]
         indices = list(range(index, index + len(group["params"])))
         index += len(indices)
         groups.append({**_group_values(opt, number), "params": indices})
@@ -91,11 +104,11 @@ def collect_within(opt: Optimizer) -> dict[str, Any]:
             groups[-1]["param_names"] = list(opt._names)
         for i in indices:
             if opt._plan.count(i) > 0:
-                state[i] = entry_of(opt, i, scalar_names)
+                state[i] = entry_of(opt, i)
     return {"state": state, "param_groups": groups, "fastopt": _own_section(opt)}
 
 
-def entry_of(opt: Optimizer, index: int, scalar_names: Iterable[str]) -> dict[str, Any]:
+def entry_of(opt: Optimizer, index: int) -> dict[str, Any]:
     """The state of one parameter that has been updated: its count, arrays and scalars, copied.
 
     Codes and remainders are in the order of memory, which is then told as ``"axes"`` if it is not C's.
@@ -112,7 +125,7 @@ def entry_of(opt: Optimizer, index: int, scalar_names: Iterable[str]) -> dict[st
     axes = axes_of(opt._params[index])
     if axes != sorted(map(abs, axes)) and any("." in name for name in arrays):
         arrays["axes"] = axes
-    scalars = zip(scalar_names, opt._plan.scalars(index), strict=True)
+    scalars = zip(opt._rules[index]["scalars"], opt._plan.scalars(index), strict=True)
     return {"step": opt._plan.count(index), **arrays, **dict(scalars)}
 
 

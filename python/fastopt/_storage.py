@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
@@ -13,7 +14,7 @@ from fastopt._checks import integer, shown
 from fastopt._memory import buffers, flat_of, state_dtype_of, storage_dtype
 from fastopt._precision import GROUP, Coded, Remainder, is_bfloat16
 
-__all__ = ["Storage", "read_shadow"]
+__all__ = ["Storage", "read_shadow", "shape_of_state"]
 
 Array = NDArray[Any]
 Rounding = Literal["nearest", "stochastic", "kahan"]
@@ -74,8 +75,11 @@ class Storage:
                 raise ValueError(
                     f"state_dtype: {name} has no state {unknown[0]!r}; its states are {sorted(known)}"
                 )
-        for state, squared, codes in zip(rule["states"], rule["squared"], rule["codes"], strict=True):
+        kinds = zip(rule["states"], rule["squared"], rule["codes"], rule["shapes"], strict=True)
+        for state, squared, codes, shape in kinds:
             dtype = wanted.get(state) if isinstance(wanted, Mapping) else wanted
+            if isinstance(wanted, Mapping) and shape and state in wanted:
+                raise TypeError(f"state_dtype: the state {state!r} of {name} is kept as it is computed")
             if squared and not isinstance(dtype, str) and dtype == np.float16:
                 raise TypeError(
                     f"state_dtype: expected float32, bfloat16 or int8 for {name}, got float16: its state "
@@ -91,25 +95,38 @@ class Storage:
             )
 
     def states(
-        self, rule: Mapping[str, Any], arrays: Sequence[Array], labels: Sequence[str]
+        self,
+        rules: Sequence[Mapping[str, Any]],
+        arrays: Sequence[Array],
+        labels: Sequence[str],
+        batch_axes: Sequence[int],
     ) -> list[tuple[Array | Coded | None, ...]]:
-        """Memory for the states of parameters, in the rule's order."""
-        slots: list[Sequence[Array | Coded | None]] = []
-        for s, (name, codes) in enumerate(zip(rule["states"], rule["codes"], strict=True)):
-            if not name:
-                slots.append([None] * len(arrays))
-                continue
-            dtypes = [self.dtype_of(name, codes, a, label) for a, label in zip(arrays, labels, strict=True)]
-            made = buffers(arrays, dtypes, s)
-            slots.append(
-                [
-                    Coded(a, np.zeros(-(-a.size // GROUP), np.float32), codes == "u")
-                    if a.itemsize == 1
-                    else a
-                    for a in made
-                ]
-            )
-        return list(zip(*slots, strict=True)) if slots else [()] * len(arrays)
+        """Memory for the states of parameters, in the order of the rule of each."""
+        result: list[tuple[Array | Coded | None, ...]] = [()] * len(arrays)
+        for rule in {id(rule): rule for rule in rules}.values():
+            which = [i for i, other in enumerate(rules) if other is rule]
+            of_rule = zip(rule["states"], rule["codes"], rule["shapes"], strict=True)
+            slots: list[Sequence[Array | Coded | None]] = []
+            for s, (name, codes, shape) in enumerate(of_rule):
+                if shape and name:
+                    slots.append([_shaped(shape, arrays[i], batch_axes[i]) for i in which])
+                elif name:
+                    slots.append(self._slot(s, name, codes, [(arrays[i], labels[i]) for i in which]))
+                else:
+                    slots.append([None] * len(which))
+            for place, i in enumerate(which):
+                result[i] = tuple(slot[place] for slot in slots)
+        return result
+
+    def _slot(
+        self, slot: int, name: str, codes: str, of: Sequence[tuple[Array, str]]
+    ) -> list[Array | Coded | None]:
+        """One state of some parameters, with their labels."""
+        made = buffers([a for a, _ in of], [self.dtype_of(name, codes, *one) for one in of], slot)
+        return [
+            Coded(a, np.zeros(-(-a.size // GROUP), np.float32), codes == "u") if a.itemsize == 1 else a
+            for a in made
+        ]
 
     def dtype_of(self, name: str, codes: str, array: Any, label: str) -> np.dtype[Any]:
         """How a state of the parameter `array` is kept; uint8 for codes."""
@@ -161,6 +178,25 @@ class Storage:
         if self.master is not None and dtype == "float16":
             raise TypeError(f"{label}: master={self.master!r} needs bfloat16, got {dtype}")
         return self.remainder
+
+
+def shape_of_state(shape: str, of: Sequence[int], batch_axes: int) -> tuple[int, ...]:
+    """The shape of a state of a rule of matrices, of a parameter of shape `of`: see rules::Shape."""
+    batch, rows, columns = tuple(of[:batch_axes]), of[batch_axes], math.prod(of[batch_axes + 1 :])
+    return (
+        *batch,
+        *{
+            "rows": (rows,),
+            "columns": (columns,),
+            "square_of_rows": (rows, rows),
+            "square_of_columns": (columns, columns),
+            "matrix": (rows, columns),
+        }[shape],
+    )
+
+
+def _shaped(shape: str, array: Array, batch_axes: int) -> Array:
+    return np.zeros(shape_of_state(shape, array.shape, batch_axes), state_dtype_of(array, None))
 
 
 def _read_state_dtype(given: Any) -> Any:

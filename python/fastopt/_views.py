@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastopt import _state
 from fastopt._checks import shown
 from fastopt._precision import Coded
 from fastopt._signature import Array
@@ -35,7 +34,7 @@ class State(Mapping[Any, Mapping[str, Any]]):
         with opt._plan.exclusive():
             if opt._plan.count(index) == 0:  # there is memory for a state, with nothing in it
                 return MappingProxyType({"step": 0})
-            scalar_names = _state.rule_of(opt, _state.group_numbers(opt)[index])["scalars"]
+            scalar_names = opt._rules[index]["scalars"]
             arrays = {name: _read_only(state) for name, state in opt._states[index].items()}
             remainder = opt._remainders[index]
             if remainder is not None:

@@ -100,6 +100,7 @@ class Optimizer:
     #: What is true of the update rule, for whoever compares optimizers.
     rule: ClassVar[Rule]
     _hypers: ClassVar[Mapping[str, Hyper]] = {}  # of the class, besides the common ones
+    _other: ClassVar[str | None] = None  # the engine's rule for parameters that the class's own does not take
 
     def __init__(self, params: Params, lr: Lr = 1e-3, **options: Any) -> None:
         common, hypers = self._accept(options)
@@ -141,6 +142,7 @@ class Optimizer:
         self._states: list[dict[str, Array | Coded]] = []
         self._remainders: list[Remainder | None] = []
         self._ema: list[Array] = []
+        self._rules: list[dict[str, Any]] = []  # the engine's, of each parameter
         self._schedules: dict[int, Callable[[int], float]] = {}
         self._adapt = self._single or self._names is not None
         _adding.add_groups(self, groups)
@@ -188,6 +190,16 @@ class Optimizer:
         first gradient.
         """
         return {}
+
+    @classmethod
+    def _takes(cls, values: Mapping[str, Any], shape: tuple[int, ...], name: str | None) -> bool:
+        """Whether the class's own rule takes a parameter of this shape and name, and not `_other`."""
+        return True
+
+    @classmethod
+    def _batch_axes(cls, values: Mapping[str, Any], ndim: int) -> int:
+        """How many leading axes of a parameter count matrices, for rules of matrices."""
+        return 0
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a group of parameters: a dict with ``"params"`` and any hyper-parameters that differ from the

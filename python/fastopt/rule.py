@@ -32,6 +32,9 @@ class Rule:
         Whether it squares gradients, so that the policies for non-finite ones look at squares.
     full_batch : bool
         Whether it compares the signs of successive gradients, which differ by chance between mini-batches.
+    matrix : bool
+        Whether it looks at parameters of two axes and more as matrices, whose elements do not step apart.
+        Their bits then differ between CPU levels.
     torch : bool
         Whether `torch.optim` has the class, with these keywords, defaults and numbers.
 
@@ -51,6 +54,7 @@ class Rule:
     norms: Literal["none", "gradient", "update"] = "none"
     squares: bool = False
     full_batch: bool = False
+    matrix: bool = False
     torch: bool = False
 
     def decay(self, group: Mapping[str, Any]) -> Literal["coupled", "decoupled", "own"]:

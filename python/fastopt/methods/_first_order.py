@@ -67,7 +67,11 @@ def _describe(method: Any, cls: type[Any]) -> None:
     """
     problem, *_ = inspect.signature(method, eval_str=True).parameters.values()
     _, *own = inspect.signature(cls, eval_str=True).parameters.values()  # without params
-    options = [p if p.kind is p.VAR_KEYWORD else p.replace(kind=p.KEYWORD_ONLY) for p in own]
+    options = [
+        p if p.kind is p.VAR_KEYWORD else p.replace(kind=p.KEYWORD_ONLY)
+        for p in own
+        if p.name != "method"  # a word of `minimize`; what Muon calls so stays as by default
+    ]
     method.__signature__ = inspect.Signature([problem, *options])
     method.__doc__ = _ABOUT.format(
         name=cls.__name__, text=(inspect.getdoc(cls) or "").replace("\n", "\n    ")

@@ -32,6 +32,7 @@ MethodName = Literal[
     "lamb",
     "lars",
     "lion",
+    "muon",
     "nadam",
     "radam",
     "rmsprop",
@@ -67,9 +68,16 @@ class Options(Common, total=False):
     subproblem: Subproblem
     t_thres: int | None
 
+    adamw_betas: tuple[float, float]
+    adamw_eps: float
+    adamw_lr_ratio: float
+    adamw_weight_decay: float | None
+    adjust_lr_fn: Literal["original", "match_rms_adamw"] | None
     alpha: float
     amsgrad: bool
     average: bool
+    batch_axes: int | None
+    beta2: float
     betas: tuple[float, float] | tuple[float, float, float]
     centered: bool
     dampening: float
@@ -77,6 +85,7 @@ class Options(Common, total=False):
     eps: float
     eps_inside_root: bool
     etas: tuple[float, float]
+    exclude: tuple[str, ...]
     initial_accumulator_value: float | Literal["gradient"]
     lambd: float
     lambda1: float
@@ -86,9 +95,13 @@ class Options(Common, total=False):
     momentum_decay: float
     momentum_form: Literal["gradient", "step", "average"]
     nesterov: bool
+    normalize: bool
+    ns_coefficients: Literal["original", "polar-express"] | tuple[float, float, float]
+    ns_steps: int
     rectify_threshold: float
     rho: float  # perturbed-gd's too
     step_sizes: tuple[float, float]
     t0: float
     trust_coefficient: float
+    use_muon: bool | None
     weight_decay: float

@@ -11,6 +11,7 @@ from fastopt.optim.ftrl import FTRL as FTRL
 from fastopt.optim.lamb import LAMB as LAMB
 from fastopt.optim.lars import LARS as LARS
 from fastopt.optim.lion import Lion as Lion
+from fastopt.optim.muon import Muon as Muon
 from fastopt.optim.nadam import NAdam as NAdam
 from fastopt.optim.radam import RAdam as RAdam
 from fastopt.optim.rmsprop import RMSprop as RMSprop

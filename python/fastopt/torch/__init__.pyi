@@ -14,6 +14,7 @@ from fastopt.torch._classes import Adamax as Adamax
 from fastopt.torch._classes import AdamW as AdamW
 from fastopt.torch._classes import Adan as Adan
 from fastopt.torch._classes import Lion as Lion
+from fastopt.torch._classes import Muon as Muon
 from fastopt.torch._classes import NAdam as NAdam
 from fastopt.torch._classes import RAdam as RAdam
 from fastopt.torch._classes import RMSprop as RMSprop

@@ -28,6 +28,7 @@ __all__ = [
     "Adamax",
     "Adan",
     "Lion",
+    "Muon",
     "NAdam",
     "RAdam",
     "RMSprop",
@@ -227,6 +228,48 @@ class Lion(Optimizer, _Own):
     """
 
     _formula = optim.Lion
+
+
+_TorchMuon: Any = getattr(torch.optim, "Muon", torch.optim.Optimizer)  # of torch 2.9 and later
+
+
+class _AnyShape(_TorchMuon):
+    """PyTorch's Muon with its defaults, but for parameters of any shape."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-3,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        ns_coefficients: Any = (3.4445, -4.7750, 2.0315),
+        eps: float = 1e-7,
+        ns_steps: int = 5,
+        adjust_lr_fn: str | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "ns_coefficients": ns_coefficients,
+            "eps": eps,
+            "ns_steps": ns_steps,
+            "adjust_lr_fn": adjust_lr_fn,
+        }
+        torch.optim.Optimizer.__init__(self, params, defaults)
+
+
+class Muon(Optimizer, _AnyShape):
+    """Muon for matrices and AdamW for the rest: `torch.optim.Muon`, in float32 and for whole models.
+
+    Keywords, defaults and state are PyTorch's; those that come on top are `Optimizer`'s here and those of
+    `fastopt.Muon`, which has the formula and says which parameters are matrices. Names come with them:
+    ``Muon(model.named_parameters())``.
+    """
+
+    _formula = optim.Muon
 
 
 class SignSGD(Optimizer, _Own):

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from fastopt import _dispatch
+from fastopt._adding import native_rules
 from fastopt._rows import SparseRows
-from fastopt._state import find_rule
+from fastopt._state import rule_for
 from fastopt.torch._groups import Values
-from fastopt.torch._states import Maker, States, is_one_of, native_remainder, native_states
+from fastopt.torch._states import UNCOUNTED, Maker, States, is_one_of, native_remainder, native_states
 from fastopt.torch._tensors import (
     PLAIN,
     as_array,
@@ -59,6 +60,8 @@ class Part:
 
     def __init__(self, group: int, place: int, number: int, parameter: Tensor, label: str) -> None:
         self.group, self.place, self.number = group, place, number
+        self.rule: dict[str, Any] = {}
+        self.batch_axes = 0
         self.parameter, self.label = parameter, label
         here = local(parameter)
         self.stage = here.detach()  # what the engine steps
@@ -96,7 +99,6 @@ class Engine:
             Values(opt._formula, {}) if g in self.idle else opt._values(group)
             for g, group in enumerate(opt.param_groups)
         ]
-        self.rules = [find_rule(opt._formula.rule.kernel, v.flags) for v in self.values]
         self._collect(opt)
         self._make_states(opt, fresh)
         self.plain = _EXCHANGE is not None and all(part.plain for part in self.parts)
@@ -127,7 +129,9 @@ class Engine:
             for place, p in enumerate(group["params"]):
                 label = label_of(number, names, place)
                 number += 1
-                if p.grad is None and not self._has_state(opt, g, p):
+                name = names[place] if names else None
+                rule = rule_for(opt._formula, self.values[g].values, tuple(p.shape), name)
+                if p.grad is None and not self._has_state(opt, rule, p):
                     continue
                 reason = why_not(p)
                 if reason is None and repeats(local(p)):
@@ -139,6 +143,8 @@ class Engine:
                     )
                 refuse(label, reason)
                 part = Part(g, place, number - 1, p, label)
+                part.rule = rule
+                part.batch_axes = opt._formula._batch_axes(self.values[g].values, p.dim())
                 if is_part(p):
                     self._refuse_sharded(opt, label)
                 gradient_of(part)
@@ -151,6 +157,7 @@ class Engine:
             "clip_norm": options.clip_norm is not None,
             f"nonfinite={options.nonfinite!r}": options.nonfinite != "propagate",
             f"{opt._formula.__name__}'s norms of whole tensors": opt._formula.rule.norms != "none",
+            f"{opt._formula.__name__}'s transform of whole matrices": opt._formula.rule.matrix,
         }
         for what, asked in alone.items():
             if asked:
@@ -159,20 +166,20 @@ class Engine:
                     "use torch.nn.utils.clip_grad_norm_ before the step, or another rule"
                 )
 
-    def _has_state(self, opt: Optimizer, group: int, p: Tensor) -> bool:
+    def _has_state(self, opt: Optimizer, rule: dict[str, Any], p: Tensor) -> bool:
         state = opt.state.get(p) or {}
-        names = [name for name in self.rules[group]["states"] if name]
+        names = [name for name in rule["states"] if name]
         return bool(names) and all(torch.is_tensor(state.get(name)) for name in names)
 
     def _make_states(self, opt: Optimizer, fresh: list[Tensor]) -> None:
         average, storage = opt._options.ema_decay is not None, opt._options.storage
         keeps_rest = storage.master is not None or storage.rounding != "nearest"
         for part in self.parts:
-            rule = self.rules[part.group]
-            keeps = any(rule["states"]) or average or keeps_rest or rule["name"] != "sgd"
+            rule = part.rule
+            keeps = any(rule["states"]) or average or keeps_rest or rule["name"] not in UNCOUNTED
             if not keeps:
                 continue
-            maker = Maker(rule, part.label, storage, average)
+            maker = Maker(rule, part.label, storage, average, part.batch_axes)
             part.state = opt.state[part.parameter]
             starts = self.values[part.group].starts()
             try:
@@ -187,18 +194,24 @@ class Engine:
         groups = []
         for g, values in enumerate(self.values):
             parts = [part for part in self.parts if part.group == g]
-            none = [None] * len(self.rules[g]["states"])
             arrays = [as_array(part.stage) for part in parts]
             values.check(arrays)
             groups.append(
                 {
-                    "rule": opt._formula.rule.kernel,
-                    "flags": self.rules[g]["flags"],
-                    **values.native(),
+                    **native_rules(
+                        opt._formula,
+                        values.values,
+                        [part.rule for part in parts],
+                        [part.batch_axes for part in parts],
+                    ),
+                    "scheduled": False,
                     "arrays": arrays,
                     "labels": [part.label for part in parts],
                     "states": [
-                        native_states(part.states) if part.states.tensors else tuple(none) for part in parts
+                        native_states(part.states)
+                        if part.states.tensors
+                        else (None,) * len(part.rule["states"])
+                        for part in parts
                     ],
                     "ema": [None if part.states.ema is None else as_array(part.states.ema) for part in parts],
                     "masters": [native_remainder(part.states) for part in parts],
@@ -359,10 +372,9 @@ class Engine:
     def _refuse_momentum_of_rows(self, gradients: list[Tensor | None]) -> None:
         """PyTorch's SGD moves rows that have no gradient by their momentum; a lazy step is another rule."""
         for part, gradient in zip(self.parts, gradients, strict=True):
-            rule = self.rules[part.group]
-            if gradient is None or gradient.layout == torch.strided or rule["name"] != "sgd":
+            if gradient is None or gradient.layout == torch.strided or part.rule["name"] != "sgd":
                 continue
-            if any(rule["states"]):
+            if any(part.rule["states"]):
                 raise RuntimeError(
                     f"{part.label}: expected a dense gradient for SGD with momentum, which moves rows "
                     "without a gradient too, but it is sparse; use momentum=0"

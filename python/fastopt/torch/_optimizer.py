@@ -13,7 +13,7 @@ import torch.optim.optimizer as base
 from torch import Tensor
 
 from fastopt._hypers import Hyper
-from fastopt._state import all_states, find_rule
+from fastopt._state import all_states, find_rule, states_of
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
@@ -137,7 +137,7 @@ class Optimizer(torch.optim.Optimizer):
         self._options.storage.check(
             type(self).__name__,
             find_rule(self._formula.rule.kernel, self._values(group).flags),
-            all_states(self._formula.rule.kernel),
+            states_of(self._formula),
         )
 
     def _values(self, group: dict[str, Any]) -> Values:

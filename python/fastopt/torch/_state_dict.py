@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from fastopt._memory import axes_of
-from fastopt._state import find_rule
-from fastopt.torch._states import EMA, Maker, scalar_dtype
+from fastopt._state import rule_for
+from fastopt.torch._states import EMA, UNCOUNTED, Maker, scalar_dtype
 from fastopt.torch._tensors import as_array, local
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def from_numpy(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     params = [p for group in opt.param_groups for p in group["params"]]
     for i, entry in saved["state"].items():
         state[i] = _entry(entry, local(params[i]).detach() if i < len(params) else None)
-        if opt._formula.rule.kernel == "sgd":
+        if opt._formula.rule.kernel == "sgd" or ("momentum_buffer" in entry and opt._formula.rule.matrix):
             state[i].pop("step", None)
         if averages is not None and averages[i] is not None:
             state[i][EMA] = _as_tensor(averages[i])
@@ -76,16 +76,18 @@ def check(opt: Optimizer) -> None:
     number = 0
     for group in opt.param_groups:
         values = opt._values(group)
-        rule = find_rule(opt._formula.rule.kernel, values.flags)
-        names = [name for name in rule["states"] if name]
-        for p in group["params"]:
+        labels = group.get("param_names")
+        for place, p in enumerate(group["params"]):
+            name_of = labels[place] if labels else None
+            rule = rule_for(opt._formula, values.values, tuple(p.shape), name_of)
+            names = [name for name in rule["states"] if name]
             label, state = f"params[{number}]", opt.state.get(p)
             number += 1
             if not state:
                 continue
             if not isinstance(state, dict):
                 raise TypeError(f"{label}: expected a dict as its state, got {type(state).__name__}")
-            if rule["name"] != "sgd" and "step" not in state:
+            if rule["name"] not in UNCOUNTED and "step" not in state:
                 raise ValueError(
                     f"{label}: expected a state with 'step', got {list(state)}; is it another class's?"
                 )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastopt._precision import GROUP
-from fastopt._storage import REMAINDERS, Storage
+from fastopt._storage import REMAINDERS, Storage, shape_of_state
 from fastopt.torch._tensors import FLOATS, HALF, as_array, local
 
 EMA = "ema"
@@ -35,6 +35,8 @@ def scalar_dtype() -> torch.dtype:
     return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
 
 
+#: The engine's rules whose state holds no step, as PyTorch's: what matters is whether it has begun.
+UNCOUNTED = ("sgd", "muon")
 #: What begins at 0 when its option is switched on in mid-training.
 _MAY_COME_LATER = ("max_exp_avg_sq", "max_exp_avg_var", "momentum_buffer", "grad_avg")
 
@@ -65,8 +67,11 @@ def wanted_dtype(storage: Storage, name: str, codes: str, parameter: Tensor, lab
 class Maker:
     """Takes states as they are found in a parameter's dict, and makes those that are missing."""
 
-    def __init__(self, rule: Mapping[str, Any], label: str, storage: Storage, average: bool) -> None:
+    def __init__(
+        self, rule: Mapping[str, Any], label: str, storage: Storage, average: bool, batch_axes: int = 0
+    ) -> None:
         self.rule, self.label, self.storage, self.average = rule, label, storage, average
+        self.batch_axes = batch_axes
 
     def of(
         self, parameter: Tensor, stage: Tensor, state: dict[str, Any], starts: Mapping[str, float]
@@ -79,19 +84,21 @@ class Maker:
         found = any(torch.is_tensor(state.get(name)) for name in names)
         self.check(state, names)
         made: list[Tensor] = []
-        counts = self.rule["name"] != "sgd" or self._draws(stage, state)  # PyTorch's SGD counts nothing
+        counts = self.rule["name"] not in UNCOUNTED or self._draws(stage, state)
         step = self._number(state, "step", 0.0) if counts else None
         scalars = tuple(
             self._number(state, name, starts.get(name, first))
             for name, first in zip(self.rule["scalars"], self.rule["first_scalars"], strict=True)
         )
         tensors = tuple(
-            self._tensor(
+            None
+            if not name
+            else self._shaped(stage, state, name, shape, made)
+            if shape
+            else self._tensor(
                 parameter, stage, state, name, self._dtype(stage, state, i), starts.get(name, 0.0), made
             )
-            if name
-            else None
-            for i, name in enumerate(self.rule["states"])
+            for i, (name, shape) in enumerate(zip(self.rule["states"], self.rule["shapes"], strict=True))
         )
         scales = tuple(
             self._scales(state, name, tensor) if tensor is not None and tensor.dtype == torch.uint8 else None
@@ -104,7 +111,11 @@ class Maker:
 
     def _draws(self, stage: Tensor, state: Mapping[str, Any]) -> bool:
         """Whether a step rounds at random, with bits that depend on its number."""
-        dtypes = [self._dtype(stage, state, i) for i, name in enumerate(self.rule["states"]) if name]
+        dtypes = [
+            self._dtype(stage, state, i)
+            for i, (name, shape) in enumerate(zip(self.rule["states"], self.rule["shapes"], strict=True))
+            if name and not shape
+        ]
         half = self.storage.rounding == "stochastic" and stage.dtype in HALF
         return half or any(dtype in (*HALF, torch.uint8) for dtype in dtypes)
 
@@ -223,6 +234,34 @@ class Maker:
             made.append(here)
         state[name] = new
         return here
+
+    def _shaped(
+        self, stage: Tensor, state: dict[str, Any], name: str, shape: str, made: list[Tensor]
+    ) -> Tensor:
+        """A state of another shape than the parameter's: in C order, in the type of computation."""
+        wanted = shape_of_state(shape, tuple(stage.shape), self.batch_axes)
+        dtype = torch.float64 if stage.dtype == torch.float64 else torch.float32
+        value = state.get(name)
+        if torch.is_tensor(value):
+            here = local(value)
+            if here.shape != wanted:
+                raise ValueError(
+                    f"{self.label}: state {name!r}: expected shape {wanted}, got {tuple(here.shape)}"
+                )
+            if (
+                here.dtype == dtype
+                and here.is_contiguous()
+                and not here.is_neg()
+                and here.device.type == "cpu"
+            ):
+                return here
+        new = torch.zeros(wanted, dtype=dtype)
+        if torch.is_tensor(value):
+            new.copy_(local(value))
+        else:
+            made.append(new)
+        state[name] = new
+        return new
 
     def _number(self, state: dict[str, Any], name: str, start: float) -> Tensor:
         value: Any = state.get(name)
