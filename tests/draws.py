@@ -95,10 +95,13 @@ VARIANTS: dict[str, list[Draw]] = {
     "Adam": [
         {**_ADAM, "decoupled_weight_decay": True, "eps_inside_root": True},
         {**_MOMENTS, "eps_inside_root": True},
+        {**_ADAM, "row_steps": True},
         _ADAM,
         _MOMENTS,
     ],
-    "AdamW": [{**_ADAM, "eps_inside_root": True}, _ADAM, _MOMENTS],
+    "AdamW": [{**_ADAM, "eps_inside_root": True}, _ADAM, _MOMENTS, {**_MOMENTS, "row_steps": True}],
+    "RowWiseAdagrad": [{**_ADAGRAD, "initial_accumulator_value": 0.7}, _ADAGRAD],
+    "RowWiseAdam": [{**_MOMENTS, "row_steps": True}, _MOMENTS],
     "NAdam": [
         {
             **_MOMENTS,

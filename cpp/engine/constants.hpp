@@ -12,12 +12,14 @@ namespace fastopt::engine {
 template <class T>
 struct Constants {
   const Kernel* kernel = nullptr;
+  const double* hypers = nullptr;  // of the group
   T coefs[max_coefs] = {};
   bool clip_value = false, negate = false, coupled = false, l1 = false, decay = false, shrink = false, first = false,
        ema_copy = false;
   T limit = 0, coupled_by = 0, l1_by = 0, decay_by = 0, shrink_by = 0, ema_keep = 0, ema_take = 0;
   Factor<T> unscale, clip_norm;
   rules::Start start[max_states] = {};
+  double row_start = 0;      // of what is kept of a row
   std::uint64_t dither = 0;  // of seed and step
 
   bool only_decay() const { return !changes_gradient() && !shrink && !first; }

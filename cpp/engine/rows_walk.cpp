@@ -1,7 +1,9 @@
 // The rows of a table that a step touches, walked in ascending order. Where the next one lies no prefetcher of a processor
 // can guess, so the walk asks for each a few rows ahead.
 #include <algorithm>
+#include <optional>
 
+#include "engine/by_row.hpp"
 #include "engine/rows.hpp"
 #include "engine/update.hpp"
 
@@ -16,16 +18,6 @@ void for_each_row(std::int64_t width, std::int64_t begin, std::int64_t end, F&& 
     f(k, std::max<std::int64_t>(begin - k * width, 0), std::min(end - k * width, width));
 }
 
-// The walk's blocks must not straddle two runs of random bits, which begin where the table's elements are counted off.
-template <class F>
-void for_each_run_of_dither(std::int64_t begin, std::int64_t end, F&& f) {
-  for (std::int64_t at = begin; at < end;) {
-    const std::int64_t next = std::min(end, (at / Dither::run + 1) * Dither::run);
-    f(at, next);
-    at = next;
-  }
-}
-
 // Asks for the beginnings of rows: of a long one the rest comes by itself.
 class Ask {
  public:
@@ -35,6 +27,9 @@ class Ask {
     add(table.theta, width);
     add(table.shadow, width);
     for (const Stored& state : table.states) add(state, width);
+    const std::int64_t number = computes_in_double(table.dtype()) ? sizeof(double) : sizeof(float);
+    for (const void* of_rows : table.shaped)
+      if (of_rows != nullptr) arrays_[count_++] = {static_cast<const char*>(of_rows), number};
   }
   void row(std::int64_t row) const {
     for (int a = 0; a < count_; ++a) lines(arrays_[a].data + row * arrays_[a].row_bytes, arrays_[a].row_bytes);
@@ -61,7 +56,7 @@ class Ask {
     arrays_[count_++] = {s.second, is_code(s.encoding) ? width / code_group * 4 : width * second};
   }
 
-  Array arrays_[Prefetch::max_arrays];
+  Array arrays_[Prefetch::max_arrays + max_shaped];
   int count_ = 0;
 };
 
@@ -93,12 +88,15 @@ void update_rows(const Tensor& table, const Rows& rows, const Constants<T>& cons
   alone.in_place = is_in_place(alone);
   Gradient gradient;
   gradient.dtype = dtype_of<T>;
+  std::optional<ByRow<T>> by_row;
+  if (constants.kernel->by_row()) by_row.emplace(alone, constants);
   for_each_row(width, begin, end, [&](std::int64_t k, std::int64_t first, std::int64_t last) {
     ask_for(k + ahead);
     const std::int64_t offset = rows.row(k) * width;
     // such that the table's element is met by its own
     gradient.data = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(rows.gradient<T>(k)) -
                                             static_cast<std::uintptr_t>(offset) * sizeof(T));
+    if (by_row) return by_row->update(gradient, rows.row(k), false);
     for_each_run_of_dither(offset + first, offset + last, [&](std::int64_t from, std::int64_t to) {
       update<T>(alone, gradient, constants, from, to, false);
     });

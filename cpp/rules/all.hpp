@@ -15,6 +15,8 @@
 #include "rules/nadam.hpp"
 #include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
+#include "rules/rowwise_adagrad.hpp"
+#include "rules/rowwise_adam.hpp"
 #include "rules/rprop.hpp"
 #include "rules/sgd.hpp"
 #include "rules/signsgd.hpp"
@@ -25,6 +27,6 @@ template <template <unsigned> class...>
 struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
-                 Lars, Lamb, Ftrl, Muon>;
+                 Lars, Lamb, Ftrl, Muon, RowWiseAdagrad, RowWiseAdam>;
 
 }  // namespace fastopt::rules

@@ -40,9 +40,18 @@
 // and its `update` is given the element of the transformed matrix as g. What happens between is cpp/matrix/'s, found by the
 // rule's name (engine/transform.hpp); neither pass sees the shaped states.
 //
-// `update` and `reduce` may use + - x / sqrt, abs, compare, select and copysign only: these round alike on every CPU level,
-// so every level gives the same bits. They take values, never references into arrays (a store to one array would force a
-// reload of the others; measured: half the speed). Any other function belongs to `prepare`.
+// A rule that keeps a number of each row (the first axis; row-wise Adagrad) has, beside the above,
+//
+//     static constexpr std::array shaped;                  // the first of Shape::rows
+//     template <class T> static void row(T mean_square, T& kept, Coefs<T>&);  // of the row's gradient; sets what of the
+//                                                          //   coefficients is the row's own, before its `update`s
+//
+// and one with a flag "row_steps", which counts the steps of each row and prepares with those, has a shaped state of that
+// name. Flags that change no loop name the rule whose loops they share: using Loops = Rule<...>.
+//
+// `update`, `row` and `reduce` may use + - x / sqrt, abs, compare, select and copysign only: these round alike on every CPU
+// level, so every level gives the same bits. They take values, never references into arrays (a store to one array would
+// force a reload of the others; measured: half the speed). Any other function belongs to `prepare`.
 #pragma once
 #include <array>
 #include <bit>

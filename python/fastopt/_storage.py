@@ -182,6 +182,7 @@ class Storage:
 
 def shape_of_state(shape: str, of: Sequence[int], batch_axes: int) -> tuple[int, ...]:
     """The shape of a state of a rule of matrices, of a parameter of shape `of`: see rules::Shape."""
+    of = of or (1,)  # a number is a row
     batch, rows, columns = tuple(of[:batch_axes]), of[batch_axes], math.prod(of[batch_axes + 1 :])
     return (
         *batch,

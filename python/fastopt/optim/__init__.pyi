@@ -15,6 +15,8 @@ from fastopt.optim.muon import Muon as Muon
 from fastopt.optim.nadam import NAdam as NAdam
 from fastopt.optim.radam import RAdam as RAdam
 from fastopt.optim.rmsprop import RMSprop as RMSprop
+from fastopt.optim.rowwise_adagrad import RowWiseAdagrad as RowWiseAdagrad
+from fastopt.optim.rowwise_adam import RowWiseAdam as RowWiseAdam
 from fastopt.optim.rprop import Rprop as Rprop
 from fastopt.optim.sgd import SGD as SGD
 from fastopt.optim.signsgd import SignSGD as SignSGD

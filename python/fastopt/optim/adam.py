@@ -31,13 +31,18 @@ class Adam(Optimizer):
         Let `weight_decay` take ``lr * weight_decay * theta`` from the parameters instead, as in `AdamW`.
     eps_inside_root : bool, default False
         :math:`\sqrt{v / (1 - \beta_2^t) + \epsilon}`.
+    row_steps : bool, default False
+        For tables: let t be the number of a row's own steps and not of the table's, so that a row that
+        `fastopt.SparseRows` give late begins with a step of lr. Rows are those of the first axis and lie one
+        behind the other, as in C's order.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
 
     Notes
     -----
-    States: ``exp_avg`` (m), ``exp_avg_sq`` (v), with `amsgrad` ``max_exp_avg_sq``. Sources: Kingma & Ba 2015
+    States: ``exp_avg`` (m), ``exp_avg_sq`` (v), with `amsgrad` ``max_exp_avg_sq``, with
+    `row_steps` ``row_steps``, a number for each row. Sources: Kingma & Ba 2015
     (arXiv:1412.6980), Algorithm 1; Reddi, Kale & Kumar 2018 (arXiv:1904.09237); `torch.optim.Adam`.
 
     Examples
@@ -57,6 +62,7 @@ class Adam(Optimizer):
         "amsgrad": boolean(),
         "decoupled_weight_decay": boolean(),
         "eps_inside_root": boolean(),
+        "row_steps": boolean(),
     }
 
     def __init__(
@@ -70,6 +76,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         decoupled_weight_decay: bool = False,
         eps_inside_root: bool = False,
+        row_steps: bool = False,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(
@@ -81,5 +88,6 @@ class Adam(Optimizer):
             amsgrad=amsgrad,
             decoupled_weight_decay=decoupled_weight_decay,
             eps_inside_root=eps_inside_root,
+            row_steps=row_steps,
             **common,
         )

@@ -21,7 +21,7 @@ class AdamW(Optimizer):
         Added to the corrected root, or, with `eps_inside_root`, under it.
     weight_decay : float, default 0.01
         :math:`\lambda`.
-    amsgrad, eps_inside_root : bool, default False
+    amsgrad, eps_inside_root, row_steps : bool, default False
         See `fastopt.Adam`, whose formula and states these are.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
@@ -48,6 +48,7 @@ class AdamW(Optimizer):
         "eps": epsilon(),
         "amsgrad": boolean(),
         "eps_inside_root": boolean(),
+        "row_steps": boolean(),
     }
 
     def __init__(
@@ -60,6 +61,7 @@ class AdamW(Optimizer):
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
         eps_inside_root: bool = False,
+        row_steps: bool = False,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(
@@ -70,5 +72,6 @@ class AdamW(Optimizer):
             weight_decay=weight_decay,
             amsgrad=amsgrad,
             eps_inside_root=eps_inside_root,
+            row_steps=row_steps,
             **common,
         )

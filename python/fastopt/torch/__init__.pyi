@@ -18,6 +18,8 @@ from fastopt.torch._classes import Muon as Muon
 from fastopt.torch._classes import NAdam as NAdam
 from fastopt.torch._classes import RAdam as RAdam
 from fastopt.torch._classes import RMSprop as RMSprop
+from fastopt.torch._classes import RowWiseAdagrad as RowWiseAdagrad
+from fastopt.torch._classes import RowWiseAdam as RowWiseAdam
 from fastopt.torch._classes import Rprop as Rprop
 from fastopt.torch._classes import SignSGD as SignSGD
 from fastopt.torch._in_backward import InBackward as InBackward

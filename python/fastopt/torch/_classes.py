@@ -32,6 +32,8 @@ __all__ = [
     "NAdam",
     "RAdam",
     "RMSprop",
+    "RowWiseAdagrad",
+    "RowWiseAdam",
     "Rprop",
     "SignSGD",
 ]
@@ -270,6 +272,26 @@ class Muon(Optimizer, _AnyShape):
     """
 
     _formula = optim.Muon
+
+
+class RowWiseAdagrad(Optimizer, _Own):
+    """Row-wise Adagrad for PyTorch: the rule, keywords and defaults of `fastopt.RowWiseAdagrad`.
+
+    For embeddings, with gradients that are dense or sparse (``torch.nn.Embedding(sparse=True)``). What comes
+    on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.RowWiseAdagrad
+
+
+class RowWiseAdam(Optimizer, _Own):
+    """Row-wise Adam for PyTorch: the rule, keywords and defaults of `fastopt.RowWiseAdam`.
+
+    For embeddings, with gradients that are dense or sparse (``torch.nn.Embedding(sparse=True)``). What comes
+    on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.RowWiseAdam
 
 
 class SignSGD(Optimizer, _Own):
