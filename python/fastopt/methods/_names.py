@@ -36,6 +36,8 @@ MethodName = Literal[
     "nadam",
     "radam",
     "rmsprop",
+    "rowwiseadagrad",
+    "rowwiseadam",
     "rprop",
     "sgd",
     "signsgd",
@@ -100,6 +102,7 @@ class Options(Common, total=False):
     ns_steps: int
     rectify_threshold: float
     rho: float  # perturbed-gd's too
+    row_steps: bool
     step_sizes: tuple[float, float]
     t0: float
     trust_coefficient: float
