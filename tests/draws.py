@@ -120,16 +120,25 @@ VARIANTS: dict[str, list[Draw]] = {
     "Adam": [
         {**_ADAM, "decoupled_weight_decay": True, "eps_inside_root": True},
         {**_MOMENTS, "eps_inside_root": True},
+        {**_ADAM, "row_steps": True},
         _ADAM,
         _MOMENTS,
         {**_MOMENTS, "eps_hat": True},
         {**_ADAM, "eps_hat": True, "eps_inside_root": True},
     ],
-    "AdamW": [{**_ADAM, "eps_inside_root": True}, _ADAM, _MOMENTS, {**_MOMENTS, "eps_hat": True}],
+    "AdamW": [
+        {**_ADAM, "eps_inside_root": True},
+        _ADAM,
+        _MOMENTS,
+        {**_MOMENTS, "row_steps": True},
+        {**_MOMENTS, "eps_hat": True},
+    ],
     "Adamax": [
         _MOMENTS,
         {**_MOMENTS, "eps_after_max": True, "decoupled_weight_decay": True},
     ],
+    "RowWiseAdagrad": [{**_ADAGRAD, "initial_accumulator_value": 0.7}, _ADAGRAD],
+    "RowWiseAdam": [{**_MOMENTS, "row_steps": True}, _MOMENTS],
     "NAdam": [
         {
             **_MOMENTS,

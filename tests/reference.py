@@ -40,6 +40,11 @@ def _start(value: float | str, g: Array) -> Array:
     return g * g if value == "gradient" else np.full_like(g, value)
 
 
+def _each_row(g: Array) -> Array:
+    """A 1 for each row; rows without elements are not stepped."""
+    return np.full(len(g) if np.ndim(g) else 1, np.size(g) > 0, dtype=g.dtype)
+
+
 def _root(x: Array, h: SimpleNamespace) -> Array:
     return np.sqrt(x + h.eps) if h.eps_inside_root else np.sqrt(x) + h.eps
 
@@ -109,6 +114,8 @@ def adam(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     v = _average(s, "exp_avg_sq", h.betas[1], g * g)
     if h.amsgrad:
         v = _peak(s, "max_exp_avg_sq", v)
+    if getattr(h, "row_steps", False):
+        s["row_steps"] = s.get("row_steps", 0.0) + _each_row(g)
     if h.eps_hat:
         return theta - h.lr * np.sqrt(1 - h.betas[1] ** t) * m / _root(v, h)
     return theta - h.lr * m / _root(v / (1 - h.betas[1] ** t), h)
@@ -220,6 +227,33 @@ def ftrl(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
     weight = h.beta + np.sqrt(s["sum"]) + h.lr * h.weight_decay
     free = -np.sign(s["linear"]) * np.maximum(np.abs(s["linear"]) - h.lr * h.lambda1, 0.0)
     return np.where(weight > 0, free / np.where(weight > 0, weight, 1.0), theta)
+
+
+def _mean_square(g: Array) -> Array:
+    """Of each row, that is index of the first axis."""
+    rows = len(g) if np.ndim(g) else 1
+    width = np.size(g) // max(rows, 1)
+    return np.sum(np.square(g).reshape(rows, width), axis=1) / max(width, 1)
+
+
+def _to_rows(x: Array, g: Array) -> Array:
+    """A number for each row beside the row's elements."""
+    return np.reshape(x, (*np.shape(x), *(1,) * (np.ndim(g) - 1))) if np.ndim(g) else x[0]
+
+
+def rowwise_adagrad(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Mudigere et al. 2022: one accumulator for a row, of the mean of its squared gradients."""
+    s["sum"] = s.get("sum", h.initial_accumulator_value * _each_row(g)) + _mean_square(g)
+    return theta - h.lr / (1 + (t - 1) * h.lr_decay) * g / (np.sqrt(_to_rows(s["sum"], g)) + h.eps)
+
+
+def rowwise_adam(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Adam whose second moment is that of the row: the average of the mean of its squared gradients."""
+    m = _average(s, "exp_avg", h.betas[0], g) / (1 - h.betas[0] ** t)
+    v = _average(s, "exp_avg_sq", h.betas[1], _mean_square(g)) / (1 - h.betas[1] ** t)
+    if h.row_steps:
+        s["row_steps"] = s.get("row_steps", 0.0) + _each_row(g)
+    return theta - h.lr * m / (np.sqrt(_to_rows(v, g)) + h.eps)
 
 
 def ademamix(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
@@ -473,7 +507,7 @@ _ROOT = {"eps_inside_root": False}
 _DECOUPLE = {"decoupled_weight_decay": False}
 _HAT = {"eps_hat": False}
 _START = {"initial_accumulator_value": 0.0}
-_ADAM = {**_MOMENTS, **_ROOT, "amsgrad": False}
+_ADAM = {**_MOMENTS, **_ROOT, "amsgrad": False, "row_steps": False}
 
 ORACLES: dict[str, Spec] = {
     "SGD": Spec(
@@ -525,6 +559,8 @@ ORACLES: dict[str, Spec] = {
         decay="rule",
     ),
     "FTRL": Spec(ftrl, {"lr": 0.1, "beta": 1.0, "lambda1": 0.0}, decay="rule"),
+    "RowWiseAdagrad": Spec(rowwise_adagrad, {"lr": 1e-2, "lr_decay": 0.0, "eps": 1e-10, **_START}),
+    "RowWiseAdam": Spec(rowwise_adam, {**_MOMENTS, "row_steps": False}, decay="theta"),
     "Muon": Spec(
         muon,
         {

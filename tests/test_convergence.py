@@ -81,6 +81,8 @@ PLANS = {
     "Adamax": Plan(1.0, 1.0, 1.0),
     "NAdam": Plan(0.3, 0.3, 0.3),
     "RAdam": Plan(0.3, 1.0, 0.3),
+    "RowWiseAdagrad": Plan(1.0, 1.0, 1.0, decades=0.0),
+    "RowWiseAdam": Plan(0.3, 1.0, 0.3),
     "Lion": Plan(0.03, 0.01, 0.01),
     "SignSGD": Plan(0.03, 0.01, 0.01, options=(("momentum", 0.9),)),
     "Signum": Plan(0.03, 0.01, 0.01),

@@ -34,11 +34,13 @@ def keywords(name: str) -> dict[str, Any]:
 
 #: Acts on names, which parameters in lists have not: tests/test_muon.py.
 OF_NAMES = {("Muon", "exclude")}
+#: Acts on gradients of some rows: tests/test_row_states.py.
+OF_ROWS = {(name, "row_steps") for name in ("Adam", "AdamW", "RowWiseAdam")}
 KEYWORDS = [
     (name, key)
     for name in KNOWN
     for key in keywords(name)
-    if key not in FLAGS and (name, key) not in OF_NAMES
+    if key not in FLAGS and (name, key) not in OF_NAMES | OF_ROWS
 ]
 
 

@@ -113,6 +113,11 @@ def _adagrad(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
     return [h["lr"] / (1 + (t - 1) * h["lr_decay"]), 1 / Decimal(t) if h["average"] else Decimal(1), h["eps"]]
 
 
+def _rowwise_adagrad(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
+    """The root is the row's."""
+    return [h["lr"] / (1 + (t - 1) * h["lr_decay"]), h["eps"], Decimal(0)]
+
+
 def _sgd(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
     rest, damped = 1 - h["momentum"], Decimal(1) if t == 1 else 1 - h["dampening"]
     return [h["lr"], rest * damped, h["momentum"], *_average(h["momentum"])]
@@ -250,6 +255,8 @@ ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {
     ("schedule_free_adamw", 0): _schedule_free_adamw,
     ("schedule_free_radam", 0): _schedule_free_radam,
     ("prodigy", 0): _prodigy,
+    ("rowwise_adagrad", 0): _rowwise_adagrad,
+    ("rowwise_adam", 0): lambda h, t, s: [*_adam(h, t, s, inside=False), Decimal(0)],
     ("ftrl", 0): lambda h, t, s: [h["lr"], h["beta"], h["lr"] * h["lambda1"], h["lr"] * h["weight_decay"]],
 }
 

@@ -24,6 +24,8 @@ RULES: dict[str, dict[str, Any]] = {
     "NAdam": {},
     "FTRL": {"lambda1": 0.01},
     "SGD": {"momentum": 0.9},
+    "RowWiseAdagrad": {"initial_accumulator_value": 0.5},
+    "RowWiseAdam": {"weight_decay": 0.1, "row_steps": True},
 }
 #: Elements of a row: a group, several that cross the runs of random bits, more than a run.
 WIDTHS = (64, 192, 1280)

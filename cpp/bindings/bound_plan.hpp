@@ -131,6 +131,8 @@ class BoundPlan {
   engine::Stored read_state(const py::object& state, const Parameter& parameter, const engine::Tensor& t,
                             const rules::State& of, const std::string& what, const See& see) const;
   void read_matrix(Parameter& parameter, engine::Tensor& t, int batch_axes) const;
+  void read_table(Parameter& parameter, engine::Tensor& t) const;
+  void check_codes_of_rows(const Parameter& parameter, const engine::Tensor& t) const;
   void* read_shaped(const py::object& state, const engine::Tensor& t, std::int64_t size, const std::string& what,
                     const See& see) const;
   NewGroup read_new_group(const py::dict& given) const;

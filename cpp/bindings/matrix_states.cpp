@@ -35,7 +35,7 @@ void lay_out_in_c_order(const View& view, const std::vector<Axis>& axes, std::in
 }
 
 bool in_c_order(const View& view, std::int64_t item) {
-  if (view.size() == 0) return true;
+  if (view.size() == 0) return true;  // strides mean nothing
   std::int64_t expected = item;
   for (int axis = view.axes(); axis-- > 0; expected *= view.shape(axis))
     if (view.shape(axis) != 1 && view.stride(axis) != expected) return false;

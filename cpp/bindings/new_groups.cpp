@@ -69,6 +69,7 @@ void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const 
   const engine::Group& group = p.other ? *made.other : made.group;
   const engine::Kernel& kernel = *group.kernel;
   if (kernel.transform) read_matrix(parameter, t, p.batch_axes);
+  if (kernel.by_row()) read_table(parameter, t);
   const auto& states = kernel.states;
   check_length("states", parameter.states.size(), states.size() + kernel.shaped.size());
   for (std::size_t s = 0; s < states.size(); ++s) {
@@ -78,8 +79,9 @@ void BoundPlan::read_new_parameter(NewParameter& p, const NewGroup& made) const 
     if (!state.is_none()) t.states[s] = read_state(state, parameter, t, states[s], what, see);
   }
   for (std::size_t s = 0; s < kernel.shaped.size(); ++s)
-    t.shaped[s] = read_shaped(parameter.states[states.size() + s], t, kernel.shaped_size(s, *t.matrix, group.hypers),
+    t.shaped[s] = read_shaped(parameter.states[states.size() + s], t, kernel.shaped_size(s, t.matrix, group.hypers),
                               parameter.label + ": state " + std::string(kernel.shaped[s].name), see);
+  if (kernel.by_row()) check_codes_of_rows(parameter, t);
   const bool wide = engine::computes_in_double(t.dtype());
   PyObject* const ema = parameter.ema.ptr();
   if ((ema == Py_None) != (plan_.options().ema_decay < 0))

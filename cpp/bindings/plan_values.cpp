@@ -61,6 +61,11 @@ void assign_starts(engine::Group& group, const py::dict& starts) {
   if (!items) throw py::error_already_set();
   for (const auto& item : items) {
     const auto [name, value] = item.cast<std::pair<std::string, py::object>>();
+    const auto shaped = group.kernel->shaped;
+    if (std::any_of(shaped.begin(), shaped.end(), [&](const rules::Shaped& state) { return state.name == name; })) {
+      group.row_start = value.cast<double>();
+      continue;
+    }
     std::size_t s = 0;
     while (s < group.kernel->states.size() && group.kernel->states[s].name != name) ++s;
     if (s == group.kernel->states.size())

@@ -64,7 +64,7 @@ void BoundPlan::read_shaped_copy(PyObject* source, std::size_t tensor, std::size
   if (source == Py_None) return;
   const engine::Group& group = plan_.group(plan_.group_of(static_cast<int>(tensor)));
   const engine::Dtype dtype = engine::computes_in_double(t.dtype()) ? engine::Dtype::f64 : engine::Dtype::f32;
-  const std::int64_t size = group.kernel->shaped_size(state, *t.matrix, group.hypers);
+  const std::int64_t size = group.kernel->shaped_size(state, t.matrix, group.hypers);
   engine::Dtype found;
   if (!is_plain_array(source) || !storage_type_of(source, false, found) || found != dtype || View(source).size() != size)
     throw py::type_error(parameters_[tensor]->label + ": " + std::string(group.kernel->shaped[state].name) +

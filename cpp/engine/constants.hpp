@@ -12,6 +12,7 @@ namespace fastopt::engine {
 template <class T>
 struct Constants {
   const Kernel* kernel = nullptr;
+  const double* hypers = nullptr;  // of the group
   T coefs[max_coefs] = {};
   bool clip_value = false, negate = false, coupled = false, l1 = false, decay = false, shrink = false, first = false,
        ema_copy = false, cautious = false, cautious_decay = false, centralize = false;
@@ -21,6 +22,7 @@ struct Constants {
   std::uint64_t dither = 0;       // of seed and step
   const double* means = nullptr;  // of the tensor's rows, from `first_row` on, where gradients are centralised
   std::int64_t first_row = 0;
+  double row_start = 0;  // of what is kept of a row
 
   bool only_decay() const { return !changes_gradient() && !shrink && !first && !alone(); }
   // The rule's step is formed alone, and then looked at.

@@ -13,10 +13,11 @@ void Cut::make(std::span<const Item> given) {
   chunks.assign(1, 0);
   elements = 0;
   for (const Item& item : items) elements += item.size;
-  const std::int64_t chunk = chunk_of(elements), most = std::min(length, chunk);
+  const std::int64_t chunk = chunk_of(elements);
   std::int64_t filled = 0;
   for (int i = 0; i < static_cast<int>(items.size()); ++i) {
-    const std::int64_t n = at(items, i).size;
+    const std::int64_t n = at(items, i).size, whole = heeds_whole ? std::max<std::int64_t>(at(items, i).whole, 1) : 1;
+    const std::int64_t most = std::max(std::min(length, chunk) / whole, std::int64_t{1}) * whole;
     for (std::int64_t begin = 0; begin < n; begin += most) {
       pieces.push_back({i, begin, std::min(begin + most, n)});
       filled += pieces.back().end - begin;

@@ -19,7 +19,8 @@ constexpr std::int64_t chunk_of(std::int64_t elements) { return elements < fine_
 
 struct Item {  // a tensor that a pass touches
   int tensor, cohort;
-  std::int64_t size;  // elements that it touches
+  std::int64_t size;       // elements that it touches
+  std::int64_t whole = 1;  // of so many elements none go without the others, where a cut heeds it
 };
 
 struct Piece {  // a part of an item that one thread walks at once
@@ -29,10 +30,11 @@ struct Piece {  // a part of an item that one thread walks at once
 
 // While the same tensors have gradients of the same sizes, as mostly, the cut of the last step is used again.
 struct Cut {
-  explicit Cut(std::int64_t piece) : length(piece) {}
+  explicit Cut(std::int64_t piece, bool heeds = false) : length(piece), heeds_whole(heeds) {}
   void make(std::span<const Item> items);
 
-  std::int64_t length;      // of a piece, at most
+  std::int64_t length;  // of a piece, at most, if no item is divided less finely
+  bool heeds_whole;
   std::vector<Item> items;  // as it was made of
   std::vector<Piece> pieces;
   std::vector<int> chunks{0};  // first piece of each chunk, and the end

@@ -121,9 +121,26 @@ void finish(double* coefs, const double* sums, [[maybe_unused]] std::int64_t n) 
   to_array(c, coefs);
 }
 
+template <class Rule, class T>
+void row(T mean_square, T* kept, T* coefs) {
+  Rule::row(mean_square, *kept, *reinterpret_cast<typename Rule::template Coefs<T>*>(coefs));
+}
+
+// Flags that choose nothing within the loops share those of another set of flags.
+template <class Rule>
+struct LoopsOf {
+  using type = Rule;
+};
+template <class Rule>
+  requires requires { typename Rule::Loops; }
+struct LoopsOf<Rule> {
+  using type = typename Rule::Loops;
+};
+
 template <class Rule>
 Kernel describe(unsigned flags) {
   using Coefs = typename Rule::template Coefs<double>;
+  using Loops = typename LoopsOf<Rule>::type;
   static_assert(sizeof(typename Rule::Hypers) == Rule::hypers.size() * sizeof(double), "a name for each hyper-parameter");
   static_assert(Rule::states.size() <= max_states && Rule::hypers.size() <= max_hypers);
   static_assert(sizeof(Coefs) <= max_coefs * sizeof(double));
@@ -140,16 +157,16 @@ Kernel describe(unsigned flags) {
   k.reads_gradient = true;
   k.prepare = prepare<Rule>;
   k.start = start<Rule>;
-  k.update_f32 = Loop<Rule, float>::update;
-  k.update_f64 = Loop<Rule, double>::update;
+  k.update_f32 = Loop<Loops, float>::update;
+  k.update_f64 = Loop<Loops, double>::update;
   if constexpr (!has_own_decay<Rule>()) {
-    k.decayed_f32 = Loop<Rule, float>::decayed;
-    k.decayed_f64 = Loop<Rule, double>::decayed;
+    k.decayed_f32 = Loop<Loops, float>::decayed;
+    k.decayed_f64 = Loop<Loops, double>::decayed;
   }
   if constexpr (requires { requires Rule::codes_in_loop; }) {
-    static_assert(Loop<Rule, float>::any_coded() && !Loop<Rule, float>::reduce_writes_states);
-    k.update_coded = Loop<Rule, float>::update_coded;
-    if constexpr (!has_own_decay<Rule>()) k.decayed_coded = Loop<Rule, float>::decayed_coded;
+    static_assert(Loop<Loops, float>::any_coded() && !Loop<Loops, float>::reduce_writes_states);
+    k.update_coded = Loop<Loops, float>::update_coded;
+    if constexpr (!has_own_decay<Rule>()) k.decayed_coded = Loop<Loops, float>::decayed_coded;
   }
   if constexpr (requires { Rule::reach; }) k.reach = Rule::reach;
   if constexpr (HasLookAhead<Rule>) k.look_ahead = look_ahead<Rule>;
@@ -167,8 +184,8 @@ Kernel describe(unsigned flags) {
     static_assert(Rule::sums <= max_sums);
     k.sums = Rule::sums;
     k.reads_gradient = Rule::reads_gradient;
-    k.reduce_writes_states = Loop<Rule, float>::reduce_writes_states;
-    k.reduce_reads = Loop<Rule, float>::reduce_reads;
+    k.reduce_writes_states = Loop<Loops, float>::reduce_writes_states;
+    k.reduce_reads = Loop<Loops, float>::reduce_reads;
     if constexpr (SumsOverAll<Rule>) {
       k.shared = Rule::shared;
       k.settle = settle<Rule>;
@@ -176,12 +193,21 @@ Kernel describe(unsigned flags) {
     } else {
       k.finish = finish<Rule>;
     }
-    k.reduce_f32 = Loop<Rule, float>::reduce;
-    k.reduce_f64 = Loop<Rule, double>::reduce;
+    k.reduce_f32 = Loop<Loops, float>::reduce;
+    k.reduce_f64 = Loop<Loops, double>::reduce;
   }
-  if constexpr (requires { Rule::matrix; }) {
-    static_assert(Rule::shaped.size() <= max_shaped && !HasSums<Rule>);
+  if constexpr (requires { Rule::shaped; }) {
+    static_assert(Rule::shaped.size() <= max_shaped);
     k.shaped = Rule::shaped;
+  }
+  if constexpr (requires { &Rule::template row<float>; }) {
+    k.row_f32 = row<Rule, float>;
+    k.row_f64 = row<Rule, double>;
+  }
+  for (std::size_t s = 0; s < k.shaped.size(); ++s)
+    if (k.shaped[s].used && k.shaped[s].name == "row_steps") k.row_steps = static_cast<int>(s);
+  if constexpr (requires { Rule::matrix; }) {
+    static_assert(!HasSums<Rule>);
     k.rows = false;
     k.reduce_writes_states = true;
     k.gather_f32 = Loop<Rule, float>::gather;

@@ -40,6 +40,10 @@ struct StateAt {
 using UpdateCoded = void (*)(float* theta, const float* g, const StateAt* states, std::int64_t n, const float* coefs,
                              float decay, Prefetch& prefetch);
 
+// From the mean of a row's squared gradients to what is kept of it, and to its own coefficients.
+template <class T>
+using OfRow = void (*)(T mean_square, T* kept, T* coefs);
+
 struct Kernel {
   std::string_view name;
   unsigned flags;
@@ -72,15 +76,27 @@ struct Kernel {
   UpdateCoded update_coded, decayed_coded;  // null where the rule does not ask for them
   Reduce<float> reduce_f32;
   Reduce<double> reduce_f64;
+  OfRow<float> row_f32;  // null but for rules that keep a number of each row
+  OfRow<double> row_f64;
+  int row_steps = -1;        // the shaped state that counts the steps of each row; none
   Gather<float> gather_f32;  // null but for rules of matrices
   Gather<double> gather_f64;
   Transform transform;
 
   // Numbers in a shaped state of a tensor, < 0 where it has none.
-  std::int64_t shaped_size(std::size_t state, const MatrixView& view, const double* hypers_of_group) const {
+  std::int64_t shaped_size(std::size_t state, const MatrixView* view, const double* hypers_of_group) const {
     if (!shaped[state].used) return -1;
-    if (shaped[state].shape == rules::Shape::own) return transform.state_size(state, view, hypers_of_group);
-    return view.size_of(shaped[state].shape);
+    if (shaped[state].shape == rules::Shape::own) return transform.state_size(state, *view, hypers_of_group);
+    return view->size_of(shaped[state].shape);
+  }
+  // Rows are walked one by one.
+  bool by_row() const { return row_f32 != nullptr || row_steps >= 0; }
+  template <class T>
+  OfRow<T> row() const {
+    if constexpr (sizeof(T) == 4)
+      return row_f32;
+    else
+      return row_f64;
   }
   template <class T>
   Update<T> update(bool decays) const {

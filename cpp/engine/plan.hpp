@@ -36,6 +36,7 @@ struct Group {
   double starts[max_states] = {};  // constant first values that the rule leaves to the user
   bool starts_set[max_states] = {};
   bool start_gradient_squared[max_states] = {};  // ... or the square of the first gradient
+  double row_start = 0;                          // of what the rule keeps of a row
 };
 
 struct Options {
@@ -130,6 +131,7 @@ class Plan {
   bool needs_norm() const { return options_.clip_norm > 0 || options_.nonfinite != Nonfinite::propagate; }
   void collect(std::span<const Gradient> gradients);
   int cohort_of(int tensor);
+  std::int64_t whole_of(int tensor) const;
   void check_range(const Cohort& cohort, Dtype dtype) const;
   void fill(Cohort& cohort, const Group& group) const;
   template <class T>
@@ -196,7 +198,7 @@ class Plan {
   MatrixMemory matrix_memory_;
   std::unordered_map<const Kernel*, std::unique_ptr<TransformRoom>> rooms_;
   Cut blocks_{sum_block}, sum_blocks_{sum_block};  // for the norm, for rules that sum
-  Cut parts_{chunk_elements}, frozen_parts_{chunk_elements}, all_parts_{chunk_elements};
+  Cut parts_{chunk_elements, true}, frozen_parts_{chunk_elements}, all_parts_{chunk_elements};
   std::vector<Magnitude> magnitudes_;  // of the blocks
   std::vector<std::array<double, max_sums>> rule_sums_, tensor_sums_;
   std::vector<Item> cautious_;  // tensors whose steps are looked at before they are taken, of them:

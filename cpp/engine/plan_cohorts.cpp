@@ -28,9 +28,16 @@ void Plan::collect(std::span<const Gradient> gradients) {
         at(cohorts_, cohort).fits(group_of_[tensor], counts_[tensor] + 1, tensors_[tensor].begun, scalars_before(i));
     if (!same) cohort = cohort_of(i);
     check_range(at(cohorts_, cohort), tensors_[tensor].dtype());
-    items_.push_back({i, cohort, tensors_[tensor].size});
+    items_.push_back({i, cohort, tensors_[tensor].size, whole_of(i)});
   }
   if (any_totals_) check_shared();
+}
+
+// Rows are walked whole; rows that lie apart in memory are all of their tensor.
+std::int64_t Plan::whole_of(int tensor) const {
+  const Tensor& t = at(tensors_, tensor);
+  if (!at(groups_, group_of(tensor)).kernel->by_row()) return 1;
+  return t.table.outer == 1 ? t.table.run : t.size;
 }
 
 // Neighbours mostly share their numbers; a tensor that does not match one of the last few gets its own.
@@ -54,6 +61,11 @@ int Plan::cohort_of(int tensor) {
   p.greatest =
       std::max({decay_of(g, WeightDecay::coupled), lr * decay_of(g, WeightDecay::decoupled), g.l1, lr * g.l1_proximal});
   for (int c = 0; c < g.kernel->coefs; ++c) p.greatest = std::max(p.greatest, std::abs(p.coefs[c]));
+  if (g.kernel->row_steps >= 0) {  // corrections are largest of a row's first step
+    double first[max_coefs];
+    g.kernel->prepare(g.hypers, 1, nullptr, first);
+    for (int c = 0; c < g.kernel->coefs; ++c) p.greatest = std::max(p.greatest, std::abs(first[c]));
+  }
   return static_cast<int>(n_cohorts_++);
 }
 
@@ -89,6 +101,7 @@ template <class T>
 void Plan::fill_constants(Constants<T>& constants, const Cohort& cohort, const Group& group) const {
   const double lr = group.kernel->fills_first && cohort.t == 1 ? 0 : group.hypers[group.lr];
   constants.kernel = group.kernel;
+  constants.hypers = group.hypers;
   for (int i = 0; i < group.kernel->coefs; ++i) constants.coefs[i] = static_cast<T>(cohort.coefs[i]);
   constants.unscale = Factor<T>(unscale_);
   constants.clip_value = options_.clip_value > 0;
@@ -113,6 +126,7 @@ void Plan::fill_constants(Constants<T>& constants, const Cohort& cohort, const G
   constants.ema_take = static_cast<T>(1 - options_.ema_decay);
   constants.dither = mixed(options_.seed, static_cast<std::uint64_t>(cohort.t));
   constants.first = cohort.t == 1 && !cohort.begun;
+  constants.row_start = group.row_start;
   if (!constants.first) return;
   for (std::size_t s = 0; s < group.kernel->states.size(); ++s) {
     constants.start[s] = group.kernel->start(s, group.hypers);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/by_row.hpp"
 #include "engine/plan_constants.hpp"
 #include "engine/rows.hpp"
 #include "engine/update.hpp"
@@ -57,7 +58,9 @@ void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients
         constants.first = false;  // start_tables has been there
         return update_rows(tensors_[tensor], *gradients[tensor].rows, constants, begin, end);
       }
-      update<T>(tensors_[tensor], gradients[tensor], constants_of(item, own), begin, end, zero_gradients);
+      const Constants<T>& constants = constants_of(item, own);
+      const auto step = constants.kernel->by_row() ? update_by_row<T> : update<T>;
+      step(tensors_[tensor], gradients[tensor], constants, begin, end, zero_gradients);
     });
   };
   for_each_piece(parts_, update_rate_,

@@ -1,6 +1,7 @@
 // Gradients of some rows only, in a step.
 #include <algorithm>
 
+#include "engine/by_row.hpp"
 #include "engine/plan.hpp"
 #include "engine/rows.hpp"
 
@@ -46,6 +47,11 @@ void Plan::start_tables(std::span<const Gradient> gradients) {
     const Tensor& tensor = at(tensors_, item.tensor);
     const Cohort& cohort = at(cohorts_, item.cohort);
     if (at(gradients, item.tensor).rows == nullptr || cohort.begun || cohort.t > 1) continue;
+    if (cohort.f32.kernel->by_row()) {
+      const std::int64_t count = tensor.table.count;
+      computes_in_double(tensor.dtype()) ? start_rows(tensor, cohort.f64, 0, count)
+                                         : start_rows(tensor, cohort.f32, 0, count);
+    }
     const std::int64_t chunk = chunk_of(tensor.size), chunks = (tensor.size + chunk - 1) / chunk;
     threads::for_each(chunks, average_rate_.estimate(static_cast<double>(tensor.size)), [&](std::int64_t c, int) {
       const std::int64_t begin = c * chunk, end = std::min(begin + chunk, tensor.size);

@@ -1,7 +1,9 @@
 // The rows of a table that a step touches, walked in ascending order. Where the next one lies no prefetcher of a processor
 // can guess, so the walk asks for each a few rows ahead.
 #include <algorithm>
+#include <optional>
 
+#include "engine/by_row.hpp"
 #include "engine/rows.hpp"
 #include "engine/update.hpp"
 
@@ -16,16 +18,6 @@ void for_each_row(std::int64_t width, std::int64_t begin, std::int64_t end, F&& 
     f(k, std::max<std::int64_t>(begin - k * width, 0), std::min(end - k * width, width));
 }
 
-// The walk's blocks must not straddle two runs of random bits, which begin where the table's elements are counted off.
-template <class F>
-void for_each_run_of_dither(std::int64_t begin, std::int64_t end, F&& f) {
-  for (std::int64_t at = begin; at < end;) {
-    const std::int64_t next = std::min(end, (at / Dither::run + 1) * Dither::run);
-    f(at, next);
-    at = next;
-  }
-}
-
 // Asks for the beginnings of rows: of a long one the rest comes by itself.
 class Ask {
  public:
@@ -35,6 +27,9 @@ class Ask {
     add(table.theta, width);
     add(table.shadow, width);
     for (const Stored& state : table.states) add(state, width);
+    const std::int64_t number = computes_in_double(table.dtype()) ? sizeof(double) : sizeof(float);
+    for (const void* of_rows : table.shaped)
+      if (of_rows != nullptr) arrays_[count_++] = {static_cast<const char*>(of_rows), number};
   }
   void row(std::int64_t row) const {
     for (int a = 0; a < count_; ++a) lines(arrays_[a].data + row * arrays_[a].row_bytes, arrays_[a].row_bytes);
@@ -61,7 +56,7 @@ class Ask {
     arrays_[count_++] = {s.second, is_code(s.encoding) ? width / code_group * 4 : width * second};
   }
 
-  Array arrays_[Prefetch::max_arrays];
+  Array arrays_[Prefetch::max_arrays + max_shaped];
   int count_ = 0;
 };
 
@@ -92,8 +87,8 @@ double mean_of_row(const T* row, std::int64_t width, const Constants<T>& constan
   return sum / static_cast<double>(width);
 }
 
-// Calls f(tensor, gradient, constants, begin, end) for the elements of the table that [begin, end) of its rows' gradients
-// are for.
+// Calls f(tensor, gradient, constants, row, begin, end) for the elements of the table that [begin, end) of its rows'
+// gradients are for, row by row.
 template <class T, class F>
 void for_each_touched(const Tensor& table, const Rows& rows, const Constants<T>& constants, std::int64_t begin,
                       std::int64_t end, F&& f) {
@@ -124,8 +119,7 @@ void for_each_touched(const Tensor& table, const Rows& rows, const Constants<T>&
                                             static_cast<std::uintptr_t>(offset) * sizeof(T));
     own.first_row = rows.row(k);
     if (own.centralize) mean = mean_of_row(rows.gradient<T>(k), width, constants);
-    for_each_run_of_dither(offset + first, offset + last,
-                           [&](std::int64_t from, std::int64_t to) { f(alone, gradient, own, from, to); });
+    f(alone, gradient, own, rows.row(k), offset + first, offset + last);
   });
 }
 
@@ -134,18 +128,32 @@ void for_each_touched(const Tensor& table, const Rows& rows, const Constants<T>&
 template <class T>
 void update_rows(const Tensor& table, const Rows& rows, const Constants<T>& constants, std::int64_t begin,
                  std::int64_t end) {
+  std::optional<ByRow<T>> by_row;
   for_each_touched(table, rows, constants, begin, end,
-                   [](const Tensor& tensor, const Gradient& gradient, const Constants<T>& own, std::int64_t from,
-                      std::int64_t to) { update<T>(tensor, gradient, own, from, to, false); });
+                   [&](const Tensor& tensor, const Gradient& gradient, const Constants<T>& own, std::int64_t row,
+                       std::int64_t first, std::int64_t last) {
+                     if (constants.kernel->by_row()) {
+                       if (!by_row) by_row.emplace(tensor, constants);
+                       return by_row->update(gradient, row, false);
+                     }
+                     for_each_run_of_dither(first, last, [&](std::int64_t from, std::int64_t to) {
+                       update<T>(tensor, gradient, own, from, to, false);
+                     });
+                   });
 }
 
+// Not of rules that keep numbers of rows: steps that are looked at alone are refused there.
 template <class T>
 std::int64_t agreeing_rows(const Tensor& table, const Rows& rows, const Constants<T>& constants, std::int64_t begin,
                            std::int64_t end) {
   std::int64_t count = 0;
   for_each_touched(table, rows, constants, begin, end,
-                   [&](const Tensor& tensor, const Gradient& gradient, const Constants<T>& own, std::int64_t from,
-                       std::int64_t to) { count += Walk<T>(tensor, gradient, own, false).agreeing(from, to); });
+                   [&](const Tensor& tensor, const Gradient& gradient, const Constants<T>& own, std::int64_t,
+                       std::int64_t first, std::int64_t last) {
+                     for_each_run_of_dither(first, last, [&](std::int64_t from, std::int64_t to) {
+                       count += Walk<T>(tensor, gradient, own, false).agreeing(from, to);
+                     });
+                   });
   return count;
 }
 

@@ -11,12 +11,28 @@ namespace fastopt::engine {
 
 inline constexpr int max_axes = 64;  // NumPy 2's limit
 
+// A tensor's rows, which are its first axis, where they lie in its order of memory: `outer` runs of `run` elements, one for
+// each time that the memory walks along the axis. In C's order there is one run.
+struct Table {
+  std::int64_t count = 0, outer = 1, run = 1;
+  bool reversed = false;  // the first row lies last
+
+  std::int64_t width() const { return outer * run; }
+  // Of a row by its place in memory.
+  std::int64_t number_of(std::int64_t place) const { return reversed ? count - 1 - place : place; }
+  template <class F>
+  void for_each_run(std::int64_t place, F&& f) const {
+    for (std::int64_t o = 0; o < outer; ++o) f((o * count + place) * run, (o * count + place + 1) * run);
+  }
+};
+
 // A parameter and what belongs to it: dense memory, in any order of axes. Elements are numbered in memory order, states and
 // averages lie in the parameter's.
 struct Tensor {
   Stored theta;
   std::int64_t size = 0;
   Stored states[max_states];           // none where the rule has none
+  Table table;                         // for rules that keep something of each row
   void* shaped[max_shaped] = {};       // of a rule of matrices, in the type of computation
   const MatrixView* matrix = nullptr;  // what such a rule sees; kept by who made the tensor
   Stored ema;                          // float, or double for f64 parameters; none without EMA

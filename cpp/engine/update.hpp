@@ -19,6 +19,16 @@ inline void update_in_place(const Tensor& tensor, const Gradient& gradient, cons
                                                         prefetch);
 }
 
+// The walk's blocks must not straddle two runs of random bits, which begin where the table's elements are counted off.
+template <class F>
+void for_each_run_of_dither(std::int64_t begin, std::int64_t end, F&& f) {
+  for (std::int64_t at = begin; at < end;) {
+    const std::int64_t next = std::min(end, (at / Dither::run + 1) * Dither::run);
+    f(at, next);
+    at = next;
+  }
+}
+
 template <class T>
 inline void update(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants, std::int64_t begin,
                    std::int64_t end, bool zero_gradients) {

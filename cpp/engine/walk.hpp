@@ -61,6 +61,14 @@ class Walk {
     }
   }
 
+  // Of the gradient as the rule meets it.
+  void add_squares(std::int64_t begin, std::int64_t end, Lanes& lanes) {
+    for (std::int64_t at = begin; at < end; at += block_size<T>) {
+      const std::int64_t n = std::min(block_size<T>, end - at);
+      lanes.add_squares(adjusted_gradient(load_theta(at, n), at, n), n);
+    }
+  }
+
   // The first pass of a rule of matrices, into memory that lies as a gradient does.
   void gather(std::int64_t begin, std::int64_t end, const Gradient& matrix) {
     alignas(64) T buffer[block_size<T>];

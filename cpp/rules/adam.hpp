@@ -1,5 +1,6 @@
 // Adam. Kingma & Ba 2015 (arXiv:1412.6980), Algorithm 1; AMSGrad: Reddi, Kale & Kumar 2018 (arXiv:1904.09237), Algorithm 2.
 // AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) is this rule after the engine's decoupled decay.
+// `row_steps`: rows of a table count their own steps, and their averages are corrected for those.
 // As in torch.optim.Adam: epsilon is added to the corrected root, and AMSGrad takes the maximum of the uncorrected v. With
 // `eps_hat` to the uncorrected one, whose correction is then the step's (the paper's remark at the end of its section 2).
 #pragma once
@@ -10,10 +11,12 @@ namespace fastopt::rules {
 template <unsigned Flags>
 struct Adam {
   static constexpr std::string_view name = "adam";
-  static constexpr Names<2> flags = {"amsgrad", "eps_inside_root"};
+  static constexpr Names<3> flags = {"amsgrad", "eps_inside_root", "row_steps"};
   static constexpr bool amsgrad = Flags & 1, eps_inside_root = Flags & 2;
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", true, true},
                                         State{"max_exp_avg_sq", amsgrad, true, Codes::none, true}};
+  static constexpr std::array shaped = {Shaped{"row_steps", Shape::rows, (Flags & 4) != 0}};
+  using Loops = Adam<Flags & 3>;
   static constexpr Reach reach = {.squared = true};
   static constexpr bool codes_in_loop = !amsgrad && !eps_inside_root;
   struct Hypers {

@@ -22,6 +22,8 @@
 #include "rules/prodigy.hpp"
 #include "rules/radam.hpp"
 #include "rules/rmsprop.hpp"
+#include "rules/rowwise_adagrad.hpp"
+#include "rules/rowwise_adam.hpp"
 #include "rules/rprop.hpp"
 #include "rules/schedule_free_adamw.hpp"
 #include "rules/schedule_free_radam.hpp"
@@ -39,6 +41,6 @@ struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
                  Lars, Lamb, Ftrl, AdEMAMix, Adopt, LaProp, Grams, StableAdamW, Mars, Muon, ScheduleFreeSgd,
-                 ScheduleFreeAdamW, ScheduleFreeRAdam, Prodigy, Soap, Adafactor, Shampoo>;
+                 ScheduleFreeAdamW, ScheduleFreeRAdam, Prodigy, Soap, Adafactor, Shampoo, RowWiseAdagrad, RowWiseAdam>;
 
 }  // namespace fastopt::rules

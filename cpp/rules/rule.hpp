@@ -46,9 +46,18 @@
 //     static double own_decay(const Coefs<double>&);       // what the step takes of theta, of which the rest knows nothing
 //     static constexpr bool matrix = true;                 // it looks at matrices: shaped.hpp says what else it has
 //
-// `update` and `reduce` may use + - x / sqrt, abs, compare, select and copysign only: these round alike on every CPU level,
-// so every level gives the same bits. They take values, never references into arrays (a store to one array would force a
-// reload of the others; measured: half the speed). Any other function belongs to `prepare`.
+// A rule that keeps a number of each row (the first axis; row-wise Adagrad) has, beside the above,
+//
+//     static constexpr std::array shaped;                  // the first of Shape::rows
+//     template <class T> static void row(T mean_square, T& kept, Coefs<T>&);  // of the row's gradient; sets what of the
+//                                                          //   coefficients is the row's own, before its `update`s
+//
+// and one with a flag "row_steps", which counts the steps of each row and prepares with those, has a shaped state of that
+// name. Flags that change no loop name the rule whose loops they share: using Loops = Rule<...>.
+//
+// `update`, `row` and `reduce` may use + - x / sqrt, abs, compare, select and copysign only: these round alike on every CPU
+// level, so every level gives the same bits. They take values, never references into arrays (a store to one array would
+// force a reload of the others; measured: half the speed). Any other function belongs to `prepare`.
 #pragma once
 #include <array>
 #include <cmath>

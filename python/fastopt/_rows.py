@@ -31,8 +31,10 @@ class SparseRows:
     An update is lazy: rows that are not given stay as they are, to the last bit, and so do their states.
     Momentum does not move them, averages do not decay, neither do weights (`weight_decay`, `l1` and
     `l1_proximal` act on the rows given). A row that is given is updated by its rule's formula as any element,
-    with the count of steps of the whole table, as in ``torch.optim.SparseAdam``: corrections for averages
-    that began at zero are those of step t also for a row that is met for the first time.
+    with the count of steps of the whole table, as in ``torch.optim.SparseAdam`` and FBGEMM: corrections for
+    averages that began at zero are those of step t also for a row that is met for the first time. `Adam`,
+    `AdamW` and `RowWiseAdam` count the steps of each row with ``row_steps=True``. `RowWiseAdagrad` and
+    `RowWiseAdam` keep one second moment for a row.
 
     Rows given several times are summed before anything else happens, in the order in which they were given
     (beyond 512 of them in parts of 512), in the type of computation: the same bits for every number of

@@ -188,6 +188,7 @@ def shape_of_state(
     if kind == "own":
         own: tuple[int, ...] = rule["own_shapes"][state]
         return own
+    of = of or (1,)  # a number is a row
     batch, rows, columns = tuple(of[:batch_axes]), of[batch_axes], math.prod(of[batch_axes + 1 :])
     return (
         *batch,

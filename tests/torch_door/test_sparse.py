@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import numpy as np
 import pytest
 
+import fastopt
 from torch_door.door import EVERY, FILLS_FIRST, mine, ours_alone, torch
 
 pytestmark = [ours_alone, pytest.mark.filterwarnings("ignore:.*[Ss]parse.*:UserWarning")]
@@ -128,3 +131,43 @@ def test_errors_speak_of_tensors_and_not_of_numpys_class(case: str) -> None:
         opt.step()
     assert "SparseRows" not in str(error.value)
     assert torch.equal(p.detach(), start)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("RowWiseAdagrad", {"initial_accumulator_value": 0.2}),
+        ("RowWiseAdam", {"row_steps": True}),
+        ("RowWiseAdam", {"weight_decay": 0.1}),
+        ("Adam", {"row_steps": True}),
+        ("AdamW", {"row_steps": True, "amsgrad": True}),
+    ],
+)
+def test_what_is_kept_of_rows_is_a_tensor_of_the_state(name: str, options: Any, dtype: Any) -> None:
+    """The numbers are the NumPy class's, and another optimizer goes on with them."""
+    draws = torch.Generator().manual_seed(1)
+    start = torch.randn(12, 5, generator=draws).to(dtype)
+    p = torch.nn.Parameter(start.clone())
+    array = start.view(torch.int16).numpy().view(np.uint16) if dtype == torch.bfloat16 else start.numpy()
+    array = array.copy()
+    ours = mine(name)([p], lr=0.1, **options)
+    theirs = getattr(fastopt, name)([array], lr=0.1, dtype="bfloat16", **{"weight_decay": 0.01, **options})
+    ours.param_groups[0]["weight_decay"] = theirs.param_groups[0]["weight_decay"]
+    for k in range(6):
+        index = torch.randint(0, 12, (7,), generator=draws)
+        values = torch.randn(7, 5, generator=draws).to(dtype)
+        p.grad = torch.sparse_coo_tensor(index[None], values, (12, 5), check_invariants=False)
+        bits = values.view(torch.int16).numpy().view(np.uint16) if dtype == torch.bfloat16 else values.numpy()
+        ours.step()
+        theirs.step([fastopt.SparseRows(index.numpy(), bits)])
+        if k == 3:
+            saved, ours = copy.deepcopy(ours.state_dict()), mine(name)([p], lr=0.1, **options)
+            ours.load_state_dict(saved)
+    for key, state in theirs._states[0].items():
+        assert np.array_equal(ours.state[p][key].numpy(), state), key
+    assert {len(s) for key, s in ours.state[p].items() if key in ("sum", "row_steps")} <= {12}
+    moved = p.detach()
+    assert np.array_equal(
+        moved.view(torch.int16).numpy().view(np.uint16) if dtype == torch.bfloat16 else moved, array
+    )

@@ -43,6 +43,8 @@ MethodName = Literal[
     "prodigy",
     "radam",
     "rmsprop",
+    "rowwiseadagrad",
+    "rowwiseadam",
     "rprop",
     "schedulefreeadamw",
     "schedulefreeradam",
@@ -159,6 +161,7 @@ class Options(Common, total=False):
     scaled_decay: bool
     shampoo_beta: float
     silent_sgd_phase: bool
+    row_steps: bool
     step_sizes: tuple[float, float]
     t0: float
     trust_coefficient: float

@@ -22,6 +22,8 @@ from fastopt.optim.nadam import NAdam as NAdam
 from fastopt.optim.prodigy import Prodigy as Prodigy
 from fastopt.optim.radam import RAdam as RAdam
 from fastopt.optim.rmsprop import RMSprop as RMSprop
+from fastopt.optim.rowwise_adagrad import RowWiseAdagrad as RowWiseAdagrad
+from fastopt.optim.rowwise_adam import RowWiseAdam as RowWiseAdam
 from fastopt.optim.rprop import Rprop as Rprop
 from fastopt.optim.schedule_free_adamw import ScheduleFreeAdamW as ScheduleFreeAdamW
 from fastopt.optim.schedule_free_radam import ScheduleFreeRAdam as ScheduleFreeRAdam

@@ -40,13 +40,18 @@ class Adam(Optimizer):
     compat : {"torch", "keras", "tf1", "optax"}, optional
         What that framework does under this name, in formula, constants and defaults (docs/design/rules.md has
         the table); keywords that are given win.
+    row_steps : bool, default False
+        For tables: let t be the number of a row's own steps and not of the table's, so that a row that
+        `fastopt.SparseRows` give late begins with a step of lr. Rows are those of the first axis and lie one
+        behind the other, as in C's order.
     **common
         The keywords that every optimizer takes, such as `l1`, `clip_norm` and `ema_decay`: see
         `fastopt.Optimizer`.
 
     Notes
     -----
-    States: ``exp_avg`` (m), ``exp_avg_sq`` (v), with `amsgrad` ``max_exp_avg_sq``. Sources: Kingma & Ba 2015
+    States: ``exp_avg`` (m), ``exp_avg_sq`` (v), with `amsgrad` ``max_exp_avg_sq``, with
+    `row_steps` ``row_steps``, a number for each row. Sources: Kingma & Ba 2015
     (arXiv:1412.6980), Algorithm 1; Reddi, Kale & Kumar 2018 (arXiv:1904.09237); `torch.optim.Adam`.
 
     Examples
@@ -67,6 +72,7 @@ class Adam(Optimizer):
         "decoupled_weight_decay": boolean(),
         "eps_inside_root": boolean(),
         "eps_hat": since(switch(), False),
+        "row_steps": boolean(),
     }
 
     @with_presets
@@ -82,6 +88,7 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
         eps_inside_root: bool = False,
         eps_hat: bool = False,
+        row_steps: bool = False,
         compat: Literal["torch", "keras", "tf1", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
@@ -95,5 +102,6 @@ class Adam(Optimizer):
             decoupled_weight_decay=decoupled_weight_decay,
             eps_inside_root=eps_inside_root,
             eps_hat=eps_hat,
+            row_steps=row_steps,
             **common,
         )

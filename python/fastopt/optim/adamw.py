@@ -24,7 +24,7 @@ class AdamW(Optimizer):
         Added to the corrected root, or, with `eps_inside_root`, under it.
     weight_decay : float, default 0.01
         :math:`\lambda`.
-    amsgrad, eps_inside_root : bool, default False
+    amsgrad, eps_inside_root, row_steps : bool, default False
         See `fastopt.Adam`, whose formula and states these are.
     eps_hat : bool, default False
         Add epsilon to the root before its correction, as TensorFlow and Keras do: the same epsilon is then
@@ -58,6 +58,7 @@ class AdamW(Optimizer):
         "amsgrad": boolean(),
         "eps_inside_root": boolean(),
         "eps_hat": since(switch(), False),
+        "row_steps": boolean(),
     }
 
     @with_presets
@@ -72,6 +73,7 @@ class AdamW(Optimizer):
         amsgrad: bool = False,
         eps_inside_root: bool = False,
         eps_hat: bool = False,
+        row_steps: bool = False,
         compat: Literal["torch", "keras", "optax"] | None = None,
         **common: Unpack[Common],
     ) -> None:
@@ -84,5 +86,6 @@ class AdamW(Optimizer):
             amsgrad=amsgrad,
             eps_inside_root=eps_inside_root,
             eps_hat=eps_hat,
+            row_steps=row_steps,
             **common,
         )

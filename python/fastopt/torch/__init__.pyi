@@ -25,6 +25,8 @@ from fastopt.torch._classes import NAdam as NAdam
 from fastopt.torch._classes import Prodigy as Prodigy
 from fastopt.torch._classes import RAdam as RAdam
 from fastopt.torch._classes import RMSprop as RMSprop
+from fastopt.torch._classes import RowWiseAdagrad as RowWiseAdagrad
+from fastopt.torch._classes import RowWiseAdam as RowWiseAdam
 from fastopt.torch._classes import Rprop as Rprop
 from fastopt.torch._classes import ScheduleFreeAdamW as ScheduleFreeAdamW
 from fastopt.torch._classes import ScheduleFreeRAdam as ScheduleFreeRAdam

@@ -41,6 +41,8 @@ __all__ = [
     "Prodigy",
     "RAdam",
     "RMSprop",
+    "RowWiseAdagrad",
+    "RowWiseAdam",
     "Rprop",
     "ScheduleFreeAdamW",
     "ScheduleFreeRAdam",
@@ -340,6 +342,26 @@ class Muon(Optimizer, _AnyShape):
     """
 
     _formula = optim.Muon
+
+
+class RowWiseAdagrad(Optimizer, _Own):
+    """Row-wise Adagrad for PyTorch: the rule, keywords and defaults of `fastopt.RowWiseAdagrad`.
+
+    For embeddings, with gradients that are dense or sparse (``torch.nn.Embedding(sparse=True)``). What comes
+    on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.RowWiseAdagrad
+
+
+class RowWiseAdam(Optimizer, _Own):
+    """Row-wise Adam for PyTorch: the rule, keywords and defaults of `fastopt.RowWiseAdam`.
+
+    For embeddings, with gradients that are dense or sparse (``torch.nn.Embedding(sparse=True)``). What comes
+    on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.RowWiseAdam
 
 
 class Prodigy(Optimizer, _Own):
