@@ -13,7 +13,7 @@ struct LaProp {
   static constexpr Names<1> flags = {"amsgrad"};
   static constexpr bool amsgrad = Flags & 1;
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", true, true},
-                                        State{"max_exp_avg_sq", amsgrad, true, Codes::none}};
+                                        State{"max_exp_avg_sq", amsgrad, true, Codes::none, true}};
   static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, beta1, beta2, eps, weight_decay, fixed_decay;

@@ -14,7 +14,7 @@ struct Mars {
   static constexpr bool lion = Flags & 1, amsgrad = Flags & 2, valid = !(lion && amsgrad);
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", !lion, true},
                                         State{"last_grad", true, false, Codes::none},
-                                        State{"max_exp_avg_sq", amsgrad, true, Codes::none}};
+                                        State{"max_exp_avg_sq", amsgrad, true, Codes::none, true}};
   static constexpr Reach reach = {.times = 2, .squared = true};  // the square is summed; gamma is small
   struct Hypers {
     double lr, beta1, beta2, eps, gamma;

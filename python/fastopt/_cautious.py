@@ -14,11 +14,21 @@ __all__ = ["check_cautious"]
 
 
 def check_cautious(cls: type[Optimizer], values: Mapping[str, Any]) -> None:
-    """Raise ValueError where `cautious` or `cautious_weight_decay` have no meaning for these values."""
-    asked = [key for key in ("cautious", "cautious_weight_decay") if values[key]]
+    """Raise ValueError where `cautious`, `cautious_weight_decay` or `centralize` have no meaning for these
+    values.
+    """
+    asked = [key for key in ("cautious", "cautious_weight_decay", "centralize") if values[key]]
     if not asked:
         return
     rule = find_rule(cls.rule.kernel, cls._flags(values))
+    if any(rule["shapes"]) and not rule["matrix"]:
+        raise ValueError(
+            f"{asked[0]}: expected False with {cls.__name__} where numbers are kept for each row of a table, "
+            "got True"
+        )
+    asked = [key for key in asked if key != "centralize"]
+    if not asked:
+        return
     if rule["matrix"]:
         raise ValueError(
             f"{asked[0]}: expected False with {cls.__name__}, whose update turns whole matrices and "

@@ -10,6 +10,8 @@ from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
 from fastopt.rule import Rule
 
+_FLAGS = ("cautious", "cautious_weight_decay", "centralize")
+
 
 class MARS(Optimizer):
     r"""MARS: Adam or Lion on gradients that are corrected by how they changed, which reduces their variance.
@@ -142,4 +144,5 @@ class MARS(Optimizer):
     @classmethod
     def _native(cls, values: Mapping[str, Any]) -> dict[str, float]:
         shared = {f"other.{key}": values[key] for key in ("l1", "l1_proximal")}
+        shared |= {f"other.{key}": float(values[key]) for key in _FLAGS}
         return {**super()._native(values), **shared}

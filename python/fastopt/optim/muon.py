@@ -243,5 +243,5 @@ class Muon(Optimizer):
     def _native(cls, values: Mapping[str, Any]) -> dict[str, float]:
         own = values["adamw_weight_decay"]
         shared = {"weight_decay": values["weight_decay"] if own is None else own}
-        shared |= {key: values[key] for key in ("l1", "l1_proximal")}
+        shared |= {key: float(values[key]) for key in ("l1", "l1_proximal", "centralize")}
         return {**super()._native(values), **{f"other.{key}": value for key, value in shared.items()}}
