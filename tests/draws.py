@@ -215,11 +215,11 @@ VARIANTS: dict[str, list[Draw]] = {
         {
             **_ADAFACTOR,
             "beta1": _uniform(0.5, 0.9),
-            "warmup_init": True,
             "eps": _pair((0.05, 0.2), (0.1, 0.4)),
             "scaled_decay": True,
         },
         {**_ADAFACTOR, "eps_form": "added", "relative_step": False, "scale_parameter": False},
+        {**_ADAFACTOR, "warmup_init": True},
         _ADAFACTOR,
     ],
     "AdaBelief": [

@@ -36,11 +36,14 @@ def keywords(name: str) -> dict[str, Any]:
 OF_NAMES = {("Muon", "exclude")}
 #: Acts on gradients of some rows: tests/test_row_states.py.
 OF_ROWS = {(name, "row_steps") for name in ("Adam", "AdamW", "RowWiseAdam")}
+#: Without effect on the problem's shapes where bases are unique: tests/test_soap.py.
+OF_SHAPES = {("SOAP", "merge_dims"), ("SOAP", "precondition_1d")}
+ELSEWHERE = OF_NAMES | OF_ROWS | OF_SHAPES
 KEYWORDS = [
     (name, key)
     for name in KNOWN
     for key in keywords(name)
-    if key not in FLAGS and (name, key) not in OF_NAMES | OF_ROWS
+    if key not in FLAGS and (name, key) not in ELSEWHERE
 ]
 
 

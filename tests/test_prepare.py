@@ -242,7 +242,7 @@ ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {
     ("muon", 0): lambda h, t, s: [h["lr"], *2 * _average(h["momentum"])],
     ("soap", 0): _soap,
     ("shampoo", 0): lambda h, t, s: [h["lr"]],
-    ("adafactor", 0): lambda h, t, s: [(1 - h["scaled_decay"]) * h["lr"] * h["weight_decay"]],
+    ("adafactor", 0): lambda h, t, s: [Decimal(0) if h["scaled_decay"] else h["lr"] * h["weight_decay"]],
     ("lars", 0): _lars,
     ("lamb", 0): _lamb,
     ("ademamix", 0): _ademamix,

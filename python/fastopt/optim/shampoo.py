@@ -34,8 +34,7 @@ class Shampoo(Optimizer):
     params, lr
         See `fastopt.Optimizer`.
     momentum : float, default 0
-        Decay of an average of the gradients that takes the place of G in the step (not in L and R), in
-        [0, 1).
+        Decay of an average of gradients that takes the place of G in the step (not in L and R), in [0, 1).
     epsilon : float, default 1e-4
         :math:`\epsilon`; eigenvalues below it count as it.
     beta2 : float, default 1
