@@ -16,6 +16,7 @@
 #include "bindings/held.hpp"
 #include "bindings/memory_map.hpp"
 #include "bindings/mirrors.hpp"
+#include "bindings/published.hpp"
 #include "bindings/native_group.hpp"
 #include "engine/plan.hpp"
 #include "engine/rows.hpp"
@@ -72,11 +73,6 @@ class BoundPlan {
   void restore(const py::list& tensors, const py::list& groups, std::int64_t steps, std::int64_t skipped,
                const std::vector<bool>& averaged, const py::list& mirrors, bool train_mode);
 
-  // Counters as of the last call that has returned: readable at any time, from any thread.
-  struct Published {
-    std::atomic<std::int64_t> steps{0}, skipped{0};
-    std::atomic<double> norm{-1};
-  };
   const Published& published() const { return published_; }
   // Of stochastic rounding.
   std::uint64_t seed();

@@ -1,43 +1,12 @@
 // A saved state, taken into a plan: everything is read, checked and given memory before the first byte is written.
 #include <algorithm>
-#include <cstring>
 
 #include "bindings/bound_plan.hpp"
 #include "bindings/plan_values.hpp"
+#include "bindings/restore_copy.hpp"
 #include "bindings/without_gil.hpp"
 
 FASTOPT_BINDINGS_BEGIN
-
-struct BoundPlan::Copy {
-  PyObject* source;  // held by the caller
-  Fingerprint seen;
-  Layout from;
-  engine::Dtype dtype;  // or of that size
-  char* to;
-  std::int64_t size;
-  std::vector<char> staged;  // of a source that overlaps what is written
-  bool flat = false;         // `size` bytes, staged
-
-  std::size_t bytes() const { return static_cast<std::size_t>(size) * (flat ? 1 : engine::item_size(dtype)); }
-  void gather(char* at) const noexcept {
-    const engine::Gradient g = from.as(dtype);
-    const std::size_t item = engine::item_size(dtype);
-    if (g.dense) {
-      std::memcpy(at, g.data, bytes());
-      return;
-    }
-    engine::for_each_run(g, 0, size, [&](const char* p, std::int64_t count, std::int64_t stride) {
-      for (; count > 0; --count, p += stride, at += item) std::memcpy(at, p, item);
-    });
-  }
-  void write() const noexcept {
-    if (size == 0) return;
-    if (staged.empty())
-      gather(to);
-    else
-      std::memcpy(to, staged.data(), bytes());
-  }
-};
 
 void BoundPlan::read_copy(PyObject* source, std::size_t tensor, char* to, engine::Dtype dtype, std::vector<Copy>& copies) {
   const Parameter& parameter = *parameters_[tensor];

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <utility>
 
-#include "engine/codes.hpp"
 #include "engine/kernels.hpp"
 #include "engine/lanes.hpp"
 #include "engine/prefetch.hpp"
@@ -95,60 +94,6 @@ struct Loop {
     }
   }
 
-  static constexpr rules::Codes codes(std::size_t state) {
-    return Rule::states[state].used ? Rule::states[state].codes : rules::Codes::none;
-  }
-  static constexpr bool any_coded() {
-    for (std::size_t s = 0; s < n_states; ++s)
-      if (codes(s) != rules::Codes::none) return true;
-    return false;
-  }
-
-  static void update_coded(float* theta, const float* g, const StateAt* states, std::int64_t n, const float* coefs, float,
-                           Prefetch& prefetch) {
-    coded<false>(theta, g, states, n, unpack(coefs), 0, prefetch, Indices{});
-  }
-  static void decayed_coded(float* theta, const float* g, const StateAt* states, std::int64_t n, const float* coefs,
-                            float decay, Prefetch& prefetch) {
-    coded<true>(theta, g, states, n, unpack(coefs), decay, prefetch, Indices{});
-  }
-
-  template <bool decays, std::size_t... I>
-  static void coded(float* theta, const float* g, const StateAt* states, std::int64_t n, const Coefs c, const float decay,
-                    Prefetch& prefetch, std::index_sequence<I...> indices) {
-    static_assert(code_group * sizeof(float) == Prefetch::piece);
-    alignas(64) float local[n_states][code_group];
-    std::int64_t at = 0;
-    for (; at + code_group <= n; at += code_group) {
-      if (at < prefetch.elements) prefetch.ask();
-      (decode_state<I>(states[I], at, code_group, local[I]), ...);
-      const std::array<float*, n_states> s = {array_of<I>(states[I], at, local[I])...};
-      update_range<decays>(theta + at, g + at, s, 0, code_group, c, decay, indices);
-      (encode_state<I>(states[I], at, code_group, local[I]), ...);
-    }
-    if (at == n) return;
-    (decode_state<I>(states[I], at, n - at, local[I]), ...);
-    const std::array<float*, n_states> s = {array_of<I>(states[I], at, local[I])...};
-    update_range<decays>(theta + at, g + at, s, 0, n - at, c, decay, indices);
-    (encode_state<I>(states[I], at, n - at, local[I]), ...);
-  }
-
-  template <std::size_t I>
-  static float* array_of(const StateAt& state, std::int64_t at, float* local) {
-    return codes(I) == rules::Codes::none && Rule::states[I].used ? state.values + at : local;
-  }
-  template <std::size_t I>
-  FASTOPT_INLINE static void decode_state(const StateAt& state, std::int64_t at, std::int64_t n, float* local) {
-    if constexpr (codes(I) != rules::Codes::none)
-      Codes<codes(I) == rules::Codes::with_sign>::decode_group(state.codes + at, state.scales[at / code_group], local, n);
-  }
-  template <std::size_t I>
-  FASTOPT_INLINE static void encode_state(const StateAt& state, std::int64_t at, std::int64_t n, const float* local) {
-    if constexpr (codes(I) != rules::Codes::none)
-      Codes<codes(I) == rules::Codes::with_sign>::encode_group(local, state.codes + at, state.scales[at / code_group], n,
-                                                               state.random.after(at));
-  }
-
   static constexpr bool reduce_writes_states = requires { requires Rule::reduce_writes_states; };
   static constexpr unsigned reduce_reads = [] {
     if constexpr (requires { Rule::reduce_reads; }) return Rule::reduce_reads;
@@ -205,10 +150,10 @@ struct Loop {
     requires(requires { Rule::matrix; })
   {
     [theta, g, states, n, c = unpack(coefs), to]<std::size_t... I>(std::index_sequence<I...>) {
-      const std::array<T*, n_states> s = {states[I]...};
+      [[maybe_unused]] const std::array<T*, n_states> s = {states[I]...};
       FASTOPT_INDEPENDENT
       for (std::int64_t i = 0; i < n; ++i) {
-        std::array<T, n_states> local = {load<I>(s[I], i)...};
+        [[maybe_unused]] std::array<T, n_states> local = {load<I>(s[I], i)...};
         to[i] = Rule::gather(theta[i], g[i], local[I]..., c);
         (store<I>(s[I], i, local[I]), ...);
       }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/average.hpp"
+#include "engine/cohort.hpp"
 #include "engine/cut.hpp"
 #include "engine/norm.hpp"
 #include "engine/rows.hpp"
@@ -19,40 +20,6 @@
 #include "threads/policy.hpp"
 
 namespace fastopt::engine {
-
-enum class WeightDecay : std::uint8_t { coupled, decoupled, in_rule };
-enum class Nonfinite : std::uint8_t { propagate, skip, raise };
-
-// Of one parameter group. `hypers` are the rule's, in its order.
-struct Group {
-  const Kernel* kernel = nullptr;
-  double hypers[max_hypers] = {};
-  double weight_decay = 0, l1 = 0, l1_proximal = 0;
-  WeightDecay decay_kind = WeightDecay::coupled;
-  bool maximize = false;
-  double cautious = 0, cautious_weight_decay = 0, centralize = 0;  // 1: yes; they may change between steps
-  bool averaged = false;           // the EMA of its tensors has begun: the first applied step copies
-  int lr = 0;                      // index of "lr" in hypers
-  double starts[max_states] = {};  // constant first values that the rule leaves to the user
-  bool starts_set[max_states] = {};
-  bool start_gradient_squared[max_states] = {};  // ... or the square of the first gradient
-  double row_start = 0;                          // of what the rule keeps of a row
-};
-
-struct Options {
-  double clip_value = 0, clip_norm = 0;  // 0: none
-  NormType clip_norm_type = NormType::two;
-  bool clip_norm_per_tensor = false;  // else over all tensors
-  Nonfinite nonfinite = Nonfinite::propagate;
-  double ema_decay = -1;   // < 0: none
-  std::uint64_t seed = 0;  // of stochastic rounding
-};
-
-struct Outcome {
-  enum Status { applied, skipped, nonfinite, overflow, no_row } status = applied;
-  int tensor = -1;     // the first whose gradient is not finite, or (overflow) what the rule makes of it, or has no such row
-  RowNotFinite row{};  // of a gradient of rows that is not finite
-};
 
 class Plan {
  public:
@@ -103,31 +70,6 @@ class Plan {
   double norm = -1;  // of all the last step's gradients, before clipping; < 0 if it needed none
 
  private:
-  struct Scalars {
-    double values[max_scalars] = {};
-    bool operator==(const Scalars&) const = default;
-  };
-  // Tensors of one group with one step count and the same scalars share all numbers of a step.
-  struct Cohort {
-    int group = -1;
-    std::int64_t t = 0;
-    bool begun = false;
-    Scalars before, after;
-    double coefs[max_coefs] = {};
-    double greatest = 0;  // magnitude of a number that `fill_constants` rounds to the type of computation
-    Constants<float> f32;
-    Constants<double> f64;
-    bool fits(int g, std::int64_t count, bool going_on, const Scalars& scalars) const {
-      return group == g && t == count && begun == going_on && before == scalars;
-    }
-    template <class T>
-    Constants<T>& constants() {
-      if constexpr (sizeof(T) == 4)
-        return f32;
-      else
-        return f64;
-    }
-  };
   bool needs_norm() const { return options_.clip_norm > 0 || options_.nonfinite != Nonfinite::propagate; }
   void collect(std::span<const Gradient> gradients);
   int cohort_of(int tensor);

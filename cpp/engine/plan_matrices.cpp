@@ -104,7 +104,7 @@ void Plan::transform(const Wave& wave) {
       if (tensor.shaped[s] != nullptr)
         std::memset(
             tensor.shaped[s], 0,
-            static_cast<std::size_t>(kernel.shaped_size(s, *tensor.matrix, at(groups_, group_of(item.tensor)).hypers)) *
+            static_cast<std::size_t>(kernel.shaped_size(s, tensor.matrix, at(groups_, group_of(item.tensor)).hypers)) *
                 number_bytes(tensor));
   }
   for_each_run_of_kernel(

@@ -15,7 +15,7 @@ void Plan::find_leader() {
     if (at(groups_, group_of(i)).kernel->settle != nullptr && at(counts_, i) > 0) leader_ = i;
 }
 
-const Plan::Scalars& Plan::scalars_before(int tensor) const {
+const Scalars& Plan::scalars_before(int tensor) const {
   const bool common = leader_ >= 0 && at(groups_, group_of(tensor)).kernel->settle != nullptr;
   return at(scalars_, common ? leader_ : tensor);
 }

@@ -10,6 +10,7 @@
 #include "engine/average.hpp"
 #include "engine/block.hpp"
 #include "engine/gradient.hpp"
+#include "engine/plan_prefetch.hpp"
 
 namespace fastopt::engine {
 
@@ -24,8 +25,12 @@ class Walk {
     coded_ = all_coded();
   }
 
+  bool copies_theta() const { return own_theta_; }
+  bool copies_gradient() const { return own_gradient_; }
+  bool copies_state(int s) const { return own_state_[s]; }
+
   void update(std::int64_t begin, std::int64_t end) {
-    if (end - begin > block_size<T>) plan_prefetch(begin);
+    if (end - begin > block_size<T>) plan_prefetch<T>(prefetch_, tensor_, gradient_, begin, *this);
     for (std::int64_t at = begin; at < end; at += block_size<T>) {
       prefetch_.elements = at + block_size<T> < end ? block_size<T> : 0;  // not in the last block
       update_block(at, std::min(block_size<T>, end - at));
@@ -87,30 +92,6 @@ class Walk {
   }
 
  private:
-  // What the rule's loop asks for while it computes on a block: a little ahead in the arrays that it walks itself, the
-  // next block of those that are copied first, and the average's block, which comes right after. In the course of a block
-  // each address moves on by a block.
-  void plan_prefetch(std::int64_t at) {
-    constexpr auto piece = Prefetch::piece / sizeof(T);
-    static_assert(block_size<T> % piece == 0);
-    const auto add = [&](const char* array, std::size_t bytes, std::size_t ahead) {
-      prefetch_.add(reinterpret_cast<std::uintptr_t>(array) + static_cast<std::size_t>(at) * bytes + ahead, piece * bytes);
-    };
-    const auto add_stored = [&](const Stored& s, bool copied) {
-      const std::size_t bytes = item_size(s.encoding), second = second_size(s.encoding);
-      add(s.data, bytes, copied ? block_size<T> * bytes : Prefetch::ahead);
-      if (second > 0) add(s.second, second, block_size<T> * second);
-    };
-    add_stored(tensor_.theta, own_theta_);
-    if (gradient_.dense) {
-      const std::size_t bytes = item_size(gradient_.dtype);
-      add(gradient_.data, bytes, own_gradient_ ? block_size<T> * bytes : Prefetch::ahead);
-    }
-    for (int s = 0; s < max_states; ++s)
-      if (tensor_.states[s]) add_stored(tensor_.states[s], own_state_[s]);
-    if (tensor_.ema) add(tensor_.ema.data, sizeof(T), 0);
-  }
-
   void update_block(std::int64_t at, std::int64_t n) {
     T* theta = load_theta(at, n);
     const bool alone = constants_.alone(), second_phase = kernel_.sums > 0 || kernel_.transform;

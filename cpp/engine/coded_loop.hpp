@@ -1,0 +1,70 @@
+// A rule over states in eight bits: a group of elements is decoded, updated and encoded while it is in registers or L1.
+#pragma once
+#include "engine/codes.hpp"
+#include "engine/loop.hpp"
+
+namespace fastopt::engine {
+
+template <class Rule>
+struct CodedLoop : Loop<Rule, float> {
+  using Base = Loop<Rule, float>;
+  using Base::n_states;
+  using typename Base::Coefs;
+  using typename Base::Indices;
+
+  static constexpr rules::Codes codes(std::size_t state) {
+    return Rule::states[state].used ? Rule::states[state].codes : rules::Codes::none;
+  }
+  static constexpr bool any_coded() {
+    for (std::size_t s = 0; s < n_states; ++s)
+      if (codes(s) != rules::Codes::none) return true;
+    return false;
+  }
+
+  static void update_coded(float* theta, const float* g, const StateAt* states, std::int64_t n, const float* coefs, float,
+                           Prefetch& prefetch) {
+    coded<false>(theta, g, states, n, Base::unpack(coefs), 0, prefetch, Indices{});
+  }
+  static void decayed_coded(float* theta, const float* g, const StateAt* states, std::int64_t n, const float* coefs,
+                            float decay, Prefetch& prefetch) {
+    coded<true>(theta, g, states, n, Base::unpack(coefs), decay, prefetch, Indices{});
+  }
+
+  template <bool decays, std::size_t... I>
+  static void coded(float* theta, const float* g, const StateAt* states, std::int64_t n, const Coefs c, const float decay,
+                    Prefetch& prefetch, std::index_sequence<I...> indices) {
+    static_assert(code_group * sizeof(float) == Prefetch::piece);
+    alignas(64) float local[n_states][code_group];
+    std::int64_t at = 0;
+    for (; at + code_group <= n; at += code_group) {
+      if (at < prefetch.elements) prefetch.ask();
+      (decode_state<I>(states[I], at, code_group, local[I]), ...);
+      const std::array<float*, n_states> s = {array_of<I>(states[I], at, local[I])...};
+      Base::template update_range<decays>(theta + at, g + at, s, 0, code_group, c, decay, indices);
+      (encode_state<I>(states[I], at, code_group, local[I]), ...);
+    }
+    if (at == n) return;
+    (decode_state<I>(states[I], at, n - at, local[I]), ...);
+    const std::array<float*, n_states> s = {array_of<I>(states[I], at, local[I])...};
+    Base::template update_range<decays>(theta + at, g + at, s, 0, n - at, c, decay, indices);
+    (encode_state<I>(states[I], at, n - at, local[I]), ...);
+  }
+
+  template <std::size_t I>
+  static float* array_of(const StateAt& state, std::int64_t at, float* local) {
+    return codes(I) == rules::Codes::none && Rule::states[I].used ? state.values + at : local;
+  }
+  template <std::size_t I>
+  FASTOPT_INLINE static void decode_state(const StateAt& state, std::int64_t at, std::int64_t n, float* local) {
+    if constexpr (codes(I) != rules::Codes::none)
+      Codes<codes(I) == rules::Codes::with_sign>::decode_group(state.codes + at, state.scales[at / code_group], local, n);
+  }
+  template <std::size_t I>
+  FASTOPT_INLINE static void encode_state(const StateAt& state, std::int64_t at, std::int64_t n, const float* local) {
+    if constexpr (codes(I) != rules::Codes::none)
+      Codes<codes(I) == rules::Codes::with_sign>::encode_group(local, state.codes + at, state.scales[at / code_group], n,
+                                                               state.random.after(at));
+  }
+};
+
+}  // namespace fastopt::engine
