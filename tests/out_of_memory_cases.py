@@ -414,6 +414,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "AdamW": {"clip_norm": 1.0, "ema_decay": 0.9, "nonfinite": "raise"},
     "LAMB": {"clip_norm": 1.0, "ema_decay": 0.9},
     "LARS": {"nonfinite": "skip"},
+    "Muon": {"normalize": True},
     "SGD": {"momentum": 0.9, "clip_value": 0.5},
 }
 
@@ -514,7 +515,7 @@ def acting(acts: dict[str, Callable[[Any, list[Any]], Any]]) -> Iterator[tuple[s
         SAVED[name] = saved(name)
         for done in (0, 3):
             for act in acts:
-                if act == "step of some rows" and name in ("LAMB", "LARS"):
+                if act == "step of some rows" and name in ("LAMB", "LARS", "Muon"):
                     continue
                 yield (
                     f"{name}, {act} after {done} steps",
