@@ -149,6 +149,8 @@ def shampoo(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Arr
     m = _average(s, "exp_avg", h.momentum, g) if h.momentum else g
     if g.size == 0:
         return theta
+    if h.block_size == 1:
+        return theta - h.lr * _grafted(_scaled_by_numbers(m, g, s, t, h), m, g, s, t, h)
     keep, take = (1.0, 1.0) if h.beta2 == 1 else (h.beta2, 1 - h.beta2)
     parts = [
         (side, slice(first, min(first + h.block_size, n)))
@@ -171,6 +173,11 @@ def shampoo(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Arr
             if of == side
         ]
         move = np.concatenate(of_side, axis=side)
+    return theta - h.lr * _grafted(move, m, g, s, t, h)
+
+
+def _grafted(move: Array, m: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """The move, as long as SGD's or Adam's would be."""
     if h.grafting != "none":
         like = m
         if h.grafting == "adam":
@@ -178,7 +185,23 @@ def shampoo(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Arr
             like = m / (np.sqrt(v / (1 - h.graft_beta2**t)) + h.graft_eps)
         length = np.linalg.norm(move)
         move = move * (np.linalg.norm(like) / length if length > 0 else 0.0)
-    return theta - h.lr * move
+    return move
+
+
+def _scaled_by_numbers(m: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
+    """Blocks of one index each: a number for every index of every side."""
+    keep, take = (1.0, 1.0) if h.beta2 == 1 else (h.beta2, 1 - h.beta2)
+    sums = [np.sum(unfolded(g, side) ** 2, axis=1) for side in range(g.ndim)]
+    if not sums:
+        return m
+    flat = np.concatenate(sums)
+    s["statistics"] = keep * s.get("statistics", np.full_like(flat, h.epsilon)) + take * flat
+    if (t - 1) % h.update_freq == 0:
+        s["roots"] = np.maximum(s["statistics"], h.epsilon) ** (-0.5 / g.ndim)
+    ends = np.cumsum(g.shape)[:-1]
+    for side, root in enumerate(np.split(s["roots"], ends)):
+        m = m * root.reshape([-1 if i == side else 1 for i in range(g.ndim)])
+    return m
 
 
 def _inverse_root(a: Array, p: float, least: float) -> Array:

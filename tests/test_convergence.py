@@ -88,6 +88,10 @@ PLANS = {
     "Signum": Plan(0.03, 0.01, 0.01),
     "AdaBelief": Plan(0.3, 1.0, 0.3),
     "LARS": Plan(1.0, 0.1, 0.3, options=(("trust_coefficient", 0.01), ("weight_decay", 0.0))),
+    # without the rate that falls with t and rises with theta
+    "Adafactor": Plan(0.3, 0.3, 0.3, options=(("relative_step", False), ("scale_parameter", False))),
+    "SOAP": Plan(0.3, 1.0, 0.3, options=(("weight_decay", 0.0),)),
+    "Shampoo": Plan(1.0, 1.0, 1.0, decades=0.0),  # its own sum is the decay
     "LAMB": Plan(0.1, 0.02, 0.03, options=(("weight_decay", 0.0),)),
     "MARS": Plan(0.3, 0.3, 0.1, options=(("optimize_1d", True),)),
     "StableAdamW": Plan(0.1, 0.03, 0.03, options=(("weight_decay", 0.0),)),

@@ -36,8 +36,13 @@ def keywords(name: str) -> dict[str, Any]:
 OF_NAMES = {("Muon", "exclude")}
 #: Acts on gradients of some rows: tests/test_row_states.py.
 OF_ROWS = {(name, "row_steps") for name in ("Adam", "AdamW", "RowWiseAdam")}
-#: Without effect on the problem's shapes where bases are unique: tests/test_soap.py.
-OF_SHAPES = {("SOAP", "merge_dims"), ("SOAP", "precondition_1d")}
+#: Change the shapes of states, or act on shapes that the problem has not: test_soap.py, test_shampoo.py.
+OF_SHAPES = {
+    ("SOAP", "merge_dims"),
+    ("SOAP", "precondition_1d"),
+    ("SOAP", "max_precond_dim"),
+    ("Shampoo", "block_size"),
+}
 ELSEWHERE = OF_NAMES | OF_ROWS | OF_SHAPES
 KEYWORDS = [
     (name, key)

@@ -102,7 +102,9 @@ class Witness:
         clip_norm_per: str = "all",
     ) -> None:
         for p, g in zip(self.tensors, grads, strict=True):
-            p.grad = None if g is None else self._tensor(g)
+            # torch's Adafactor divides by the number of elements
+            nothing = p.numel() == 0 and isinstance(self.optimizer, self.torch.optim.Adafactor)
+            p.grad = None if g is None or nothing else self._tensor(g)
         if clip_value is not None:
             self.torch.nn.utils.clip_grad_value_(self.tensors, clip_value)
         if clip_norm is not None:

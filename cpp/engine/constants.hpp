@@ -32,6 +32,7 @@ struct Constants {
     Constants c = *this;
     c.clip_value = c.centralize = c.negate = c.coupled = c.l1 = c.first = false;
     c.unscale = c.clip_norm = Factor<T>();
+    c.means = nullptr;
     return c;
   }
   bool changes_gradient() const { return unscale || clip_value || clip_norm || centralize || negate || coupled || l1; }

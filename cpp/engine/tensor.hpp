@@ -53,6 +53,17 @@ inline bool is_in_place(const Tensor& t) {
                      [&](const Stored& s) { return !s || s.encoding == t.theta.encoding; });
 }
 
+// All states that may be coded are, and no other is in another type than float: the rule's loop over codes takes them.
+inline bool is_coded(const Tensor& t, const Kernel& kernel) {
+  if (kernel.update_coded == nullptr) return false;
+  for (std::size_t s = 0; s < kernel.states.size(); ++s) {
+    const Stored& stored = t.states[s];
+    if (stored && is_code(stored.encoding) != (kernel.states[s].codes != rules::Codes::none)) return false;
+    if (stored && !is_code(stored.encoding) && !stored.is<float>()) return false;
+  }
+  return true;
+}
+
 // A gradient as the parameter's elements meet it. Dense: element i is data[i]. Otherwise the axes, outermost first in the
 // parameter's memory order, and byte strides, which may be zero, negative or not a multiple of the item.
 class Rows;

@@ -22,15 +22,12 @@ class Walk {
     own_theta_ = !tensor.theta.template is<T>();
     own_gradient_ = !gradient.dense || gradient.dtype != dtype_of<T> || constants.changes_gradient();
     for (int s = 0; s < max_states; ++s) own_state_[s] = tensor.states[s] && !tensor.states[s].template is<T>();
-    coded_ = all_coded();
+    coded_ = sizeof(T) == 4 && !constants.first && is_coded(tensor, kernel_);
   }
 
-  bool copies_theta() const { return own_theta_; }
-  bool copies_gradient() const { return own_gradient_; }
-  bool copies_state(int s) const { return own_state_[s]; }
-
   void update(std::int64_t begin, std::int64_t end) {
-    if (end - begin > block_size<T>) plan_prefetch<T>(prefetch_, tensor_, gradient_, begin, *this);
+    if (end - begin > block_size<T>)
+      plan_prefetch<T>(prefetch_, tensor_, gradient_, begin, {own_theta_, own_gradient_, own_state_});
     for (std::int64_t at = begin; at < end; at += block_size<T>) {
       prefetch_.elements = at + block_size<T> < end ? block_size<T> : 0;  // not in the last block
       update_block(at, std::min(block_size<T>, end - at));
@@ -127,16 +124,6 @@ class Walk {
   // The first phase has been at the states.
   bool begun() const { return (kernel_.sums > 0 || kernel_.transform) && kernel_.reduce_writes_states; }
 
-  // All that may be coded is, and nothing else is in another type than the arithmetic's.
-  bool all_coded() const {
-    if (sizeof(T) != 4 || constants_.first || kernel_.update_coded == nullptr) return false;
-    for (std::size_t s = 0; s < kernel_.states.size(); ++s) {
-      const Stored& stored = tensor_.states[s];
-      if (stored && is_code(stored.encoding) != (kernel_.states[s].codes != rules::Codes::none)) return false;
-      if (stored && !is_code(stored.encoding) && own_state_[s]) return false;
-    }
-    return true;
-  }
   // A block lies in one run of the random bits.
   void update_coded(float* theta, const float* g, std::int64_t at, std::int64_t n) {
     static_assert(Dither::run % block_size<float> == 0);
