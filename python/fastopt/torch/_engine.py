@@ -411,7 +411,7 @@ class Engine:
                 part.states.step.fill_(self.plan.count(i))
             self._store_scalars(i)
         for i, part in enumerate(self.parts):
-            if self.rules[part.group]["over_all"] and i not in changed:
+            if part.rule["over_all"] and i not in changed:
                 self._store_scalars(i)
         touched(tuple(local(self.parts[i].parameter) for i in changed))
 
