@@ -43,12 +43,12 @@ OF_SHAPES = {
     ("SOAP", "max_precond_dim"),
     ("Shampoo", "block_size"),
 }
-ELSEWHERE = OF_NAMES | OF_ROWS | OF_SHAPES
+OF_OTHER_TESTS = OF_NAMES | OF_ROWS | OF_SHAPES
 KEYWORDS = [
     (name, key)
     for name in KNOWN
     for key in keywords(name)
-    if key not in FLAGS and (name, key) not in ELSEWHERE
+    if key not in FLAGS and (name, key) not in OF_OTHER_TESTS
 ]
 
 
