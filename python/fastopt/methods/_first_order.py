@@ -6,6 +6,7 @@ The search is the learning rate, the descent the rule.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -73,9 +74,8 @@ def _describe(method: Any, cls: type[Any]) -> None:
         if p.name != "method"  # a word of `minimize`; what Muon calls so stays as by default
     ]
     method.__signature__ = inspect.Signature([problem, *options])
-    method.__doc__ = _ABOUT.format(
-        name=cls.__name__, text=(inspect.getdoc(cls) or "").replace("\n", "\n    ")
-    )
+    text = re.sub(r"(?m)^method : .*\n(?:    .*\n)+", "", inspect.getdoc(cls) or "")
+    method.__doc__ = _ABOUT.format(name=cls.__name__, text=text.replace("\n", "\n    "))
 
 
 def _step(optimizer: Any, gradients: list[Any], problem: Problem) -> None:
