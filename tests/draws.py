@@ -120,18 +120,18 @@ VARIANTS: dict[str, list[Draw]] = {
     "Adam": [
         {**_ADAM, "decoupled_weight_decay": True, "eps_inside_root": True},
         {**_MOMENTS, "eps_inside_root": True},
-        {**_ADAM, "row_steps": True},
         _ADAM,
         _MOMENTS,
         {**_MOMENTS, "eps_hat": True},
         {**_ADAM, "eps_hat": True, "eps_inside_root": True},
+        {**_ADAM, "row_steps": True},
     ],
     "AdamW": [
         {**_ADAM, "eps_inside_root": True},
         _ADAM,
         _MOMENTS,
-        {**_MOMENTS, "row_steps": True},
         {**_MOMENTS, "eps_hat": True},
+        {**_MOMENTS, "row_steps": True},
     ],
     "Adamax": [
         _MOMENTS,

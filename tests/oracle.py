@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -122,12 +123,13 @@ class Oracle:
 
     def _cautiously(self, i: int, theta: Array, g: Array, decay: str, h: SimpleNamespace) -> Array:
         """Liang et al. 2024 (arXiv:2411.16085), Algorithm 1, with timm's least share; Chen et al. 2025
-        (arXiv:2510.12402) for decay. A decay inside the rule is Adan's: theta / (1 + lr weight_decay).
+        (arXiv:2510.12402) for decay. A decay inside the rule is what theta is less afterwards than the step.
         """
-        lost = {"gradient": 0.0, "theta": h.lr * h.weight_decay, "rule": 1 - 1 / (1 + h.lr * h.weight_decay)}
+        moved = self.spec.rule(theta, g, copy.deepcopy(self.state[i]), self.steps[i], copy.copy(h))
         step = self.spec.rule(np.zeros_like(theta), g, self.state[i], self.steps[i], h)
+        lost = {"gradient": 0.0, "theta": h.lr * h.weight_decay * theta, "rule": theta - (moved - step)}
         decays = np.sign(step) * np.sign(theta) <= 0 if h.cautious_weight_decay else True
-        theta = theta - np.where(decays, lost[decay] * theta, 0.0)
+        theta = theta - np.where(decays, lost[decay], 0.0)
         if h.cautious and step.size:
             agrees = np.sign(step) * np.sign(g) < 0
             step = np.where(agrees, step / max(np.mean(agrees), 1e-3), 0.0)

@@ -355,7 +355,7 @@ def muon(theta: Array, g: Array, s: State, t: int, h: SimpleNamespace) -> Array:
             h.adamw_betas,
             h.adamw_eps,
         )  # the lr of all that follows
-        h.amsgrad = h.eps_inside_root = False
+        h.amsgrad = h.eps_inside_root = h.eps_hat = False
         return adam(theta * (1 - h.lr * decay), g, s, t, h)
     m = _average(s, "momentum_buffer", h.momentum, g)
     m = h.momentum * m + (1 - h.momentum) * g if h.nesterov else m

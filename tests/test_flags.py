@@ -19,7 +19,14 @@ from oracle import Oracle
 from pairs import CLASSES, KNOWN, arrays, pair, trio
 
 #: Rules whose update reads the parameters: there is no step to look at without them.
-REFUSING = ("ASGD", "FTRL", "LAMB", "LARS")
+READING = (
+    *("ASGD", "FTRL", "LAMB", "LARS", "Prodigy"),
+    *("ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD"),
+)
+#: Rules of whole matrices, and those that keep numbers of rows.
+MATRICES = ("Adafactor", "Muon", "SOAP", "Shampoo")
+BY_ROW = ("RowWiseAdagrad", "RowWiseAdam")
+REFUSING = (*READING, *MATRICES, *BY_ROW)
 CAUTIOUS = [name for name in KNOWN if name not in REFUSING]
 #: Rules whose steps go down their gradient by themselves, all of them.
 DOWNHILL = ("Adadelta", "Adagrad", "Rprop")
@@ -35,6 +42,8 @@ def decays_apart(name: str, variant: int) -> bool:
 
 def flags(name: str, variant: int) -> dict[str, Any]:
     """All that the rule takes with this setting."""
+    if name in BY_ROW or VARIANTS[name][variant].get("row_steps"):
+        return dict.fromkeys(("centralize", "cautious", "cautious_weight_decay"), False)
     return {
         "centralize": True,
         "cautious": name in CAUTIOUS,
@@ -293,7 +302,7 @@ def test_rows_split_between_threads_have_one_mean() -> None:
 # --- refusals ---
 
 
-@pytest.mark.parametrize("name", REFUSING)
+@pytest.mark.parametrize("name", READING)
 @pytest.mark.parametrize("flag", ["cautious", "cautious_weight_decay"])
 def test_rules_that_read_the_parameters_are_refused(name: str, flag: str) -> None:
     message = (
@@ -322,7 +331,20 @@ def test_other_values_than_booleans_are_refused(flag: str) -> None:
         fastopt.AdamW([np.ones(3)], **{flag: 0.5})
 
 
-@pytest.mark.parametrize(("name", "variant"), CASES)
+@pytest.mark.parametrize("flag", ["cautious", "cautious_weight_decay"])
+@pytest.mark.parametrize("name", [*MATRICES, *BY_ROW])
+def test_rules_of_more_than_an_element_are_refused(name: str, flag: str) -> None:
+    with pytest.raises(ValueError, match=f"{flag}: expected False with {name}"):
+        getattr(fastopt, name)([np.ones((2, 3))], **{flag: True})
+
+
+@pytest.mark.parametrize("flag", ["cautious", "cautious_weight_decay", "centralize"])
+def test_counts_of_rows_have_no_flags(flag: str) -> None:
+    with pytest.raises(ValueError, match=f"{flag}: expected False with AdamW where numbers are kept"):
+        fastopt.AdamW([np.ones((2, 3))], row_steps=True, **{flag: True})
+
+
+@pytest.mark.parametrize(("name", "variant"), [case for case in CASES if case[0] not in MATRICES])
 def test_the_engine_says_which_rules_read_the_parameters(name: str, variant: int) -> None:
     """Two runs from different places: steps and states are the same, bit for bit, or the rule says so."""
     ends, states = [], []
@@ -334,7 +356,7 @@ def test_the_engine_says_which_rules_read_the_parameters(name: str, variant: int
         ends.append(w - offset)
         states.append(bits(opt.state_dict()["state"]))
     same = np.allclose(ends[0], ends[1], rtol=0, atol=1e-13) and states[0] == states[1]
-    assert same == (name not in REFUSING)
+    assert same == (name not in READING)
 
 
 # --- saving ---

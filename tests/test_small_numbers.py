@@ -169,11 +169,14 @@ def test_without_decay_infinity_and_the_sign_of_zero_stay() -> None:
 
 HUGE = {np.float32: (3e19, 1e25, 1e38), np.float64: (2e154, 1e200, 1e307)}
 SQUARES = [name for name in CLASSES if getattr(fastopt, name).rule.squares]
+#: Their sums of squares become infinite, and all of the matrix NaN: nonfinite="skip" and "raise" refuse such
+#: gradients.
+OF_SUMS = ("Adafactor", "Shampoo")
 
 
 @pytest.mark.parametrize("betas", [{}, "zero"], ids=["default", "no memory"])
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", [name for name in CLASSES if name not in OF_SUMS])
 def test_a_first_gradient_with_infinite_square_leaves_all_finite(name: str, dtype: Any, betas: Any) -> None:
     """Nothing is multiplied by 0 to be switched off: 0 times infinity is NaN."""
     more: dict[str, Any] = {}

@@ -22,8 +22,10 @@ def _refuses(name: str, variant: int) -> bool:
     start = setting(name, variant).get("initial_accumulator_value")
     whole = name.startswith("ScheduleFree") or name in (
         *("ASGD", "Adan", "LAMB", "LARS", "MARS", "Prodigy", "StableAdamW"),
+        *("Adafactor", "SOAP", "Shampoo"),
     )
-    return whole or start == "gradient"
+    matrices = name == "Muon" and setting(name, variant).get("use_muon") is not False
+    return whole or matrices or start == "gradient"
 
 
 TAKES = [s for s in SETTINGS if not _refuses(*s)]

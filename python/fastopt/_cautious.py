@@ -21,7 +21,8 @@ def check_cautious(cls: type[Optimizer], values: Mapping[str, Any]) -> None:
     if not asked:
         return
     rule = find_rule(cls.rule.kernel, cls._flags(values))
-    if any(rule["shapes"]) and not rule["matrix"]:
+    by_row = any(state and shape for state, shape in zip(rule["states"], rule["shapes"], strict=True))
+    if by_row and not rule["matrix"]:
         raise ValueError(
             f"{asked[0]}: expected False with {cls.__name__} where numbers are kept for each row of a table, "
             "got True"

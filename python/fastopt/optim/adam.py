@@ -72,7 +72,7 @@ class Adam(Optimizer):
         "decoupled_weight_decay": boolean(),
         "eps_inside_root": boolean(),
         "eps_hat": since(switch(), False),
-        "row_steps": boolean(),
+        "row_steps": since(boolean(), False),
     }
 
     @with_presets

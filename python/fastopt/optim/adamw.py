@@ -58,7 +58,7 @@ class AdamW(Optimizer):
         "amsgrad": boolean(),
         "eps_inside_root": boolean(),
         "eps_hat": since(switch(), False),
-        "row_steps": boolean(),
+        "row_steps": since(boolean(), False),
     }
 
     @with_presets
