@@ -17,6 +17,8 @@ OUT_OF_RANGE = (np.nan, np.inf, -np.inf, -1e-9, -1.0, 10**400)
 #: Besides: what must lie in [0, 1), or in [0, 1].
 BELOW_ONE = {"momentum": (1.0, 1.5), "betas": (1.0, 1.5), "dampening": (1.5,), "ema_decay": (1.5,)}
 BELOW_ONE |= {"beta3": (1.0, 1.5), "growth_rate": (0.0, 0.5)}
+#: Of these what keywords do take: an exponent is not above 0, and where 1 would do no harm it is infinite.
+BESIDE = {"growth_rate": (np.inf,), "beta2_decay": (-1e-9, -1.0), "shampoo_beta": (-1e-9, -1.0)}
 #: Numbers for which None says something too.
 OR_NONE = ("alpha_warmup", "beta3", "beta3_warmup", "clip_exp")
 WHOLE = {"clip_value": (0.0,), "clip_norm": (0.0,), "ema_decay": (1.5,)}
@@ -47,7 +49,7 @@ def all_bad_values(key: str, good: Any) -> list[tuple[Any, type[Exception] | tup
     numbers = [
         (value, either if isinstance(good, int) else ValueError)
         for value in (*OUT_OF_RANGE, *BELOW_ONE.get(key, ()))
-        if not (key == "growth_rate" and value == np.inf)
+        if value not in BESIDE.get(key, ())
     ]
     others = [value for value in NOT_NUMBERS if value is not None or key not in OR_NONE]
     return numbers + [(value, either) for value in others]

@@ -46,6 +46,8 @@ def test_one_step_is_rounded_once(name: str, stored: Any, grad: Any) -> None:
     opt = CLASSES[name](params, **options)
     oracle = Oracle(name, params, **options)
     slack = 1e-12 if stored == np.float64 else 1e-6
+    if CLASSES[name].rule.matrix and stored != np.float64:
+        slack *= 16  # products of matrices, and iterations that magnify what they round
     unit = [
         np.abs(p) for p in oracle.params
     ]  # start and distance travelled: what momentum may cancel down from
@@ -62,4 +64,4 @@ def test_one_step_is_rounded_once(name: str, stored: Any, grad: Any) -> None:
                 continue
             allowed = 0.5 * spacing(exact, stored) + slack * unit[i]
             miss = np.abs(np.asarray(p, dtype=np.float64) - exact)
-            assert np.all(miss <= allowed)
+            assert np.all(miss <= allowed), float(np.max(miss / allowed))

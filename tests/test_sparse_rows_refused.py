@@ -153,7 +153,8 @@ def test_rules_that_see_the_whole_refuse_rows_by_their_name(name: str, variant: 
     table = normal(1, [(5, 3)])[0]
     opt = make(name, [table], **setting(name, variant))
     before = everything(opt)
-    text = r"grads\[0\]: expected a gradient of all of params\[0\], got SparseRows: \w+ (sums|averages|begins|transforms)"
+    why = "(sums|averages|begins|transforms)"
+    text = rf"grads\[0\]: expected a gradient of all of params\[0\], got SparseRows: \w+ {why}"
     with pytest.raises(TypeError, match=text):
         opt.step([SparseRows(I64, F32)])
     assert everything(opt) == before
