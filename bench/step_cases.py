@@ -15,6 +15,7 @@ from targets import plural
 
 import fastopt
 from fastopt._dispatch import core
+from fastopt._state import rule_of
 
 try:
     import torch
@@ -153,11 +154,23 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
 MATRICES = ("MARS",)
 
 
+def element_wise(cls: Any) -> bool:
+    """Does a step of this class, by default, go through elements only, each with states of its own?
+
+    Others have no such floor: what rules of matrices take is products, and what is kept for each row is
+    nothing beside a row and as much as it where rows are single numbers, as in the arrays here. They are
+    measured on matrices and tables, in `bench_rules.py` and `bench_sparse.py`.
+    """
+    rule = rule_of(cls([np.zeros(1)]), 0)
+    kept = zip(rule["states"], rule["shapes"], strict=True)
+    return not rule["matrix"] and not any(state and shape for state, shape in kept)
+
+
 def every_rule() -> Iterator[Row]:
-    """20 M elements: each rule against its own floor, and PyTorch where it has the class."""
+    """20 M elements: each element-wise rule against its own floor, and PyTorch where it has the class."""
     set_threads(1)
     flat = staggered(LARGE, 2)
-    for cls in fastopt.optimizers().values():
+    for cls in filter(element_wise, fastopt.optimizers().values()):
         name = cls.__name__
         theta, grad = (a.reshape(2, -1) for a in flat) if name in MATRICES else flat
         for options in SETTINGS.get(name, ({},)):

@@ -74,7 +74,8 @@ RULES: dict[str, float | None] = {
     "LAMB": None,
     "FTRL": None,
 }
-#: The rules of later years, promised within a quarter of their floor.
+#: The rules of later years, promised within a quarter of their floor. Those of matrices and rows have none:
+#: see `step_cases.element_wise`.
 RECENT = (
     *("AdEMAMix", "ADOPT", "LaProp", "Grams", "Signum", "StableAdamW", "MARS", "Prodigy"),
     *("ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD"),

@@ -34,7 +34,7 @@ RULES: dict[str, dict[str, Any]] = {
     "LAMB": {"class": "LAMB"},
     "cautious AdamW": {"class": "AdamW", "cautious": True},
     "AdEMAMix": {"class": "AdEMAMix"},
-    "ADOPT": {"class": "ADOPT", "decouple": True},
+    "ADOPT": {"class": "ADOPT", "decoupled_weight_decay": True},
     "MARS": {"class": "MARS"},
     "Prodigy": {"class": "Prodigy", "lr": 1.0},
     "Schedule-Free AdamW": {"class": "ScheduleFreeAdamW"},

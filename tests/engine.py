@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,6 +52,11 @@ def on_level(level: str) -> Iterator[Any]:
         yield _dispatch.core
     finally:
         _dispatch.core = before
+
+
+def shaped(rule: Mapping[str, Any]) -> dict[str, str]:
+    """The states of a rule that are not the elements' own, with their shapes: kept as they are computed."""
+    return {s: shape for s, shape in zip(rule["states"], rule["shapes"], strict=True) if s and shape}
 
 
 def make(name: str, params: Any, level: str | None = None, **options: Any) -> Any:

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import fastopt
-from engine import BFLOAT16, CLASSES, EXTRAS, LEVELS, PAIRS, SETTINGS, bits, make, normal, setting
+from engine import BFLOAT16, CLASSES, EXTRAS, LEVELS, PAIRS, SETTINGS, bits, make, normal, setting, shaped
 
 # Either side of vectors and cache lines, of the engine's blocks (512 doubles, 1024 floats, 4096 of a sum).
 SIZES = (0, 1, 7, 63, 64, 65, 127, 128, 129, 2 * 512 + 3, 2 * 1024 + 3, 4095, 4096, 4097, 2 * 8192 + 3)
 SENTINEL = 0xA5
+EPS = float(np.finfo(np.float64).eps)
 
 
 def place(arrays: list[Any], starts: int) -> tuple[Any, list[Any]]:
@@ -72,7 +73,10 @@ def test_a_0d_array_is_an_array_of_one_element(
 ) -> None:
     options = {**setting(name, variant), **extras}
     zero, one = np.array(1.5), np.array([1.5])
-    a, b = make(name, [zero], level, **options), make(name, [one], level, **options)
+    if name == "Shampoo" and "grafting" not in options:  # no axes, so no preconditioner: SGD, as it says
+        a, b = make(name, [zero], level, **options), make("SGD", [one], level, lr=options["lr"], **extras)
+    else:
+        a, b = make(name, [zero], level, **options), make(name, [one], level, **options)
     for g in (0.3, -2.0, 0.0):
         a.step([np.array(g)])
         b.step([np.array([g])])
@@ -121,9 +125,15 @@ GRADIENTS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", CLASSES)
 def test_any_dense_parameter_with_any_gradient(name: str, level: str, layout: str) -> None:
-    """The axes of both are matched by index, not by memory; sums (LARS, LAMB) are taken in memory order."""
+    """The axes of both are matched by index, not by memory; sums (LARS, LAMB) are taken in memory order.
+
+    So are the sums of squares of each row of RowWiseAdagrad and RowWiseAdam, whose parameters then differ by
+    an ulp or two. Only these are let off: other rules give the same bits, with numbers of rows or without.
+    """
     (start,) = normal(3, [(5, 33, 7)], np.float64)
-    exact = getattr(fastopt, name).rule.norms != "none"
+    summed = getattr(fastopt, name).rule.norms != "none"
+    rule = make(name, start.copy(), level, **setting(name))._rules[0]
+    row_sums = not rule["matrix"] and set(shaped(rule)) - {"row_steps"}
     for kind, place_gradient in GRADIENTS.items():
         theta, plain = dense_layouts(start)[layout], start.copy()
         opt, expected = make(name, theta, level, **setting(name)), make(name, plain, level, **setting(name))
@@ -131,8 +141,10 @@ def test_any_dense_parameter_with_any_gradient(name: str, level: str, layout: st
             (g,) = normal(4 + k, [start.shape], np.float64)
             opt.step(place_gradient(g))
             expected.step(g)
-        if exact:
+        if summed:
             np.testing.assert_allclose(theta, plain, rtol=1e-14, atol=1e-15, err_msg=kind)
+        elif row_sums:
+            np.testing.assert_allclose(theta, plain, rtol=4 * EPS, atol=4 * EPS, err_msg=kind)
         else:
             np.testing.assert_array_equal(theta, plain, err_msg=kind)
         assert theta.strides == dense_layouts(start)[layout].strides
@@ -287,7 +299,10 @@ STATE_DTYPES = [
 def test_states_are_stored_as_asked_and_rounded_once(
     name: str, level: str, dtype: Any, state_dtype: Any
 ) -> None:
-    """Half precision at random, so to one of the two neighbours (which one: tests/test_storage_bits.py)."""
+    """Half precision at random, so to one of the two neighbours (which one: tests/test_storage_bits.py).
+
+    States that are not the elements' own, of rows and matrices, are kept as they are computed.
+    """
     stored = BFLOAT16 if state_dtype == "bfloat16" else np.dtype(state_dtype)
     wide = np.float64 if dtype == np.float64 else np.float32
     theta, plain = normal(12, [1024 + 3], dtype), normal(12, [1024 + 3], dtype)
@@ -299,11 +314,15 @@ def test_states_are_stored_as_asked_and_rounded_once(
     opt = make(name, theta, level, state_dtype=state_dtype, **setting(name))
     # LAMB, Prodigy: moments are stored between the phases, and read again as stored
     two_phases = getattr(fastopt, name).rule.norms in ("update", "all")
+    kept = shaped(opt._rules[0])
     for k in range(3):
         row = normal(13 + k, [1024 + 3], dtype)
         opt.step(row)
         twin.step(row)
         for key, state in twin._states[0].items():
+            if key in kept:
+                assert bits(opt._states[0][key]) == bits(state)
+                continue
             found, nearest = opt._states[0][key].view(stored), state.astype(stored)
             if stored.itemsize == 2:
                 ours, theirs = ((as_bits(a) & 0x7FFF).astype(int) for a in (found, nearest))
@@ -315,8 +334,8 @@ def test_states_are_stored_as_asked_and_rounded_once(
             np.testing.assert_allclose(theta[0].astype(float), plain[0].astype(float), rtol=0.05, atol=0.05)
         else:
             assert bits(theta) == bits(plain)
-    for state in opt._states[0].values():
-        assert state.itemsize == stored.itemsize
+    for key, state in opt._states[0].items():
+        assert state.itemsize == (np.dtype(wide) if key in kept else stored).itemsize
 
 
 # --- memory-mapped files ---
