@@ -41,6 +41,8 @@ OWN = (
     "MARS",
     "Lion",
     "Prodigy",
+    "RowWiseAdagrad",
+    "RowWiseAdam",
     "ScheduleFreeAdamW",
     "ScheduleFreeRAdam",
     "ScheduleFreeSGD",
@@ -50,6 +52,8 @@ OWN = (
 )
 #: Those whose first step moves nothing.
 FILLS_FIRST = ("ADOPT",)
+#: Those of PyTorch that divide by a parameter's number of elements, and fail where it has none.
+NOT_EMPTY = ("Adafactor",)
 #: With which the first step moves.
 MOVING: dict[str, dict[str, Any]] = {"ScheduleFreeRAdam": {"silent_sgd_phase": False}}
 EVERY = SHARED if JUDGED == "torch.optim" else sorted([*SHARED, *OWN])
@@ -97,13 +101,20 @@ def parameters(arrays: Sequence[Any], dtype: Any) -> list[Any]:
     return [torch.nn.Parameter(torch.tensor(a).to(dtype)) for a in arrays]
 
 
-def given(dtype: Any = None, seed: int = 1, holes: bool = True) -> tuple[list[Any], list[list[Any]]]:
-    """Parameters of every shape, and STEPS lists of gradients for them, some of them None."""
+def given(
+    dtype: Any = None, seed: int = 1, holes: bool = True, twin: str = ""
+) -> tuple[list[Any], list[list[Any]]]:
+    """Parameters of every shape, and STEPS lists of gradients for them, some of them None.
+
+    Of every shape that PyTorch's class takes, where `twin` is its name.
+    """
     dtype = dtype or torch.float32
     made = problem("float64", seed, holes=holes)
     half = len(made.params) // 2
     grads = [[None if g is None else torch.tensor(g).to(dtype) for g in row[:half]] for row in made.grads]
-    return parameters(made.params[:half], dtype), grads
+    params = parameters(made.params[:half], dtype)
+    kept = [i for i, p in enumerate(params) if p.numel() > 0 or twin not in NOT_EMPTY]
+    return [params[i] for i in kept], [[row[i] for i in kept] for row in grads]
 
 
 def clones(params: Sequence[Any], dtype: Any = None) -> list[Any]:

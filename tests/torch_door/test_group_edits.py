@@ -24,7 +24,8 @@ OTHER: dict[str, Any] = {
     "betas": lambda old: tuple(b / 2 for b in old),
     "etas": lambda old: (0.3, 1.5),
     "step_sizes": lambda old: (2e-3, 3e-3),
-    "eps": lambda old: 0.5,
+    "eps": lambda old: (0.2, 0.5) if isinstance(old, tuple) else 0.5,
+    "eps_form": lambda old: "added",
     "momentum_form": lambda old: "step",
     "t0": lambda old: 0.0,
     "rectify_threshold": lambda old: 50.0,
@@ -39,6 +40,8 @@ OTHER: dict[str, Any] = {
     "growth_rate": lambda old: 1.01,
 }
 BASE: dict[str, dict[str, Any]] = {
+    # a rate above 1 / sqrt(t), and an epsilon that acts
+    "Adafactor": {"lr": 0.8, "eps": (0.1, 1e-3), "weight_decay": 0.1},
     "SGD": {"momentum": 0.9, "weight_decay": 0.1},
     "LARS": {"weight_decay": 0.1},
     "MARS": {"weight_decay": 0.1, "optimize_1d": True},
@@ -49,17 +52,19 @@ BASE: dict[str, dict[str, Any]] = {
     "Prodigy": {"weight_decay": 0.1, "decouple": False, "betas": (0.0, 0.999), "beta3": 0.5, "d_coef": 50.0},
 }
 #: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same.
-#: ADOPT clips what is larger than gradients were so far. "1d" is of AdamW's vectors, not MARS's own rule's.
+#: ADOPT clips what is larger than gradients were so far. "1d" is of vectors, and the parameter is a matrix:
+#: test_keys_of_vectors has one.
 #: Steps of the others go down their gradient by themselves.
 WITHOUT_EFFECT = (
-    *(("Rprop", "lr"), ("ADOPT", "clip_exp"), ("Adadelta", "cautious"), ("Adagrad", "cautious")),
-    *(("MARS", key) for key in ("lr_1d_factor", "betas_1d", "weight_decay_1d")),
+    *(("Rprop", "lr"), ("ADOPT", "clip_exp")),
+    *((name, "cautious") for name in ("Adadelta", "Adagrad", "Grams")),
+    *(("MARS", key) for key in ("optimize_1d", "lr_1d_factor", "betas_1d", "weight_decay_1d")),
 )
 
 
 def optimizer(cls: Any, name: str) -> tuple[Any, Any]:
     p = torch.nn.Parameter(torch.tensor([[1.0, -2.0, 3.0]], dtype=torch.float64))
-    return cls([p], lr=0.05, **BASE.get(name, {"weight_decay": 0.1})), p
+    return cls([p], **{"lr": 0.05, **BASE.get(name, {"weight_decay": 0.1})}), p
 
 
 def steps(opt: Any, p: Any, begin: int, end: int) -> None:
@@ -132,6 +137,74 @@ def test_every_key_of_every_class(name: str, key: str) -> None:
             except (KeyError, AttributeError, TypeError):
                 return  # a state that it does not make in mid-training
             torch.testing.assert_close(p, r, rtol=1e-12, atol=1e-12)
+
+
+@ours_alone
+@pytest.mark.parametrize("key", ["optimize_1d", "lr_1d_factor", "betas_1d", "weight_decay_1d"])
+def test_keys_of_vectors(key: str) -> None:
+    """MARS hands them to AdamW, and then reads what is for them alone; or takes them itself."""
+    ends = []
+    for value in ({}, {key: edited(mine("MARS")([torch.ones(1)]).param_groups[0][key], key)}):
+        p = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64))
+        opt = mine("MARS")([p], lr=0.05)
+        for k in range(6):
+            p.grad = torch.tensor([0.3, (-1.0) ** k, 0.7 - k], dtype=torch.float64)
+            opt.step()
+            if k == 2:
+                opt.param_groups[0].update(value)
+        ends.append(p.detach())
+    assert not torch.equal(*ends)
+
+
+@ours_alone
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [("Adafactor", "beta1", 0.9), ("Adam", "row_steps", True), ("AdamW", "row_steps", True)],
+)
+def test_a_formula_with_states_that_are_not_there(name: str, key: str, value: Any, slow: bool) -> None:
+    """Refused at every step until the edit is taken back, and then all goes on as if it had never been."""
+
+    def make() -> Any:
+        p = torch.nn.Parameter(torch.ones(4, 4)[:, ::2] if slow else torch.ones(4, 2))
+        return mine(name)([{"params": [torch.nn.Parameter(torch.ones(3, 2))]}, {"params": [p]}], lr=0.1), p
+
+    def step(opt: Any, k: int) -> None:
+        for group in opt.param_groups:
+            for p in group["params"]:
+                p.grad = torch.full_like(p, 1.0 + k)
+        opt.step()
+
+    (opt, p), (twin, q) = make(), make()
+    step(opt, 0)
+    step(twin, 0)
+    old = opt.param_groups[1].get(key)
+    opt.param_groups[1][key] = value
+    for _ in range(2):
+        with pytest.raises(ValueError, match=rf"param_groups\[1\]\['{key}'\]: expected .*, got {value}"):
+            step(opt, 1)
+        assert torch.equal(p, q)
+    if old is None:
+        del opt.param_groups[1][key]
+    else:
+        opt.param_groups[1][key] = old
+    for k in (1, 2):
+        step(opt, k)
+        step(twin, k)
+    assert same(everything(opt, p), everything(twin, q))
+
+
+@ours_alone
+@pytest.mark.parametrize("name", ["Adam", "Adafactor"])
+def test_a_damaged_state_is_no_edit(name: str) -> None:
+    """What is missing was there: the state is named, whatever else was edited."""
+    opt, p = optimizer(mine(name), name)
+    steps(opt, p, 0, 2)
+    part = "exp_avg" if name == "Adam" else "row_var"
+    del opt.state[p][part]
+    opt.param_groups[0]["amsgrad" if name == "Adam" else "relative_step"] = name == "Adam"
+    with pytest.raises(ValueError, match=rf"params\[0\]: its state has a step but no '{part}'"):
+        steps(opt, p, 2, 3)
 
 
 @ours_alone

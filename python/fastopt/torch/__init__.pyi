@@ -8,6 +8,7 @@ from fastopt.torch._classes import LAMB as LAMB
 from fastopt.torch._classes import LARS as LARS
 from fastopt.torch._classes import MARS as MARS
 from fastopt.torch._classes import SGD as SGD
+from fastopt.torch._classes import SOAP as SOAP
 from fastopt.torch._classes import AdaBelief as AdaBelief
 from fastopt.torch._classes import Adadelta as Adadelta
 from fastopt.torch._classes import Adafactor as Adafactor
@@ -31,6 +32,7 @@ from fastopt.torch._classes import Rprop as Rprop
 from fastopt.torch._classes import ScheduleFreeAdamW as ScheduleFreeAdamW
 from fastopt.torch._classes import ScheduleFreeRAdam as ScheduleFreeRAdam
 from fastopt.torch._classes import ScheduleFreeSGD as ScheduleFreeSGD
+from fastopt.torch._classes import Shampoo as Shampoo
 from fastopt.torch._classes import SignSGD as SignSGD
 from fastopt.torch._classes import Signum as Signum
 from fastopt.torch._classes import StableAdamW as StableAdamW

@@ -58,6 +58,30 @@ def _finite_numbers(name: str, values: tuple[Any, ...]) -> tuple[float, ...]:
     return tuple(real(f"{name}[{i}]", value) for i, value in enumerate(values))
 
 
+class _Own(torch.optim.Optimizer):
+    """For rules that `torch.optim` has not: keywords and defaults are those of the NumPy class."""
+
+    _formula: ClassVar[type[NumpyOptimizer]]
+
+    def __init__(self, params: Any, lr: Any = None, **keywords: Any) -> None:
+        known = defaults_of(self._formula)
+        chosen: dict[str, Any] = {
+            name: keywords.pop(name) for name in ("foreach", "fused") if name in keywords
+        }
+        for name in keywords:
+            if name not in known:
+                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
+        if lr is not None:
+            keywords["lr"] = lr
+        defaults: dict[str, Any] = {**known, **keywords, "foreach": None, "fused": None, **chosen}
+        super().__init__(params, defaults)
+        if chosen.get("fused"):
+            self._step_supports_amp_scaling = True  # GradScaler then leaves scaling to the step
+
+
+_TorchAdafactor: Any = getattr(torch.optim, "Adafactor", _Own)  # of torch 2.5 and later
+
+
 class ASGD(Optimizer, torch.optim.ASGD):
     """Averaged SGD: `torch.optim.ASGD`, stepped by fastopt.
 
@@ -79,7 +103,7 @@ class Adadelta(Optimizer, torch.optim.Adadelta):
     _formula = optim.Adadelta
 
 
-class Adafactor(Optimizer, torch.optim.Adafactor):
+class Adafactor(Optimizer, _TorchAdafactor):
     """Adafactor: `torch.optim.Adafactor`, stepped by fastopt.
 
     Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the
@@ -180,27 +204,6 @@ class SGD(Optimizer, torch.optim.SGD):
 
     _formula = optim.SGD
     _wider: ClassVar[Mapping[str, Hyper]] = {"momentum": non_negative(), "dampening": finite()}
-
-
-class _Own(torch.optim.Optimizer):
-    """For rules that `torch.optim` has not: keywords and defaults are those of the NumPy class."""
-
-    _formula: ClassVar[type[NumpyOptimizer]]
-
-    def __init__(self, params: Any, lr: Any = None, **keywords: Any) -> None:
-        known = defaults_of(self._formula)
-        chosen: dict[str, Any] = {
-            name: keywords.pop(name) for name in ("foreach", "fused") if name in keywords
-        }
-        for name in keywords:
-            if name not in known:
-                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
-        if lr is not None:
-            keywords["lr"] = lr
-        defaults: dict[str, Any] = {**known, **keywords, "foreach": None, "fused": None, **chosen}
-        super().__init__(params, defaults)
-        if chosen.get("fused"):
-            self._step_supports_amp_scaling = True  # GradScaler then leaves scaling to the step
 
 
 class AdaBelief(Optimizer, _Own):

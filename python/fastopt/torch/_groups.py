@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from fastopt._hypers import COMMON, Hyper
+from fastopt._state import find_rule
 from fastopt.optimizer import Optimizer
 from fastopt.torch._options import defaults_of
 from fastopt.torch._tensors import Array
@@ -72,6 +73,17 @@ class Values:
         for key, hyper in self.formula._hypers.items():
             if hyper.starts and self.values[key] != other.values[key]:
                 return key
+        return None
+
+    def chosen_with(self, other: Values, state: str) -> str | None:
+        """The key by which others choose a formula that keeps this state, which this one has not; or None."""
+        if state in find_rule(self.formula.rule.kernel, self.flags)["states"]:
+            return None
+        for key, value in other.values.items():
+            if value != self.values[key]:
+                hyper = self.formula._hypers.get(key)
+                if (hyper and hyper.fixed) or self.formula._flags({**self.values, key: value}) != self.flags:
+                    return key
         return None
 
     def native(self) -> dict[str, Any]:

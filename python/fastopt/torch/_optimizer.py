@@ -22,7 +22,7 @@ from fastopt.torch import _state_dict
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
 from fastopt.torch._groups import Values, keys_of
 from fastopt.torch._options import NAMES, Options, before_of, defaults_of, refuse_ineffective, take_options
-from fastopt.torch._states import EMA, wanted_dtype
+from fastopt.torch._states import EMA, LacksState, wanted_dtype
 from fastopt.torch._tensors import label_of, local, refuse, why_not
 
 __all__ = ["Optimizer"]
@@ -271,12 +271,32 @@ class Optimizer(torch.optim.Optimizer):
         if self._elsewhere:
             raise RuntimeError("step(): not inside ema_weights(), where the parameters hold their averages")
         old, self._engine = self._engine, None
-        with torch.no_grad():
-            engine = Engine(self, self._fresh, {} if old is None else old.counts())
+        try:
+            with torch.no_grad():
+                engine = Engine(self, self._fresh, {} if old is None else old.counts())
+        except LacksState as error:
+            if old is not None:
+                self._refuse_another_formula(old, error.name)
+            raise
         if old is not None:
             engine.plan.skipped = old.plan.skipped
         self._engine = engine
         return engine
+
+    def _refuse_another_formula(self, old: Engine, state: str) -> None:
+        """Raise if an edit has chosen a formula that keeps a state which was not there before."""
+        for g, (before, group) in enumerate(zip(old.values, self.param_groups, strict=False)):
+            if g in old.idle:
+                continue
+            values = self._values(group)
+            key = before.chosen_with(values, state)
+            if key is not None:
+                self._engine = old  # which goes on once the edit is taken back
+                raise ValueError(
+                    f"param_groups[{g}][{key!r}]: expected {before.values[key]!r}, got "
+                    f"{values.values[key]!r}: chooses the formula, and states of this group have begun "
+                    f"without {state!r}"
+                ) from None
 
     # --- what the step measures ---
 

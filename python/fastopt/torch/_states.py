@@ -16,6 +16,14 @@ from fastopt.torch._tensors import FLOATS, HALF, as_array, local
 EMA = "ema"
 
 
+class LacksState(ValueError):
+    """A parameter's state has begun, and has not all that its rule keeps."""
+
+    def __init__(self, label: str, name: str) -> None:
+        super().__init__(f"{label}: its state has a step but no {name!r}; to begin anew, clear all of it")
+        self.name = name
+
+
 class States(NamedTuple):
     """What the engine gets of a parameter's state. All tensors are those of this machine."""
 
@@ -142,9 +150,7 @@ class Maker:
             return
         missing = [name for name in names if state.get(name) is None and name not in _MAY_COME_LATER]
         if missing:
-            raise ValueError(
-                f"{self.label}: its state has a step but no {missing[0]!r}; to begin anew, clear all of it"
-            )
+            raise LacksState(self.label, missing[0])
 
     def _check_scales(self, state: Mapping[str, Any], name: str) -> None:
         if not self.rule["codes"][self.rule["states"].index(name)]:
