@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
-import os
 from typing import Any
 
 import pytest
 import torch
 
 import fastopt.torch
+from hosts.common import host
 
 CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ScheduleFreeSGD": ("schedulefree", "SGDScheduleFree", {"lr": 0.1, "warmup_steps": 5, "r": 0.5}),
@@ -51,12 +50,7 @@ STEPS = 40
 
 def theirs(case: str) -> Any:
     package, name, _ = CASES[case]
-    try:
-        return getattr(importlib.import_module(package), name)
-    except ImportError:
-        if os.environ.get("FASTOPT_REQUIRE_HOSTS") == "1":
-            raise
-        pytest.skip(f"{package} is not installed")
+    return getattr(host(package), name)
 
 
 def ours(case: str) -> Any:
