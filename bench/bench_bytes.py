@@ -11,14 +11,13 @@ import argparse
 import importlib.metadata
 import json
 import os
-import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from common import QUICK, Call, in_fresh_process, machine, missing, publish, side_by_side, staggered
+from common import QUICK, Call, machine, missing, over_processes, publish, side_by_side, staggered
 from step_cases import floor
 from targets import plural
 
@@ -217,17 +216,6 @@ def one_process(key: str, threads: int) -> dict[str, Any]:
     }
 
 
-def measure(key: str, threads: int) -> dict[str, Any]:
-    code = f"import json, bench_bytes; print(json.dumps(bench_bytes.one_process({key!r}, {threads})))"
-    rows = [in_fresh_process(code, OMP_NUM_THREADS=str(threads)) for _ in range(PROCESSES)]
-    numbers = {
-        k: statistics.median(row[k] for row in rows)
-        for k, v in rows[0].items()
-        if isinstance(v, (int, float))
-    }
-    return {**rows[0], **numbers, "spread": (min(r["ratio"] for r in rows), max(r["ratio"] for r in rows))}
-
-
 def markdown(result: dict[str, Any]) -> str:
     """One line for each case."""
     m = result["machine"]
@@ -269,7 +257,7 @@ def main() -> int:
             print(missing(CASES[key].needs), file=sys.stderr)
             continue
         for threads in map(int, args.threads.split(",")) if args.threads else CASES[key].threads:
-            rows.append(measure(key, threads))
+            rows.append(over_processes("bench_bytes", key, threads, PROCESSES))
             print(rows[-1], file=sys.stderr, flush=True)
     lacking = [f"{CASES[key].label}, beside {CASES[key].peer}" for key in gone]
     if args.add:

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from common import QUICK, Call, in_fresh_process, machine, missing, publish, side_by_side, staggered
+from common import QUICK, Call, machine, missing, over_processes, publish, side_by_side, staggered
 from targets import plural
 
 import fastopt
@@ -211,13 +210,6 @@ def one_process(key: str, threads: int) -> dict[str, Any]:
     return row
 
 
-def measure(key: str, threads: int) -> dict[str, Any]:
-    code = f"import json, bench_rules; print(json.dumps(bench_rules.one_process({key!r}, {threads})))"
-    rows = [in_fresh_process(code, OMP_NUM_THREADS=str(threads)) for _ in range(PROCESSES)]
-    numbers = {k: statistics.median(r[k] for r in rows) for k, v in rows[0].items() if k != "case"}
-    return {**rows[0], **numbers, "spread": (min(r["ratio"] for r in rows), max(r["ratio"] for r in rows))}
-
-
 def markdown(result: dict[str, Any]) -> str:
     """One line for each case."""
     m = result["machine"]
@@ -257,7 +249,7 @@ def main() -> int:
             print(absent, file=sys.stderr)
             continue
         for threads in map(int, args.threads.split(",")):
-            rows.append(measure(key, threads))
+            rows.append(over_processes("bench_rules", key, threads, PROCESSES))
             print(rows[-1], file=sys.stderr, flush=True)
     result = {"machine": machine(), "rows": rows, "missing": lacking}
     publish(args.out, "rules", result, markdown(result))

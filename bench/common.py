@@ -137,6 +137,18 @@ def staggered(n: int, count: int, seed: int = 0) -> list[Any]:
     return arrays
 
 
+def over_processes(module: str, key: str, threads: int, processes: int) -> dict[str, Any]:
+    """What a module's `one_process` finds in fresh processes: medians of its numbers, the range of ratios."""
+    code = f"import json, {module}; print(json.dumps({module}.one_process({key!r}, {threads})))"
+    rows = [in_fresh_process(code, OMP_NUM_THREADS=str(threads)) for _ in range(processes)]
+    numbers = {
+        k: statistics.median(row[k] for row in rows)
+        for k, v in rows[0].items()
+        if isinstance(v, (int, float))
+    }
+    return {**rows[0], **numbers, "spread": (min(r["ratio"] for r in rows), max(r["ratio"] for r in rows))}
+
+
 def publish(folder: Path, name: str, result: dict[str, Any], text: str) -> None:
     """Write a result and its table, and print the table."""
     folder.mkdir(parents=True, exist_ok=True)
