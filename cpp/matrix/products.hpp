@@ -2,6 +2,7 @@
 // bits do not depend on the number of threads. Matrices are stored by columns; a row-major one is its transpose.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 #include "linalg/product.hpp"
@@ -77,12 +78,20 @@ void mirror(const Team<T>& team, std::int64_t n, T* c, std::int64_t ldc) {
              });
 }
 
-// The same of n x n matrices where C and the product are symmetric: half of the work.
+// The same of n x n matrices where C and the product are symmetric: half of the work. Columns are divided so that each range
+// has as much of the triangle as the others.
 template <class T>
 void multiply_symmetric(const Team<T>& team, std::int64_t n, std::int64_t k, T alpha, View<T> a, View<T> b, T* c,
                         std::int64_t ldc, bool set = true) {
+  constexpr std::int64_t grain = 8;
   const double flops = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(k);
-  in_ranges(team, n, 8, flops, [&](std::int64_t j, std::int64_t end, linalg::Packs<T>& packs) {
+  const std::int64_t pieces = team.size() == 1 ? 1 : 2 * team.size();
+  const auto begins = [&](std::int64_t piece) {
+    const double right = 1 - static_cast<double>(piece) / static_cast<double>(pieces);
+    return piece == pieces ? n : static_cast<std::int64_t>(static_cast<double>(n) * (1 - std::sqrt(right))) / grain * grain;
+  };
+  team.each(pieces, ns_per_flop * flops, [&](std::int64_t piece, linalg::Packs<T>& packs) {
+    const std::int64_t j = begins(piece), end = begins(piece + 1);
     product(n - j, end - j, k, alpha, View<T>{a.data + j * a.row, a.row, a.col}, View<T>{b.data + j * b.col, b.row, b.col},
             c + j * ldc + j, ldc, set, Part::lower, packs);
   });
