@@ -9,11 +9,11 @@ namespace fastopt::matrix {
 template <class T>
 struct SecondMoments {
   Pieces pieces;
-  T* x;                                    // the gradient
-  T *rows, *columns, *vector;              // the states: the first two, or the third
-  double rest, added, least;               // 1 - beta; what is added to a square; of the mean of R, and of a root
-  double *sums, *means;                    // of the columns of all pieces; of the squares of a row
-  T *most, *row_factors, *column_factors;  // the largest element of each piece
+  T* x;                                      // the gradient
+  T *rows, *columns, *vector;                // the states: the first two, or the third
+  double rest, added, least;                 // 1 - beta; what is added to a square; of the mean of R, and of a root
+  double *sums = nullptr, *means = nullptr;  // of the columns of all pieces; of the squares of a row
+  T *most = nullptr, *row_factors = nullptr, *column_factors = nullptr;  // the largest element of each piece
 
   static std::size_t scratch(const MatrixView& view);
   void take(Scratch& scratch);

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "matrix/eigenbasis.hpp"
-#include "matrix/elements.hpp"
 #include "matrix/range.hpp"
 #include "matrix/tensor_sides.hpp"
 
