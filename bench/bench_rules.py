@@ -2,11 +2,12 @@
 
     python bench/bench_rules.py [--cases schedule-free,muon] [--threads 1,2] [--out results]
 
-Schedule-Free, AdEMAMix and Prodigy on 20 million elements; Muon on the matrices of GPT-2 small's blocks and
-on 64 small ones, its exact form beside five Newton-Schulz steps; a SOAP step between two refreshes. Each in
-processes of its own, ours and the peer in turns, kept are medians. PyTorch's Muon computes in bfloat16, which
-has instructions of its own on some processors (AMX): `gflops` says what our float32 products reach. Prints a
-table and writes rules.json and rules.md.
+Schedule-Free, AdEMAMix and Prodigy on 20 million elements; Adafactor on a matrix of as many, also beside the
+bytes of its passes; Muon on the matrices of GPT-2 small's blocks and on 64 small ones, its exact form beside
+five Newton-Schulz steps; SOAP and Shampoo between two refreshes. Each in processes of its own, ours and the
+peer in turns, kept are medians. PyTorch's Muon computes in bfloat16, which has instructions of its own on
+some processors (AMX): `gflops` says what our float32 products reach. Prints a table and writes rules.json and
+rules.md.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from common import QUICK, Call, machine, missing, over_processes, publish, side_by_side, staggered
+from step_cases import moved
 from targets import plural
 
 import fastopt
@@ -100,6 +102,24 @@ def soap(params: list[Any]) -> Any:
     return SOAP(params, lr=1e-3, precondition_frequency=10**6)
 
 
+def adafactor(params: list[Any]) -> Any:
+    import torch
+
+    return torch.optim.Adafactor(params, lr=1e-3)
+
+
+def adafactor_floor() -> dict[str, Call]:
+    """Squares and the size of theta; the size of the update; theta itself."""
+    theta, grad = staggered(N, 2)
+    return moved([([], [theta, grad]), ([], [grad]), ([theta], [grad])])
+
+
+def shampoo(params: list[Any]) -> Any:
+    from pytorch_optimizer import Shampoo
+
+    return Shampoo(params, lr=1e-3, preconditioning_compute_steps=10**6)
+
+
 def heavyball_soap(params: list[Any]) -> Any:
     import heavyball
 
@@ -109,6 +129,7 @@ def heavyball_soap(params: list[Any]) -> Any:
 GPT2: list[Shape] = [(768 // SHRINK, 768 // SHRINK), (768 // SHRINK, 3072 // SHRINK)] * (1 if QUICK else 12)
 SMALL: list[Shape] = [(128, 128)] * (4 if QUICK else 64)
 ONE: list[Shape] = [(768 // SHRINK, 768 // SHRINK)]
+MATRIX: list[Shape] = [(N // 5000, 5000)]
 
 
 class Case(NamedTuple):
@@ -118,6 +139,7 @@ class Case(NamedTuple):
     theirs: Callable[[], Call]
     needs: str = "torch"
     shapes: list[Shape] | None = None  # of matrices that Newton-Schulz steps are taken of
+    floor: Callable[[], dict[str, Call]] = dict
 
 
 def exact(n: int) -> Case:
@@ -152,6 +174,13 @@ CASES: dict[str, Case] = {
         lambda: theirs(prodigy, [(N,)]),
         "prodigyopt",
     ),
+    "adafactor": Case(
+        "Adafactor, 20 M (4000 x 5000)",
+        lambda: ours("Adafactor", MATRIX),
+        "torch.optim.Adafactor",
+        lambda: theirs(adafactor, MATRIX),
+        floor=adafactor_floor,
+    ),
     "muon": Case(
         "Muon, 12 x (768 x 768, 768 x 3072)",
         lambda: ours("Muon", GPT2),
@@ -182,6 +211,13 @@ CASES: dict[str, Case] = {
         lambda: theirs(heavyball_soap, ONE),
         "heavyball",
     ),
+    "shampoo": Case(
+        "Shampoo between refreshes, 768 x 768",
+        lambda: ours("Shampoo", ONE, update_freq=10**6, block_size=768),
+        "pytorch_optimizer",
+        lambda: theirs(shampoo, ONE),
+        "pytorch_optimizer",
+    ),
 }
 
 
@@ -200,7 +236,8 @@ def one_process(key: str, threads: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
     fastopt.set_num_threads(threads)
     case = CASES[key]
-    result = side_by_side({"ours": case.ours(), "peer": case.theirs()}, turns=9, budget=0.05)
+    calls = {"ours": case.ours(), "peer": case.theirs(), **case.floor()}
+    result = side_by_side(calls, turns=9, budget=0.05)
     seconds = result["seconds"]
     row: dict[str, Any] = {
         "case": f"rules: {case.label}, beside {case.peer}, {plural(threads)}",
@@ -208,6 +245,8 @@ def one_process(key: str, threads: int) -> dict[str, Any]:
         "torch_us": 1e6 * seconds["peer"],
         "ratio": result["ratio"]["peer"],
     }
+    if "floor" in seconds:
+        row["of_floor"] = result["ratio"]["floor"]
     if case.peer.startswith("five"):
         row["times"] = 1 / row["ratio"]
     if case.shapes is not None:
@@ -216,16 +255,23 @@ def one_process(key: str, threads: int) -> dict[str, Any]:
     return row
 
 
+def beside(row: dict[str, Any]) -> str:
+    """What the step is held against besides the peer: the floor of its bytes, or the products' operations."""
+    if "of_floor" in row:
+        return f"{100 * row['of_floor']:.0f} % of the floor"
+    return f"{row['gflops']:.0f} : {row['peer_gflops']:.0f} GFLOP/s" if "gflops" in row else "-"
+
+
 def markdown(result: dict[str, Any]) -> str:
     """One line for each case."""
     m = result["machine"]
-    lines = ["| a step | ours | peer | ratio | products, ours : peer |", "|---|---|---|---|---|"]
+    lines = ["| a step | ours | peer | ratio | floor, or products of ours : peer |", "|---|---|---|---|---|"]
     for row in result["rows"]:
         low, high = row["spread"]
-        products = f"{row['gflops']:.0f} : {row['peer_gflops']:.0f} GFLOP/s" if "gflops" in row else "-"
+        ratio = f"{row['ratio']:.2f}x ({low:.2f} to {high:.2f})"
         lines.append(
             f"| {row['case'].removeprefix('rules: ')} | {row['ours_us'] / 1000:.2f} ms | "
-            f"{row['torch_us'] / 1000:.2f} ms | {row['ratio']:.2f}x ({low:.2f} to {high:.2f}) | {products} |"
+            f"{row['torch_us'] / 1000:.2f} ms | {ratio} | {beside(row)} |"
         )
     lines += [f"| {case} | | not installed | | |" for case in result["missing"]]
     text = (

@@ -56,11 +56,23 @@ def torchs(name: str, theta: Any, grad: Any, **options: Any) -> Any:
     return opt
 
 
-def floor(opt: Any, theta: Any, grad: Any) -> dict[str, Call]:
-    """The passes of this step, their bytes moved with one addition per element; {} if not in this build."""
+def moved(passes: list[tuple[list[Any], list[Any]]]) -> dict[str, Call]:
+    """The arrays of these passes, changed and read, moved with one addition per element; {} if not in this
+    build.
+    """
     floor_pass = getattr(core, "floor_pass", None)
     if floor_pass is None:
         return {}
+
+    def run() -> None:
+        for changed, read in passes:
+            floor_pass(changed, read)
+
+    return {"floor": run}
+
+
+def floor(opt: Any, theta: Any, grad: Any) -> dict[str, Call]:
+    """The passes of this step."""
     states, ema = list(opt._states[0].values()), opt._ema
     passes: list[tuple[list[Any], list[Any]]] = [([theta, *states, *ema], [grad])]
     beside = {"lamb": theta, "lars": theta, "mars": opt._states[0].get("last_grad")}  # the gradient, in sums
@@ -73,12 +85,7 @@ def floor(opt: Any, theta: Any, grad: Any) -> dict[str, Call]:
         passes = [(states[:3], [theta, grad, states[3]]), ([theta], states[:2])]
     if opt._clip_norm is not None:
         passes.insert(0, ([], [grad]))
-
-    def run() -> None:
-        for changed, read in passes:
-            floor_pass(changed, read)
-
-    return {"floor": run}
+    return moved(passes)
 
 
 def numpy_adam(n: int) -> Call:

@@ -233,6 +233,13 @@ BYTES: Targets = {
 }
 
 NEWER: Targets = {
+    **{
+        f"rules: Adafactor, 20 M (4000 x 5000), beside torch.optim.Adafactor, {plural(t)}": (
+            Target(2.0),
+            Target(0.5, "of_floor"),
+        )
+        for t in (1, 2)
+    },
     **at_least(
         {
             f"rules: {name}, 20 M, beside {package}, {plural(t)}": 5.0
@@ -251,6 +258,10 @@ NEWER: Targets = {
         | {
             f"rules: SOAP between refreshes, 768 x 768, beside {package}, {plural(t)}": 2.0
             for package in ("pytorch_optimizer", "heavyball")
+            for t in (1, 2)
+        }
+        | {
+            f"rules: Shampoo between refreshes, 768 x 768, beside pytorch_optimizer, {plural(t)}": 2.0
             for t in (1, 2)
         }
     ),

@@ -38,8 +38,19 @@ SecondMoments<T> moments_of(const MatrixTask& task) {
   const auto state = [&](int i) { return static_cast<T*>(task.shaped[i]); };
   const double eps = n.eps1 >= 0 ? n.eps1 : epsilon_of(task.tensor->dtype());
   const double rest = std::pow(static_cast<double>(task.t), n.beta2_decay);
-  return {Pieces(*task.view),     static_cast<const T*>(task.x), state(0), state(1), state(2), rest,
-          n.added != 0 ? eps : 0, n.added != 0 ? 0 : eps,        nullptr,  nullptr,  nullptr};
+  return {Pieces(*task.view),
+          static_cast<T*>(task.x),
+          state(0),
+          state(1),
+          state(2),
+          rest,
+          n.added != 0 ? eps : 0,
+          n.added != 0 ? 0 : eps,
+          nullptr,
+          nullptr,
+          nullptr,
+          nullptr,
+          nullptr};
 }
 
 template <class T>

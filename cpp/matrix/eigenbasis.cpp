@@ -10,6 +10,7 @@
 #include "linalg/eigh.hpp"
 #include "matrix/orthonormal.hpp"
 #include "matrix/products.hpp"
+#include "matrix/range.hpp"
 
 namespace fastopt::matrix {
 namespace {
@@ -51,24 +52,6 @@ void estimate(const T* q, const T* p, std::int64_t n, T* estimates) {
       for (std::int64_t i = i0; i < std::min(i0 + block, n); ++i) estimates[j] += q[i * n + j] * p[j * n + i];
 }
 
-// The largest magnitude; NaN if anything is not finite.
-template <class T>
-T largest(const T* a, std::int64_t count) {
-  T most = 0, poison = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    most = std::max(most, std::abs(a[i]));
-    poison += a[i] - a[i];
-  }
-  return most + poison;
-}
-
-// A power of two that takes `most` near 1.
-template <class T>
-T scale_of(T most) {
-  constexpr int last = std::numeric_limits<T>::max_exponent - 2;
-  return std::ldexp(T(1), std::clamp(most > T(0) ? -std::ilogb(most) : 0, -last, last));
-}
-
 }  // namespace
 
 std::int64_t eigenbasis_work(std::int64_t n) { return 2 * n * n + n + orthonormal_work(n); }
@@ -76,9 +59,9 @@ std::int64_t eigenbasis_work(std::int64_t n) { return 2 * n * n + n + orthonorma
 template <class T>
 void refresh_eigenbasis(const T* a, std::int64_t n, T* q, std::int64_t* order, T* work, const linalg::Team<T>& team) {
   T *product = work, *sorted = product + n * n, *estimates = sorted + n * n, *rest = estimates + n;
-  const T most = largest(a, n * n);
+  const T most = engine::largest(a, n * n);
   std::iota(order, order + n, std::int64_t(0));
-  if (most != most) return std::fill_n(q, n * n, most), void();
+  if (!std::isfinite(most)) return std::fill_n(q, n * n, std::numeric_limits<T>::quiet_NaN()), void();
   multiply(team, n, n, n, scale_of(most), View<T>{a, 1, n}, View<T>{q, n, 1}, product, n);
   estimate(q, product, n, estimates);
   // NaN, of a basis that was, is in no order

@@ -7,6 +7,7 @@
 #include "engine/lanes.hpp"
 #include "matrix/newton_schulz.hpp"
 #include "matrix/polar.hpp"
+#include "matrix/range.hpp"
 
 namespace fastopt::matrix {
 namespace {
@@ -55,15 +56,16 @@ void multiply_by(T* x, std::int64_t n, T by) {
   for (std::int64_t i = 0; i < n; ++i) x[i] *= by;
 }
 
-// X / max(|X|, eps) in Frobenius' norm, by way of the largest element, so that no square overflows or vanishes. False where
+// X / max(|X|, eps) in Frobenius' norm, by way of a power of two, so that no square overflows or vanishes. False where
 // there is nothing to orthogonalise: a matrix of zeros stays one, and one that is not finite becomes NaN as a whole.
 template <class T>
 bool normalised(T* x, std::int64_t n, double eps) {
   const T most = engine::largest(x, n);
   if (!std::isfinite(most)) std::fill_n(x, n, std::numeric_limits<T>::quiet_NaN());
   if (!std::isfinite(most) || most == T(0)) return false;
-  divide(x, n, most);
-  const double least = eps / static_cast<double>(most);
+  const T unit = scale_of(most);
+  multiply_by(x, n, unit);
+  const double least = eps * static_cast<double>(unit);
   divide(x, n,
          static_cast<T>(std::clamp(std::sqrt(sum_of_squares(x, n)), least,
                                    std::max(least, static_cast<double>(std::numeric_limits<T>::max())))));

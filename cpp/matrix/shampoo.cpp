@@ -5,6 +5,7 @@
 
 #include "matrix/elements.hpp"
 #include "matrix/inverse_root.hpp"
+#include "matrix/range.hpp"
 #include "matrix/tensor_sides.hpp"
 
 namespace fastopt::matrix {
@@ -16,6 +17,8 @@ struct Numbers {
 };
 
 const Numbers& numbers_of(const double* hypers) { return *reinterpret_cast<const Numbers*>(hypers); }
+
+constexpr int more_steps = 24;  // whose sums of squares stay finite, as a power of two
 
 // The blocks, of at most `block_size` indices, of all sides: f(part), its matrix behind those before.
 template <class F>
@@ -72,6 +75,7 @@ class Step {
   }
 
   void run() {
+    if (!task_.view->sides.empty()) bring_into_range(team_, size_ << more_steps, without_unit(), size_, x_, sums_);
     add_statistics();
     if ((t_ - 1) % static_cast<std::int64_t>(n_.update_freq) == 0) update_roots();
     if (exp_avg_sq_ != nullptr) average_squares();
@@ -89,6 +93,11 @@ class Step {
     for_parts(*task_.view, task_.hypers, f);
   }
   static T* state(const MatrixTask& task, int i) { return static_cast<T*>(task.shaped[i]); }
+
+  // Does no epsilon, nor the length of a step of SGD, have the unit of the gradient?
+  bool without_unit() const {
+    return n_.epsilon == 0 && (n_.grafting == 0 || (exp_avg_sq_ != nullptr && n_.graft_eps == 0));
+  }
 
   void add_statistics() {
     const bool sum = n_.beta2 == 1;

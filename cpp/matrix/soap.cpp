@@ -5,6 +5,7 @@
 
 #include "matrix/eigenbasis.hpp"
 #include "matrix/elements.hpp"
+#include "matrix/range.hpp"
 #include "matrix/tensor_sides.hpp"
 
 namespace fastopt::matrix {
@@ -84,6 +85,7 @@ class Step {
   }
 
   void run() {
+    bring_into_range(team_, sides_.size, n_.eps == 0, sides_.size, x_, sums_);
     average_statistics();
     if (is_first(task_)) {
       for (const Side& side : sides_)

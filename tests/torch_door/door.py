@@ -40,18 +40,23 @@ OWN = (
     "LaProp",
     "MARS",
     "Lion",
+    "Muon",
     "Prodigy",
     "RowWiseAdagrad",
     "RowWiseAdam",
+    "SOAP",
     "ScheduleFreeAdamW",
     "ScheduleFreeRAdam",
     "ScheduleFreeSGD",
+    "Shampoo",
     "SignSGD",
     "Signum",
     "StableAdamW",
 )
 #: Those whose first step moves nothing.
-FILLS_FIRST = ("ADOPT",)
+FILLS_FIRST = ("ADOPT", "SOAP")
+#: In whose groups are the keys of PyTorch'"'"'s class, and of ours those that are given.
+AS_PYTORCHS = (*SHARED, "Muon")
 #: Those of PyTorch that divide by a parameter's number of elements, and fail where it has none.
 NOT_EMPTY = ("Adafactor",)
 #: With which the first step moves.
@@ -61,6 +66,7 @@ FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 HALF = (torch.bfloat16, torch.float16)
 
 __all__ = [
+    "AS_PYTORCHS",
     "EVERY",
     "FILLS_FIRST",
     "FLOATS",

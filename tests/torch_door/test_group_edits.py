@@ -38,6 +38,21 @@ OTHER: dict[str, Any] = {
     "warmup_steps": lambda old: 9,
     "beta3": lambda old: 0.25,
     "growth_rate": lambda old: 1.01,
+    "precondition_frequency": lambda old: 1,
+    "max_precond_dim": lambda old: 2,
+    "shampoo_beta": lambda old: 0.5,
+    "update_freq": lambda old: 2,
+    "block_size": lambda old: 2,
+    "grafting": lambda old: "sgd",
+    "ns_coefficients": lambda old: "polar-express",
+    "ns_steps": lambda old: 2,
+    "adjust_lr_fn": lambda old: "match_rms_adamw",
+    "method": lambda old: "exact",
+    "batch_axes": lambda old: 1,
+    "use_muon": lambda old: False,
+    "exclude": lambda old: ("*",),
+    "adamw_betas": lambda old: tuple(b / 2 for b in old),
+    "adamw_weight_decay": lambda old: 0.3,
 }
 BASE: dict[str, dict[str, Any]] = {
     # a rate above 1 / sqrt(t), and an epsilon that acts
@@ -45,32 +60,47 @@ BASE: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9, "weight_decay": 0.1},
     "LARS": {"weight_decay": 0.1},
     "MARS": {"weight_decay": 0.1, "optimize_1d": True},
+    "Muon": {"weight_decay": 0.1, "normalize": True},
     "RMSprop": {"momentum": 0.9, "weight_decay": 0.1},
     "SignSGD": {"momentum": 0.9, "weight_decay": 0.1},
     "Rprop": {},
+    "Shampoo": {"weight_decay": 0.1, "momentum": 0.5, "beta2": 0.9, "grafting": "adam"},
     # d grows four times
     "Prodigy": {"weight_decay": 0.1, "decouple": False, "betas": (0.0, 0.999), "beta3": 0.5, "d_coef": 50.0},
 }
+#: Of Muon, for the parameters that it leaves to AdamW.
+OF_ADAMW = ("adamw_lr_ratio", "adamw_betas", "adamw_eps", "adamw_weight_decay")
 #: PyTorch's Rprop reads its rate for the first step sizes alone, and schedulers may edit it all the same.
-#: ADOPT clips what is larger than gradients were so far. "1d" is of vectors, and the parameter is a matrix:
+#: ADOPT clips what is larger than gradients were so far. The parameter is a matrix without a name, and "1d",
+#: "adamw" and patterns are of others:
 #: test_keys_of_vectors has one.
 #: Steps of the others go down their gradient by themselves.
 WITHOUT_EFFECT = (
     *(("Rprop", "lr"), ("ADOPT", "clip_exp")),
     *((name, "cautious") for name in ("Adadelta", "Adagrad", "Grams")),
     *(("MARS", key) for key in ("optimize_1d", "lr_1d_factor", "betas_1d", "weight_decay_1d")),
+    *(("Muon", key) for key in (*OF_ADAMW, "exclude")),
+    ("SOAP", "precondition_1d"),
 )
 
 
+def start(name: str) -> Any:
+    """A row; where rows are treated as such, two."""
+    return torch.tensor(
+        [[1.0, -2.0, 3.0], [0.5, 1.0, -1.0]] if name == "Muon" else [[1.0, -2.0, 3.0]], dtype=torch.float64
+    )
+
+
 def optimizer(cls: Any, name: str) -> tuple[Any, Any]:
-    p = torch.nn.Parameter(torch.tensor([[1.0, -2.0, 3.0]], dtype=torch.float64))
+    p = torch.nn.Parameter(start(name))
     return cls([p], **{"lr": 0.05, **BASE.get(name, {"weight_decay": 0.1})}), p
 
 
 def steps(opt: Any, p: Any, begin: int, end: int) -> None:
     """Gradients of changing signs that become smaller, so that every maximum and every form matters."""
     for k in range(begin, end):
-        p.grad = torch.tensor([[0.3, (-1.0) ** k, 0.7 - k]], dtype=torch.float64) * 0.5**k
+        rows = torch.tensor([[0.3, (-1.0) ** k, 0.7 - k], [-0.2, 0.5, 0.1 * k]], dtype=torch.float64)
+        p.grad = rows[: len(p)] * 0.5**k
         opt.step()
 
 
@@ -140,13 +170,22 @@ def test_every_key_of_every_class(name: str, key: str) -> None:
 
 
 @ours_alone
-@pytest.mark.parametrize("key", ["optimize_1d", "lr_1d_factor", "betas_1d", "weight_decay_1d"])
-def test_keys_of_vectors(key: str) -> None:
-    """MARS hands them to AdamW, and then reads what is for them alone; or takes them itself."""
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        *(("MARS", key) for key in ("optimize_1d", "lr_1d_factor", "betas_1d", "weight_decay_1d")),
+        *(("Muon", key) for key in OF_ADAMW),
+    ],
+)
+def test_keys_of_vectors(name: str, key: str) -> None:
+    """Both hand them to AdamW, and then read what is for them alone; MARS may take them itself."""
     ends = []
-    for value in ({}, {key: edited(mine("MARS")([torch.ones(1)]).param_groups[0][key], key)}):
+    from fastopt.torch._options import defaults_of
+
+    old = defaults_of(mine(name)._formula)[key]
+    for value in ({}, {key: edited(old, key)}):
         p = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64))
-        opt = mine("MARS")([p], lr=0.05)
+        opt = mine(name)([p], lr=0.05)
         for k in range(6):
             p.grad = torch.tensor([0.3, (-1.0) ** k, 0.7 - k], dtype=torch.float64)
             opt.step()
@@ -159,15 +198,32 @@ def test_keys_of_vectors(key: str) -> None:
 @ours_alone
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize(
-    ("name", "key", "value"),
-    [("Adafactor", "beta1", 0.9), ("Adam", "row_steps", True), ("AdamW", "row_steps", True)],
+    ("name", "options", "key", "value"),
+    [
+        ("Adafactor", {}, "beta1", 0.9),
+        ("Adam", {}, "row_steps", True),
+        ("AdamW", {}, "row_steps", True),
+        ("SOAP", {}, "merge_dims", True),
+        ("SOAP", {}, "max_precond_dim", 3),
+        ("SOAP", {"max_precond_dim": 1}, "max_precond_dim", 100),
+        ("SOAP", {}, "precondition_1d", True),
+        ("SOAP", {"precondition_1d": True}, "precondition_1d", False),
+        ("Shampoo", {}, "block_size", 3),
+        ("Shampoo", {"block_size": 2}, "block_size", 128),
+        ("Shampoo", {}, "momentum", 0.5),
+        ("Shampoo", {}, "grafting", "adam"),
+    ],
 )
-def test_a_formula_with_states_that_are_not_there(name: str, key: str, value: Any, slow: bool) -> None:
+def test_a_formula_with_other_states(
+    name: str, options: dict[str, Any], key: str, value: Any, slow: bool
+) -> None:
     """Refused at every step until the edit is taken back, and then all goes on as if it had never been."""
 
     def make() -> Any:
-        p = torch.nn.Parameter(torch.ones(4, 4)[:, ::2] if slow else torch.ones(4, 2))
-        return mine(name)([{"params": [torch.nn.Parameter(torch.ones(3, 2))]}, {"params": [p]}], lr=0.1), p
+        shape = (8,) if key == "precondition_1d" else (4, 2)
+        p = torch.nn.Parameter(torch.ones(*shape, 2)[..., 0] if slow else torch.ones(shape))
+        groups = [{"params": [torch.nn.Parameter(torch.ones(3, 2))]}, {"params": [p]}]
+        return mine(name)(groups, lr=0.1, **options), p
 
     def step(opt: Any, k: int) -> None:
         for group in opt.param_groups:
@@ -181,7 +237,7 @@ def test_a_formula_with_states_that_are_not_there(name: str, key: str, value: An
     old = opt.param_groups[1].get(key)
     opt.param_groups[1][key] = value
     for _ in range(2):
-        with pytest.raises(ValueError, match=rf"param_groups\[1\]\['{key}'\]: expected .*, got {value}"):
+        with pytest.raises(ValueError, match=rf"param_groups\[1\]\['{key}'\]: expected .*, got {value!r}"):
             step(opt, 1)
         assert torch.equal(p, q)
     if old is None:

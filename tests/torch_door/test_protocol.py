@@ -458,10 +458,19 @@ def test_steps_do_not_accumulate_memory() -> None:
 # --- what comes on top ---
 
 
+def with_bases(tensors: list[Any]) -> list[Any]:
+    """Wide matrices cut to squares: after its first gradient most eigenvalues of a long side are 0, and any
+    basis of their space is as good as the one that rounding chooses (in float64 steps are as far apart).
+    """
+    return [t if t is None or t.dim() != 2 else t.detach()[:, : len(t)].clone() for t in tensors]
+
+
 @ours_alone
 @pytest.mark.parametrize("name", EVERY)
 def test_clip_norm_is_clip_grad_norm(name: str) -> None:
     params, grads = given(torch.float32)
+    if name == "SOAP":
+        params, grads = with_bases(params), [with_bases(row) for row in grads]
     left, right = clones(params), clones(params)
     opt, plain = mine(name)(left, clip_norm=1.0), mine(name)(right)
     for row in grads:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from fastopt._hypers import COMMON, Hyper
-from fastopt._state import find_rule
+from fastopt._state import find_rule, rule_for
+from fastopt._storage import shape_of_state
 from fastopt.optimizer import Optimizer
 from fastopt.torch._options import defaults_of
 from fastopt.torch._tensors import Array
@@ -56,15 +57,15 @@ class Values:
         return self._formula_of() == other._formula_of()
 
     def _formula_of(self) -> tuple[Any, ...]:
-        return self.flags, self.decay, self._looks(), self._sharing_out()
+        return self.flags, self.decay, self._looks(), self._choices()
 
     def _looks(self) -> list[Any]:
         """What looks at whole tensors, which is not for shards: where it changes, all is read anew."""
         return [self.values[key] for key in ("cautious", "centralize")]
 
-    def _sharing_out(self) -> dict[str, Any]:
-        """What decides which of a class's two rules takes a parameter."""
-        if self.formula._other is None:
+    def _choices(self) -> dict[str, Any]:
+        """What decides which of a class's two rules takes a parameter, or what shapes states have."""
+        if self.formula._other is None and not self.formula.rule.matrix:
             return {}
         return {key: self.values[key] for key, hyper in self.formula._hypers.items() if hyper.fixed}
 
@@ -86,6 +87,19 @@ class Values:
                     return key
         return None
 
+    def _rule_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return find_rule(self.formula.rule.kernel, self.formula._flags(values))
+
+    def reshaped_by(self, other: Values, shape: tuple[int, ...]) -> str | None:
+        """The key by which others give a parameter of this shape states of other shapes; or None."""
+        for key, value in other.values.items():
+            hyper, values = self.formula._hypers.get(key), {**self.values, key: value}
+            if hyper is None or not hyper.fixed or self._rule_of(values) is not self._rule_of(self.values):
+                continue
+            if _shapes(self.formula, values, shape) != _shapes(self.formula, self.values, shape):
+                return key
+        return None
+
     def native(self) -> dict[str, Any]:
         """As the plan takes a group."""
         hypers, maximize, scheduled = self.formula._native_group(self.values)
@@ -102,6 +116,16 @@ class Values:
         starts = {k: v for k, v in self.formula._starts(self.values).items() if v is not None}
         lr = self.values["lr"]
         return {**starts, "eta": lr, "step_size": lr, "mu_product": 1.0}
+
+
+def _shapes(formula: type[Optimizer], values: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    """Of the states of a parameter, where they are not its own."""
+    rule, batch_axes = rule_for(formula, values, shape, None), formula._batch_axes(values, len(shape))
+    return {
+        name: shape_of_state(rule, i, shape, batch_axes)
+        for i, (name, kind) in enumerate(zip(rule["states"], rule["shapes"], strict=True))
+        if name and kind
+    }
 
 
 class _Typed:

@@ -19,7 +19,7 @@ from fastopt._hypers import Hyper
 from fastopt._state import all_states, find_rule, states_of
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
-from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine
+from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine, Part
 from fastopt.torch._groups import Values, keys_of
 from fastopt.torch._options import NAMES, Options, before_of, defaults_of, refuse_ineffective, take_options
 from fastopt.torch._states import EMA, LacksState, wanted_dtype
@@ -270,6 +270,8 @@ class Optimizer(torch.optim.Optimizer):
     def _rebuild(self) -> Engine:
         if self._elsewhere:
             raise RuntimeError("step(): not inside ema_weights(), where the parameters hold their averages")
+        if self._engine is not None:
+            self._refuse_other_shapes(self._engine)
         old, self._engine = self._engine, None
         try:
             with torch.no_grad():
@@ -282,6 +284,29 @@ class Optimizer(torch.optim.Optimizer):
             engine.plan.skipped = old.plan.skipped
         self._engine = engine
         return engine
+
+    def _refuse_other_shapes(self, old: Engine) -> None:
+        """Raise if an edit would give states that have begun other shapes."""
+        if not self._formula.rule.matrix:
+            return
+        for g, (before, group) in enumerate(zip(old.values, self.param_groups, strict=False)):
+            values = before if g in old.idle else self._values(group)
+            for part in old.parts if values.values != before.values else ():
+                if part.group != g or not self._has_begun(part):
+                    continue
+                key = before.reshaped_by(values, tuple(part.stage.shape))
+                if key is not None:
+                    raise ValueError(
+                        f"param_groups[{g}][{key!r}]: expected {before.values[key]!r}, got "
+                        f"{values.values[key]!r}: chooses the shapes of states, and those of {part.label} "
+                        "have begun"
+                    )
+
+    def _has_begun(self, part: Part) -> bool:
+        state = self.state.get(part.parameter)
+        return isinstance(state, dict) and any(
+            torch.is_tensor(state.get(name)) for name in part.rule["states"]
+        )
 
     def _refuse_another_formula(self, old: Engine, state: str) -> None:
         """Raise if an edit has chosen a formula that keeps a state which was not there before."""
