@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# The threads of NumPy's BLAS wait for each other longer than matrices of these sizes take: three times the work.
+# The threads of NumPy's BLAS wait for each other longer than such matrices take.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 BENCH = Path(__file__).parents[1] / "bench"
 # The scripts in `bench/` are not in the source distribution: there, no test of them.
