@@ -46,9 +46,9 @@ class SparseRows:
     of 4096 elements and more are refused then. ``zero_grads=True`` is refused.
 
     Rules that need sums over whole parameters refuse it (LARS, LAMB, StableAdamW, MARS, Prodigy), and rules
-    of whole matrices (Adafactor, Muon, Shampoo, SOAP). So do ASGD and the Schedule-Free classes, whose averages
-    move where parameters stay, and rules that begin with the first gradient of every element: Adan, ADOPT,
-    and ``initial_accumulator_value="gradient"``.
+    of whole matrices (Adafactor, Muon, Shampoo, SOAP). So do ASGD and the Schedule-Free classes, whose
+    averages move where parameters stay, and rules that begin with the first gradient of every element: Adan,
+    ADOPT, and ``initial_accumulator_value="gradient"``.
 
     Examples
     --------
