@@ -18,11 +18,12 @@ NATIVE := $(THREADED) tests/test_arrays.py tests/test_bad_input.py tests/test_na
   tests/test_step_order.py tests/test_state_dict.py tests/test_checkpoint.py tests/test_two_phase.py tests/test_eigh_small.py \
   tests/test_eigh_stacks.py tests/test_inertia.py tests/test_linalg_layouts.py tests/test_line_vectors.py
 
-.PHONY: train test hosts check bench tsan asan asserts clean help
+.PHONY: train test nightly hosts check bench tsan asan asserts clean help
 
 help:
 	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
 	@echo "make test    all checks and tests, on an installed wheel (ARGS=... for pytest)"
+	@echo "make nightly the long tests that show something rare"
 	@echo "make hosts   the optimizers for PyTorch in the programs that take one, in a pinned environment"
 	@echo "make check   ruff, mypy and clang-format alone"
 	@echo "make bench   every table beside its peers, in a pinned environment (ARGS=--quick: a few minutes)"
@@ -30,20 +31,25 @@ help:
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
 	@echo "make clean   remove the virtual environments and the build"
 
-# Doctests of the part for PyTorch need it.
-WITHOUT_TORCH = $$($(BIN)/python -c "import importlib.util as u; u.find_spec('torch') or print('--ignore-glob=*/fastopt/torch/*')")
+# One process for each processor, a part of the tests each; a selection (-k) runs in one (tests/conftest.py).
+PARALLEL := -n auto --dist worksteal
 
 train: $(VENV)/.native
 	$(BIN)/fastopt train $(ARGS)
 
-test: $(VENV)/.testable check
-	$(BIN)/python -m pytest tests --ignore=tests/hosts $(ARGS)
-	$(BIN)/python -m pytest --doctest-modules --pyargs fastopt -p no:cacheprovider $(WITHOUT_TORCH)
+test: check $(VENV)/.testable
+	$(BIN)/python -m pytest tests --ignore=tests/hosts $(PARALLEL) $(ARGS)
 
+# What is long by nature and shows something rare.
+nightly: $(VENV)/.testable
+	$(BIN)/python -m pytest tests --ignore=tests/hosts -m nightly $(PARALLEL) $(ARGS)
+
+# JAX is there with optax; its tests want a process of their own.
 hosts: $(HOSTS)/.installed
 	FASTOPT_REQUIRE_HOSTS=1 $(HOSTS)/bin/python -m pytest tests/hosts $(ARGS)
+	$(if $(ARGS),,FASTOPT_REQUIRE_JAX=1 $(HOSTS)/bin/python -m pytest tests/test_from_jax.py)
 
-check: $(VENV)/.testable
+check: $(VENV)/.tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
@@ -76,7 +82,7 @@ $(VENV)/.native: $(VENV)/.python $(SOURCES)
 	  $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(WHEELS)/native -C cmake.define.FASTOPT_LEVELS=native . && wait $$!
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/native/*.whl
 	$(BIN)/python -m pip install --quiet "$$(echo $(WHEELS)/native/*.whl)[report]"
-	@rm -f $(VENV)/.installed $(VENV)/.testable
+	@rm -f $(VENV)/.testable
 	@touch $@
 
 $(WHEELS)/.built: $(VENV)/.python $(SOURCES)
@@ -84,14 +90,17 @@ $(WHEELS)/.built: $(VENV)/.python $(SOURCES)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(WHEELS) .
 	@touch $@
 
-$(VENV)/.installed: $(WHEELS)/.built
+# What checks and tests need beside the wheel: fetched while the compiler works, with `make -j2`.
+$(VENV)/.tools: $(VENV)/.python pyproject.toml tools/requirements.py
+	for extra in report test; do $(BIN)/python tools/requirements.py $$extra; done | \
+	  $(BIN)/python -m pip install --quiet -r /dev/stdin$(WITH); } | \
+	  $(BIN)/python -m pip install --quiet -r /dev/stdin
+	@touch $@
+
+$(VENV)/.testable: $(WHEELS)/.built $(VENV)/.tools
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/*.whl
 	$(BIN)/python -m pip install --quiet "$$(echo $(WHEELS)/*.whl)[report]"
 	@touch $@ $(VENV)/.native
-
-$(VENV)/.testable: $(VENV)/.installed
-	$(BIN)/python tools/requirements.py test | $(BIN)/python -m pip install --quiet -r /dev/stdin
-	@touch $@
 
 # The hosts' own environment, with the wheel that `make test` tests.
 $(HOSTS)/.pinned: tests/hosts/requirements.txt

@@ -1,6 +1,6 @@
 """Which optimizer, and which settings? Measured on three problems.
 
-    python examples/choosing.py [--out DIRECTORY]
+    python examples/choosing.py [--quick] [--out DIRECTORY]
 
 Writes choosing.png (the loss after a fixed number of steps against the learning rate, for ten rules on three
 problems; the table under examples/README.md is printed) and settings.png (the influence of each
@@ -10,7 +10,7 @@ hyper-parameter on training and test loss).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from common import COLOURS, parser, plt, save
@@ -35,11 +35,22 @@ RULES: dict[str, Callable[[list[Array], Any], Any]] = {
     "Lion": lambda p, lr: fastopt.Lion(p, lr=lr),
     "LAMB": lambda p, lr: fastopt.LAMB(p, lr=lr),
 }
-RATES = np.geomspace(1e-4, 10, 16)
-STEPS = 300
 
 
-def digits_problem() -> Problem:
+class Effort(NamedTuple):
+    """How much is tried: learning rates and steps of each rule; epochs and seeds of each setting."""
+
+    rates: Array
+    steps: int
+    epochs: int
+    seeds: int
+
+
+FULL = Effort(np.geomspace(1e-4, 10, 16), 300, 20, 3)
+QUICK = Effort(np.geomspace(1e-4, 10, 4), 30, 2, 1)
+
+
+def digits_problem(steps: int) -> Problem:
     """A perceptron on the digits: well scaled, noisy batches."""
     x, t = standardised()
 
@@ -47,7 +58,7 @@ def digits_problem() -> Problem:
         model = MLP([64, 48, 10], rng=np.random.default_rng(0))
         optimizer = make(model.parameters)
         for i, (xb, tb) in enumerate(fastopt.batches(x, t, batch_size=64, epochs=100, seed=0)):
-            if i == STEPS:
+            if i == steps:
                 break
             optimizer.step(model.loss_and_gradients(xb, tb)[1])
         return model.loss(x, t)
@@ -55,7 +66,7 @@ def digits_problem() -> Problem:
     return run
 
 
-def narrow_problem() -> Problem:
+def narrow_problem(steps: int) -> Problem:
     """Least squares in a narrow valley of condition 1e4, all data at once."""
     rng = np.random.default_rng(0)
     basis, _ = np.linalg.qr(rng.normal(size=(30, 30)))
@@ -65,14 +76,14 @@ def narrow_problem() -> Problem:
     def run(make: Callable[[list[Array]], Any]) -> float:
         w = start.copy()
         optimizer = make([w])
-        for _ in range(STEPS):
+        for _ in range(steps):
             optimizer.step([hessian @ w])
         return float(w @ hessian @ w / 2)
 
     return run
 
 
-def sparse_problem() -> Problem:
+def sparse_problem(steps: int) -> Problem:
     """Logistic regression on words: feature j occurs in one example of about j."""
     rng = np.random.default_rng(0)
     present = rng.random((6000, 200)) < 1.0 / np.arange(2, 202)
@@ -83,7 +94,7 @@ def sparse_problem() -> Problem:
         w = np.zeros(200)
         optimizer = make([w])
         for i, (xb, yb) in enumerate(fastopt.batches(x, y, batch_size=32, epochs=100, seed=0)):
-            if i == STEPS:
+            if i == steps:
                 break
             optimizer.step([xb.T @ (sigmoid(xb @ w) - yb) / len(yb)])
         z = x @ w
@@ -92,15 +103,15 @@ def sparse_problem() -> Problem:
     return run
 
 
-def measure(problem: Problem) -> dict[str, Array]:
+def measure(problem: Problem, rates: Array) -> dict[str, Array]:
     with np.errstate(all="ignore"):
         return {
-            name: np.array([problem(lambda p, r=rule, k=lr: r(p, k)) for lr in RATES])
+            name: np.array([problem(lambda p, r=rule, k=lr: r(p, k)) for lr in rates])
             for name, rule in RULES.items()
         }
 
 
-def table(results: dict[str, dict[str, Array]]) -> None:
+def table(results: dict[str, dict[str, Array]], rates: Array) -> None:
     """Best loss, at which rate, and over how wide a range of rates 95 % of the fall is reached."""
     print("| rule | " + " | ".join(f"{p}: best loss, at lr, range" for p in results) + " |")
     print("|---|" + "---|" * len(results))
@@ -111,30 +122,31 @@ def table(results: dict[str, dict[str, Array]]) -> None:
             best = int(np.argmin(values))
             start = losses["SGD"][0]  # the smallest rate hardly moves
             good = np.flatnonzero(values <= values[best] + 0.05 * (start - values[best]))
-            cells.append(f"{values[best]:.2g}, {RATES[best]:.1g}, {RATES[good[-1]] / RATES[good[0]]:.0f}x")
+            cells.append(f"{values[best]:.2g}, {rates[best]:.1g}, {rates[good[-1]] / rates[good[0]]:.0f}x")
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
-def choosing(out: Any) -> None:
+def choosing(out: Any, effort: Effort) -> None:
     problems = {
-        "digits, batches of 64": digits_problem(),
-        "narrow valley, all data": narrow_problem(),
-        "sparse features, batches of 32": sparse_problem(),
+        "digits, batches of 64": digits_problem(effort.steps),
+        "narrow valley, all data": narrow_problem(effort.steps),
+        "sparse features, batches of 32": sparse_problem(effort.steps),
     }
-    results = {name: measure(problem) for name, problem in problems.items()}
+    results = {name: measure(problem, effort.rates) for name, problem in problems.items()}
     figure, axes = plt.subplots(1, 3, figsize=(12, 4))
     for axis, (name, losses) in zip(axes, results.items(), strict=True):
         start = losses["SGD"][0]
         for i, (rule, values) in enumerate(losses.items()):
             shown = np.where(np.isfinite(values) & (values < 3 * start), values, np.nan)
             style = "-" if i < len(COLOURS) else "--"
-            axis.loglog(RATES, shown, style, marker=".", lw=1.2, color=COLOURS[i % len(COLOURS)], label=rule)
+            colour = COLOURS[i % len(COLOURS)]
+            axis.loglog(effort.rates, shown, style, marker=".", lw=1.2, color=colour, label=rule)
         axis.set(title=name, xlabel="lr")
-    axes[0].set_ylabel(f"loss after {STEPS} steps")
+    axes[0].set_ylabel(f"loss after {effort.steps} steps")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     figure.suptitle("Ten rules against their learning rate")
     save(figure, out, "choosing")
-    table(results)
+    table(results, effort.rates)
 
 
 BASE = {
@@ -157,8 +169,8 @@ RANGES: dict[str, list[float]] = {
 }
 
 
-def settings(out: Any) -> None:
-    """AdamW on 1,000 noisy digits for 20 epochs, one setting varied at a time."""
+def settings(out: Any, effort: Effort) -> None:
+    """AdamW on 1,000 noisy digits, one setting varied at a time."""
     x, t = standardised()
     x = x + np.asarray(np.random.default_rng(1).normal(0, 0.7, x.shape), np.float32)
 
@@ -169,13 +181,14 @@ def settings(out: Any) -> None:
         optimizer = fastopt.AdamW(
             model.parameters, lr=s["lr"], betas=(s["beta1"], s["beta2"]), weight_decay=s["weight_decay"]
         )
-        for xb, tb in fastopt.batches(x[:1000], t[:1000], batch_size=int(s["batch"]), epochs=20, seed=seed):
+        batch, epochs = int(s["batch"]), effort.epochs
+        for xb, tb in fastopt.batches(x[:1000], t[:1000], batch_size=batch, epochs=epochs, seed=seed):
             optimizer.step(model.loss_and_gradients(xb, tb, rng)[1])
         return model.loss(x[:1000], t[:1000]), model.loss(x[1000:], t[1000:])
 
     figure, axes = plt.subplots(2, 4, figsize=(12, 6), sharey=True)
     for axis, (name, values) in zip(axes.flat, RANGES.items(), strict=False):
-        losses = np.array([[run(seed, **{name: v}) for seed in range(3)] for v in values]).mean(1)
+        losses = np.array([[run(seed, **{name: v}) for seed in range(effort.seeds)] for v in values]).mean(1)
         places: Any = values if name not in ("beta2", "weight_decay") else range(len(values))
         axis.plot(places, losses[:, 0], "o-", ms=4, label="training")
         axis.plot(places, losses[:, 1], "o-", ms=4, label="test")
@@ -193,10 +206,13 @@ def settings(out: Any) -> None:
 
 
 def main() -> None:
-    out = parser(__doc__).parse_args().out
+    p = parser(__doc__)
+    p.add_argument("--quick", action="store_true", help="few rates, steps and epochs, one seed")
+    options = p.parse_args()
+    effort = QUICK if options.quick else FULL
     with limited(1):
-        choosing(out)
-        settings(out)
+        choosing(options.out, effort)
+        settings(options.out, effort)
 
 
 if __name__ == "__main__":

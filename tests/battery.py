@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,9 @@ class Problem:
         return [{"params": copies[:half], **options[0]}, {"params": copies[half:], **options[1]}]
 
 
+@cache
 def problem(dtype: Any, seed: int, *, holes: bool = True) -> Problem:
-    """Random numbers with the corners where rules go wrong.
+    """Random numbers with the corners where rules go wrong; arrays are read-only, and shared by tests.
 
     Gradients fall from a large first one and vary over two decades (so that a running maximum differs from an
     average); some elements are exactly 0, one tensor has a zero gradient for a step and one starts at theta =
@@ -51,6 +53,8 @@ def problem(dtype: Any, seed: int, *, holes: bool = True) -> Problem:
         if k == 5:
             row[4] = np.zeros_like(row[4])
         grads.append(row)
+    for a in (*params, *(g for row in grads for g in row)):
+        a.flags.writeable = False
     if holes:
         for k, i in ((0, 5), (1, 5), (4, 0), (9, 6), (9, 6 + len(SHAPES)), (17, 3)):
             grads[k][i] = None

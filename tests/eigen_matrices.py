@@ -6,7 +6,8 @@ stress set (Marques, Vömel, Demmel and Parlett, ACM TOMS 35(1), 2008).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,38 +53,43 @@ def _tridiagonals(n: int, tiny: float) -> Iterator[tuple[str, Array, Array]]:
     yield "single tiny", np.where(i == 0, 1e-12, 1.0), 1e-13 + 0 * e
 
 
-def matrices(n: int, dtype: Any) -> Iterator[tuple[str, Array]]:
-    """Named n x n matrices of one dtype."""
+def matrices(n: int, dtype: Any, only: Container[str] | None = None) -> Iterator[tuple[str, Array]]:
+    """Named n x n matrices of one dtype: all, or those with one of some names."""
     rng = np.random.default_rng(n)
     info = np.finfo(dtype)
     ulp, tiny, huge = float(info.eps), float(info.tiny), float(info.max)
     q = np.linalg.qr(rng.standard_normal((n, n)))[0]
     noise = rng.standard_normal((n, n))
     noise += noise.T
-    named: list[tuple[str, Array]] = []
+    index = np.arange(n)
+    arrow = np.diag(index + 0.0)
+    arrow[0, :] = arrow[:, 0] = 1
+    made: dict[str, Callable[[], Array]] = {}
     for name, values in _spectra(n, ulp, rng):
-        named.append((f"diagonal, {name}", np.diag(values)))
-        full = (q * values) @ q.T
-        named.append((f"dense, {name}", (full + full.T) / 2))
+        made[f"diagonal, {name}"] = partial(np.diag, values)
+        made[f"dense, {name}"] = partial(_with_values, q, values)
     for name, d, e in _tridiagonals(n, tiny):
-        named.append((f"tridiagonal, {name}", np.diag(d) + np.diag(e, 1) + np.diag(e, -1)))
-    named.append(("random", noise))
-    named.append(("random, positive", noise @ noise.T))
+        made[f"tridiagonal, {name}"] = lambda d=d, e=e: np.diag(d) + np.diag(e, 1) + np.diag(e, -1)
+    made["random"] = lambda: noise
+    made["random, positive"] = lambda: noise @ noise.T
     for name, scale in (
         ("near overflow", huge / (1e3 * n)),
         ("near underflow", 10 * tiny),
         ("root of overflow", huge**0.5),
         ("root of underflow", tiny**0.5),
     ):
-        named.append((f"random, {name}", noise * scale))
-    index = np.arange(n)
-    named.append(("Hilbert", 1 / (1.0 + index[:, None] + index)))
-    named.append(("ones", np.ones((n, n))))
-    arrow = np.diag(index + 0.0)
-    arrow[0, :] = arrow[:, 0] = 1
-    named.append(("arrow", arrow))
-    for name, matrix in named:
-        yield name, np.ascontiguousarray(matrix.astype(dtype))
+        made[f"random, {name}"] = lambda scale=scale: noise * scale
+    made["Hilbert"] = lambda: 1 / (1.0 + index[:, None] + index)
+    made["ones"] = lambda: np.ones((n, n))
+    made["arrow"] = lambda: arrow
+    for name, make in made.items():
+        if only is None or name in only:
+            yield name, np.ascontiguousarray(make().astype(dtype))
+
+
+def _with_values(q: Array, values: Array) -> Array:
+    full = (q * values) @ q.T
+    return (full + full.T) / 2
 
 
 def one_norm(a: Array) -> float:

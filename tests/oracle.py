@@ -65,8 +65,8 @@ class Oracle:
         if self.clip_value is not None:
             gs = [None if g is None else np.clip(g, -self.clip_value, self.clip_value) for g in gs]
         if self.clip_norm is not None:
-            together = [[g] for g in gs] if self.per_tensor else [gs] * len(gs)
-            factors = [min(1.0, self.clip_norm / (self._norm(some) + 1e-6)) for some in together]
+            norms = [self._norm([g]) for g in gs] if self.per_tensor else [self._norm(gs)] * len(gs)
+            factors = [min(1.0, self.clip_norm / (norm + 1e-6)) for norm in norms]
             gs = [None if g is None else g * factor for g, factor in zip(gs, factors, strict=True)]
         self._update([(i, *self._adjusted(i, g)) for i, g in enumerate(gs) if g is not None])
         if self.ema_decay is not None:

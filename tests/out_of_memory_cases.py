@@ -329,11 +329,16 @@ def slope(x: Any) -> Any:
     return WEIGHTS * x
 
 
+@cache
+def normal(n: int, seed: int) -> Any:
+    """Drawn once: what is drawn anew for each allocation that fails takes most of the time."""
+    return np.random.default_rng(seed).standard_normal(n)
+
+
 def walked(n: int, pairs: int, memory: int) -> Any:
     """Vectors after a step and, if `pairs`, after so many pairs: the same at every call."""
-    rng = np.random.default_rng(n)
     scale = np.linspace(1, 2, n)
-    made = core.LineVectors(rng.standard_normal(n), rng.standard_normal(n), memory)
+    made = core.LineVectors(normal(n, n), normal(n, n + 1), memory)
     made.steepest(0.5)
     for k in range(pairs + 1):
         made.step(0.25 / (k + 1))
@@ -370,7 +375,7 @@ def compared(call: Callable[[Any], Any], n: int, pairs: int, memory: int) -> Sta
 
 
 def line_call(name: str, n: int) -> State:
-    g = np.random.default_rng(5).standard_normal(n)
+    g = normal(n, 5)
     if name == "construct":
 
         def right(made: Any) -> None:
@@ -398,11 +403,16 @@ def quasi_newton(n: int, pairs: int) -> State:
 SHAPES = [(3,), (130, 140), (9001,), (7, 5)]
 
 
-def parameters(seed: int = 0) -> list[Any]:
+@cache
+def drawn(seed: int) -> list[Any]:
     rng = np.random.default_rng(seed)
     made = [rng.standard_normal(shape).astype(np.float32) for shape in SHAPES]
     made[2] = made[2].astype(np.float64)
     return made
+
+
+def parameters(seed: int = 0) -> list[Any]:
+    return [a.copy() for a in drawn(seed)]
 
 
 def gradients(seed: int) -> list[Any]:

@@ -32,9 +32,13 @@ def pair(name: str, setting: Draw, whole: Draw, given: Problem, seed: int) -> tu
     return opt, Oracle(name, given.groups(first, second), **options)
 
 
-def trio(name: str, setting: Draw, whole: Draw, given: Problem, seed: int) -> tuple[Any, Oracle, Oracle]:
-    """The same and the oracle's twin in single precision."""
+def trio(
+    name: str, setting: Draw, whole: Draw, given: Problem, seed: int
+) -> tuple[Any, Oracle, Oracle | None]:
+    """The same and the oracle's twin in single precision: the yardstick of float32, float64 needs none."""
     opt, oracle = pair(name, setting, whole, given, seed)
+    if given.params[0].dtype == np.float64:
+        return opt, oracle, None
     options = draw(whole, np.random.default_rng(seed))  # the first that pair draws from this seed
     return opt, oracle, Oracle(name, oracle.param_groups, **options, dtype=np.float32)
 

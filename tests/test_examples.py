@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 #: Script, options that keep it short, pictures.
 RUNS = [
     ("batches", [], ["batches.png"]),
-    ("choosing", [], ["choosing.png", "settings.png"]),
+    ("choosing", ["--quick"], ["choosing.png", "settings.png"]),
     ("conjugate", [], ["conjugate.png"]),
     ("fewer_bytes", ["--quick"], ["fewer_bytes.png"]),
     ("minimum_ratio", ["--quick"], ["minimum_ratio.png"]),

@@ -72,10 +72,10 @@ def test_the_class_with_its_flags_is_its_oracle(name: str, variant: int, around:
     opt, oracle, single = trio(name, chosen, WHOLE if around else {}, given, seed=900 + variant)
     meter = Meter(oracle.params, EDGE[dtype])
     for k in range(STEPS):
-        for side in (oracle, single, opt):
+        for side in filter(None, (oracle, single, opt)):
             side.step(given.grads[k], grad_scale=3.0 if k % 7 == 3 else 1.0)
         meter.seen(oracle.params)
-    assert meter.error(arrays(opt)) <= bound(dtype, meter.error(single.params))
+    assert meter.error(arrays(opt)) <= bound(dtype, meter.error((single or oracle).params))
 
 
 @pytest.mark.parametrize("flag", ["cautious", "cautious_weight_decay", "centralize"])

@@ -59,6 +59,15 @@ def test_every_interleaving_runs_every_chunk_once(explorer: Path) -> None:
 
 
 @needs_compiler
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+def test_every_interleaving_of_larger_cases(explorer: Path) -> None:
+    code, text = output(explorer, "all", timeout=7000)
+    assert code == 0, text
+    assert "FAILS" not in text
+
+
+@needs_compiler
 def test_every_memory_order_is_needed_and_its_absence_seen(explorer: Path) -> None:
     """The explorer finds what goes wrong without each order, without waking, and with claims in two steps."""
     code, text = output(explorer, "weaken")

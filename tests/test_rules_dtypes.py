@@ -41,7 +41,7 @@ def spacing(x: Any, dtype: Any) -> Any:
 @pytest.mark.parametrize("name", sorted(CLASSES))
 def test_one_step_is_rounded_once(name: str, stored: Any, grad: Any) -> None:
     given = problem(np.float64, seed=9)
-    params = [np.asarray(p, dtype=stored) for p in given.params]
+    params = [np.array(p, dtype=stored) for p in given.params]
     options = draw(VARIANTS[name][0], np.random.default_rng(9))
     opt = CLASSES[name](params, **options)
     oracle = Oracle(name, params, **options)

@@ -21,7 +21,7 @@ ROWS, WIDTH = 60, 7
 def _refuses(name: str, variant: int) -> bool:
     start = setting(name, variant).get("initial_accumulator_value")
     whole = name.startswith("ScheduleFree") or name in (
-        *("ASGD", "Adan", "LAMB", "LARS", "MARS", "Prodigy", "StableAdamW"),
+        *("ADOPT", "ASGD", "Adan", "LAMB", "LARS", "MARS", "Prodigy", "StableAdamW"),
         *("Adafactor", "SOAP", "Shampoo"),
     )
     matrices = name == "Muon" and setting(name, variant).get("use_muon") is not False

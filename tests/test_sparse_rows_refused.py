@@ -162,7 +162,7 @@ def test_rules_that_see_the_whole_refuse_rows_by_their_name(name: str, variant: 
 
 def test_every_setting_is_tried() -> None:
     assert {name for name, _ in REFUSES} == {
-        *("ASGD", "Adagrad", "Adan", "LAMB", "LARS", "MARS", "Prodigy", "RMSprop"),
+        *("ADOPT", "ASGD", "Adagrad", "Adan", "LAMB", "LARS", "MARS", "Prodigy", "RMSprop"),
         *("Adafactor", "Muon", "SOAP", "Shampoo"),
         *("ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD", "StableAdamW"),
     }

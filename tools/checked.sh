@@ -11,7 +11,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build/$kind
 python=$venv/bin/python
 case $(uname -m) in x86_64 | amd64) level=${FASTOPT_CHECKED_LEVEL:-v3} ;; *) level=base ;; esac
-flags="-g;-fno-omit-frame-pointer"
+flags="-g1;-fno-omit-frame-pointer" # names and lines of what is reported; more takes the compiler longer
 case $kind in
   thread) flags="$flags;-O1;-fsanitize=thread" runtime=libtsan.so ;;
   address)

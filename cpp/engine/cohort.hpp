@@ -14,14 +14,13 @@ struct Cohort {
   int group = -1;
   std::int64_t t = 0;
   bool begun = false;
+  bool has_scalars = false;  // of the rule; else nobody looks at these:
   Scalars before, after;
   double coefs[max_coefs] = {};
   double greatest = 0;  // magnitude of a number that `fill_constants` rounds to the type of computation
   Constants<float> f32;
   Constants<double> f64;
-  bool fits(int g, std::int64_t count, bool going_on, const Scalars& scalars) const {
-    return group == g && t == count && begun == going_on && before == scalars;
-  }
+  bool by_row = false;  // as the group's rule is
   template <class T>
   Constants<T>& constants() {
     if constexpr (sizeof(T) == 4)

@@ -23,6 +23,7 @@ struct Constants {
   const double* means = nullptr;  // of the tensor's rows, from `first_row` on, where gradients are centralised
   std::int64_t first_row = 0;
   double row_start = 0;  // of what is kept of a row
+  bool direct = false;   // only_decay(), and rows are not walked one by one
 
   bool only_decay() const { return !changes_gradient() && !shrink && !first && !alone(); }
   // The rule's step is formed alone, and then looked at.

@@ -102,7 +102,7 @@ void Plan::commit() {
   for (const Item& item : items_) {
     const auto tensor = static_cast<std::size_t>(item.tensor);
     ++counts_[tensor];
-    scalars_[tensor] = at(cohorts_, item.cohort).after;
+    if (const Cohort& cohort = at(cohorts_, item.cohort); cohort.has_scalars) scalars_[tensor] = cohort.after;
   }
   if (any_totals_) follow();
   ++steps;

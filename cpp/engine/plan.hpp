@@ -72,6 +72,7 @@ class Plan {
  private:
   bool needs_norm() const { return options_.clip_norm > 0 || options_.nonfinite != Nonfinite::propagate; }
   void collect(std::span<const Gradient> gradients);
+  bool fits(const Cohort& cohort, int tensor) const;
   int cohort_of(int tensor);
   std::int64_t whole_of(int tensor) const;
   void check_range(const Cohort& cohort, Dtype dtype) const;

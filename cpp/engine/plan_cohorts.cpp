@@ -19,16 +19,22 @@ void Plan::collect(std::span<const Gradient> gradients) {
   n_cohorts_ = 0;
   items_.clear();
   if (any_totals_) find_leader();
-  int cohort = -1;  // of the tensor before: mostly this one's as well
+  int cohort = -1;        // of the tensor before: mostly this one's as well
+  bool in_range[2] = {};  // what its numbers were found to be in float32 and float64
   for (int i = 0; i < size(); ++i) {
     const auto tensor = static_cast<std::size_t>(i);
     if (gradients[tensor].data == nullptr) continue;
-    const bool same =
-        cohort >= 0 &&
-        at(cohorts_, cohort).fits(group_of_[tensor], counts_[tensor] + 1, tensors_[tensor].begun, scalars_before(i));
-    if (!same) cohort = cohort_of(i);
-    check_range(at(cohorts_, cohort), tensors_[tensor].dtype());
-    items_.push_back({i, cohort, tensors_[tensor].size, whole_of(i)});
+    if (cohort < 0 || !fits(at(cohorts_, cohort), i)) {
+      cohort = cohort_of(i);
+      in_range[0] = in_range[1] = false;
+    }
+    const Cohort& mine = at(cohorts_, cohort);
+    const Dtype dtype = tensors_[tensor].dtype();
+    if (bool& known = in_range[computes_in_double(dtype)]; !known) {
+      check_range(mine, dtype);
+      known = true;
+    }
+    items_.push_back({i, cohort, tensors_[tensor].size, mine.by_row ? whole_of(i) : 1});
   }
   if (any_totals_) check_shared();
 }
@@ -36,8 +42,13 @@ void Plan::collect(std::span<const Gradient> gradients) {
 // Rows are walked whole; rows that lie apart in memory are all of their tensor.
 std::int64_t Plan::whole_of(int tensor) const {
   const Tensor& t = at(tensors_, tensor);
-  if (!at(groups_, group_of(tensor)).kernel->by_row()) return 1;
   return t.table.outer == 1 ? t.table.run : t.size;
+}
+
+bool Plan::fits(const Cohort& cohort, int tensor) const {
+  const auto i = static_cast<std::size_t>(tensor);
+  return cohort.group == group_of_[i] && cohort.t == counts_[i] + 1 && cohort.begun == tensors_[i].begun &&
+         (!cohort.has_scalars || cohort.before == scalars_before(tensor));
 }
 
 // Neighbours mostly share their numbers; a tensor that does not match one of the last few gets its own.
@@ -45,10 +56,8 @@ int Plan::cohort_of(int tensor) {
   const auto i = static_cast<std::size_t>(tensor);
   const int group = group_of_[i];
   const std::int64_t t = counts_[i] + 1;
-  for (std::size_t back = 1; back <= std::min<std::size_t>(n_cohorts_, 8); ++back) {
-    const Cohort& p = cohorts_[n_cohorts_ - back];
-    if (p.fits(group, t, tensors_[i].begun, scalars_before(tensor))) return static_cast<int>(n_cohorts_ - back);
-  }
+  for (std::size_t back = 1; back <= std::min<std::size_t>(n_cohorts_, 8); ++back)
+    if (fits(cohorts_[n_cohorts_ - back], tensor)) return static_cast<int>(n_cohorts_ - back);
   if (n_cohorts_ == cohorts_.size()) cohorts_.emplace_back();
   Cohort& p = cohorts_[n_cohorts_];
   p.group = group;
@@ -56,6 +65,8 @@ int Plan::cohort_of(int tensor) {
   p.begun = tensors_[i].begun;
   p.before = p.after = scalars_before(tensor);
   const Group& g = at(groups_, group);
+  p.has_scalars = !g.kernel->scalars.empty();
+  p.by_row = g.kernel->by_row();
   g.kernel->prepare(g.hypers, t, p.after.values, p.coefs);
   const double lr = g.hypers[g.lr];
   p.greatest =
@@ -127,6 +138,7 @@ void Plan::fill_constants(Constants<T>& constants, const Cohort& cohort, const G
   constants.dither = mixed(options_.seed, static_cast<std::uint64_t>(cohort.t));
   constants.first = cohort.t == 1 && !cohort.begun;
   constants.row_start = group.row_start;
+  constants.direct = constants.only_decay() && !cohort.by_row;
   if (!constants.first) return;
   for (std::size_t s = 0; s < group.kernel->states.size(); ++s) {
     constants.start[s] = group.kernel->start(s, group.hypers);

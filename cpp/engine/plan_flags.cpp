@@ -21,7 +21,9 @@ std::int64_t rows_at_once(const Tensor& t) {
 void Plan::make_room_for_flags() {
   cautious_.clear();
   std::size_t rows = 0;
-  any_centralized_ = false;
+  any_centralized_ = any_cautious_ = false;
+  if (std::none_of(groups_.begin(), groups_.end(), [](const Group& g) { return g.cautious != 0 || g.centralize != 0; }))
+    return;
   for (const Item& item : items_) {
     const Group& group = at(groups_, group_of(item.tensor));
     if (group.cautious != 0) cautious_.push_back(item);

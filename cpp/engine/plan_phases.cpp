@@ -48,10 +48,15 @@ void Plan::reduce_phase(std::span<const Gradient> gradients) {
 }
 
 void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients) {
+  const bool alike = own_clips_.empty() && !zero_gradients;
   const auto walk = [&](const Item& item, std::int64_t begin, std::int64_t end) {
     const auto tensor = static_cast<std::size_t>(item.tensor);
     computed_in(tensors_[tensor].dtype(), [&](auto tag) {
       using T = decltype(tag);
+      const Constants<T>& shared = at(cohorts_, item.cohort).template constants<T>();
+      // the common case, which many small tensors must not pay for the others
+      if (alike && shared.direct && is_plain<T>(tensors_[tensor], gradients[tensor]))
+        return update_in_place(tensors_[tensor], gradients[tensor], shared, begin, end);
       std::optional<Constants<T>> own;
       if (gradients[tensor].rows != nullptr) {
         Constants<T> constants = constants_of(item, own);

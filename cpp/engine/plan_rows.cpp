@@ -13,6 +13,7 @@ std::string Plan::refuses_rows(int tensor, std::int64_t width) const {
   if (group.kernel->sums > 0) return rule + " sums over the whole parameter";
   if (group.kernel->transform) return rule + " transforms the whole matrix";
   if (!group.kernel->rows) return rule + " averages every element's path";
+  if (group.kernel->fills_first) return rule + " begins with the first gradient of every row";
   for (std::size_t s = 0; s < group.kernel->states.size(); ++s) {
     const rules::Start start = group.kernel->start(s, group.hypers);
     const bool set = group.starts_set[s];

@@ -29,11 +29,16 @@ void for_each_run_of_dither(std::int64_t begin, std::int64_t end, F&& f) {
   }
 }
 
+// The rule's loop takes the arrays as they lie.
+template <class T>
+inline bool is_plain(const Tensor& tensor, const Gradient& gradient) {
+  return tensor.in_place && gradient.dense && gradient.dtype == dtype_of<T> && gradient.rows == nullptr;
+}
+
 template <class T>
 inline void update(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants, std::int64_t begin,
                    std::int64_t end, bool zero_gradients) {
-  const bool plain = tensor.in_place && gradient.dense && gradient.dtype == dtype_of<T>;
-  if (plain && !zero_gradients && constants.only_decay())
+  if (is_plain<T>(tensor, gradient) && !zero_gradients && constants.only_decay())
     update_in_place(tensor, gradient, constants, begin, end);
   else
     Walk<T>(tensor, gradient, constants, zero_gradients).update(begin, end);

@@ -32,8 +32,8 @@ def check_cautious(cls: type[Optimizer], values: Mapping[str, Any]) -> None:
         return
     if rule["matrix"]:
         raise ValueError(
-            f"{asked[0]}: expected False with {cls.__name__}, whose update turns whole matrices and "
-            "has no sign element by element to compare, got True"
+            f"{asked[0]}: expected False with {cls.__name__}, whose update turns whole matrices, "
+            "so that an element's sign says nothing of its own gradient, got True"
         )
     if rule["reads_theta"]:
         raise ValueError(

@@ -45,9 +45,10 @@ class SparseRows:
     States in eight bits have a scale for 64 elements, so a row must be a multiple of 64 of them; other tables
     of 4096 elements and more are refused then. ``zero_grads=True`` is refused.
 
-    LARS, LAMB, StableAdamW and MARS, which need sums over whole parameters, refuse it; so do ASGD, whose
+    Rules that need sums over whole parameters refuse it (LARS, LAMB, StableAdamW, MARS, Prodigy), and rules
+    of whole matrices (Adafactor, Muon, Shampoo, SOAP). So do ASGD and the Schedule-Free classes, whose
     averages move where parameters stay, and rules that begin with the first gradient of every element: Adan,
-    and ``initial_accumulator_value="gradient"``.
+    ADOPT, and ``initial_accumulator_value="gradient"``.
 
     Examples
     --------

@@ -259,7 +259,7 @@ def test_a_damaged_state_is_no_edit(name: str) -> None:
     part = "exp_avg" if name == "Adam" else "row_var"
     del opt.state[p][part]
     opt.param_groups[0]["amsgrad" if name == "Adam" else "relative_step"] = name == "Adam"
-    with pytest.raises(ValueError, match=rf"params\[0\]: its state has a step but no '{part}'"):
+    with pytest.raises(ValueError, match=rf"params\[0\]: its state has begun but has no '{part}'"):
         steps(opt, p, 2, 3)
 
 

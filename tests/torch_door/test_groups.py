@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given as drawn
-from hypothesis import settings
 from hypothesis import strategies as st
 
+from drawing import repeatable
 from torch_door.door import allowed, clones, drive, given, mine, theirs, torch, worst
 
 NAMES = ("Adam", "AdamW", "NAdam", "RMSprop", "SGD", "Adagrad")
@@ -144,7 +144,7 @@ def test_zero_grad() -> None:
 OPERATIONS = ("step", "lr", "decay", "add", "freeze", "thaw", "reload", "replace", "drop state", "shuffle")
 
 
-@settings(max_examples=50, deadline=None)
+@repeatable(50)
 @drawn(st.lists(st.sampled_from(OPERATIONS), min_size=3, max_size=25), st.sampled_from(NAMES))
 def test_drawn_changes(operations: list[str], name: str) -> None:
     """Whatever is done between steps, in float64 and in twins of PyTorch's class."""

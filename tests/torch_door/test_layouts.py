@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given as drawn
-from hypothesis import settings
 from hypothesis import strategies as st
 
+from drawing import repeatable
 from torch_door.door import EVERY, FLOATS, MOVING, clones, drive, equal, mine, ours_alone, theirs, torch
 
 SHAPE = (2, 6, 4, 4)
@@ -201,7 +201,7 @@ def _size(lengths: Any) -> int:
     return total
 
 
-@settings(max_examples=60, deadline=None)
+@repeatable(60)
 @drawn(st.lists(tensors(), min_size=1, max_size=4), st.sampled_from(EVERY), st.data())
 def test_drawn_layouts(views: list[Any], name: str, data: Any) -> None:
     left = [v.detach().requires_grad_() for v in views]

@@ -14,7 +14,7 @@ from torch_door.door import EVERY, FILLS_FIRST, mine, ours_alone, torch
 pytestmark = [ours_alone, pytest.mark.filterwarnings("ignore:.*[Ss]parse.*:UserWarning")]
 
 REFUSED = (
-    *("ASGD", "Adafactor", "Adan", "LAMB", "LARS", "MARS", "Muon", "SOAP", "Shampoo", "StableAdamW"),
+    *("ADOPT", "ASGD", "Adafactor", "Adan", "LAMB", "LARS", "MARS", "Muon", "SOAP", "Shampoo", "StableAdamW"),
     *("Prodigy", "ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD"),
 )
 

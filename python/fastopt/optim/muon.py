@@ -96,8 +96,8 @@ class Muon(Optimizer):
     nesterov : bool, default True
         Orthogonalise the average of momentum and gradient; else the momentum.
     ns_coefficients : {"original", "polar-express"} or (float, float, float), default "original"
-        a, b and c: (3.4445, -4.7750, 2.0315) in every step, those of Amsel et al., other ones for each step,
-        or the given ones.
+        a, b and c: (3.4445, -4.7750, 2.0315) in every step, those of Amsel et al. (other ones for each step,
+        for singular values from 1e-3 on, with a margin of 2 % in each, the last included), or the given ones.
     ns_steps : int, default 5
         K, from 0 to 99.
     eps : float, default 1e-7

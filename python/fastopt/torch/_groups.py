@@ -90,13 +90,15 @@ class Values:
     def _rule_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return find_rule(self.formula.rule.kernel, self.formula._flags(values))
 
-    def reshaped_by(self, other: Values, shape: tuple[int, ...]) -> str | None:
-        """The key by which others give a parameter of this shape states of other shapes; or None."""
+    def restarted_by(self, other: Values, shape: tuple[int, ...], name: str | None) -> str | None:
+        """The key by which others give a parameter another rule, or states of other shapes; or None."""
         for key, value in other.values.items():
             hyper, values = self.formula._hypers.get(key), {**self.values, key: value}
             if hyper is None or not hyper.fixed or self._rule_of(values) is not self._rule_of(self.values):
                 continue
-            if _shapes(self.formula, values, shape) != _shapes(self.formula, self.values, shape):
+            if _states_of(self.formula, values, shape, name) != _states_of(
+                self.formula, self.values, shape, name
+            ):
                 return key
         return None
 
@@ -118,10 +120,12 @@ class Values:
         return {**starts, "eta": lr, "step_size": lr, "mu_product": 1.0}
 
 
-def _shapes(formula: type[Optimizer], values: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
-    """Of the states of a parameter, where they are not its own."""
-    rule, batch_axes = rule_for(formula, values, shape, None), formula._batch_axes(values, len(shape))
-    return {
+def _states_of(
+    formula: type[Optimizer], values: Mapping[str, Any], shape: tuple[int, ...], label: str | None
+) -> tuple[str, dict[str, Any]]:
+    """The rule that takes a parameter, and the shapes of its states where they are not the parameter's."""
+    rule, batch_axes = rule_for(formula, values, shape, label), formula._batch_axes(values, len(shape))
+    return rule["name"], {
         name: shape_of_state(rule, i, shape, batch_axes)
         for i, (name, kind) in enumerate(zip(rule["states"], rule["shapes"], strict=True))
         if name and kind

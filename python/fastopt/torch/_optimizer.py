@@ -271,7 +271,7 @@ class Optimizer(torch.optim.Optimizer):
         if self._elsewhere:
             raise RuntimeError("step(): not inside ema_weights(), where the parameters hold their averages")
         if self._engine is not None:
-            self._refuse_other_shapes(self._engine)
+            self._refuse_other_states(self._engine)
         old, self._engine = self._engine, None
         try:
             with torch.no_grad():
@@ -285,8 +285,8 @@ class Optimizer(torch.optim.Optimizer):
         self._engine = engine
         return engine
 
-    def _refuse_other_shapes(self, old: Engine) -> None:
-        """Raise if an edit would give states that have begun other shapes."""
+    def _refuse_other_states(self, old: Engine) -> None:
+        """Raise if an edit would give states that have begun other shapes, or another rule."""
         if not self._formula.rule.matrix:
             return
         for g, (before, group) in enumerate(zip(old.values, self.param_groups, strict=False)):
@@ -294,11 +294,13 @@ class Optimizer(torch.optim.Optimizer):
             for part in old.parts if values.values != before.values else ():
                 if part.group != g or not self._has_begun(part):
                     continue
-                key = before.reshaped_by(values, tuple(part.stage.shape))
+                names = group.get("param_names")
+                label = names[part.place] if names else None
+                key = before.restarted_by(values, tuple(part.stage.shape), label)
                 if key is not None:
                     raise ValueError(
                         f"param_groups[{g}][{key!r}]: expected {before.values[key]!r}, got "
-                        f"{values.values[key]!r}: chooses the shapes of states, and those of {part.label} "
+                        f"{values.values[key]!r}: chooses the states, and those of {part.label} "
                         "have begun"
                     )
 
@@ -387,6 +389,7 @@ class Optimizer(torch.optim.Optimizer):
             shapes,
             self.param_groups,
         )
+        _state_dict.check_names(self, state_dict)
         before = self.state, self.param_groups, [dict(group) for group in self.param_groups]
         options, extra = self._options, self._extra
         try:

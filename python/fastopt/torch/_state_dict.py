@@ -72,6 +72,22 @@ def _keep_dtypes(opt: Optimizer, saved: dict[str, Any]) -> None:
                 opt.state[p][name] = value.detach().to(device=loaded.device, copy=True)
 
 
+def check_names(opt: Optimizer, saved: dict[str, Any]) -> None:
+    """Raise for other names than this optimizer's, where they decide between two rules.
+
+    States are matched by their place, as PyTorch's; names that came with them would take the others' place.
+    """
+    if opt._formula._other is None:
+        return
+    for g, (group, theirs) in enumerate(zip(opt.param_groups, saved.get("param_groups", ()), strict=False)):
+        mine, names = group.get("param_names"), theirs.get("param_names")
+        if names is not None and names != mine:
+            raise ValueError(
+                f"load_state_dict: expected the names of param_groups[{g}], which choose the rule of each "
+                f"parameter, {mine!r}, got {names!r}"
+            )
+
+
 def check(opt: Optimizer) -> None:
     """Raise for groups and states that this optimizer could not go on with."""
     number = 0
@@ -91,6 +107,11 @@ def check(opt: Optimizer) -> None:
             if rule["name"] not in UNCOUNTED and "step" not in state:
                 raise ValueError(
                     f"{label}: expected a state with 'step', got {list(state)}; is it another class's?"
+                )
+            tensors = [name for name, value in state.items() if torch.is_tensor(value) and value.dim() > 0]
+            if opt._formula._other is not None and tensors and not set(tensors) & set(names):
+                raise ValueError(
+                    f"{label}: expected a state with {names[0]!r}, got {tensors}; is it another rule's?"
                 )
             maker = Maker(rule, label, opt._options.storage, False)
             maker.check({**state, "step": float(state.get("step", 0))}, names)

@@ -20,7 +20,7 @@ class LacksState(ValueError):
     """A parameter's state has begun, and has not all that its rule keeps."""
 
     def __init__(self, label: str, name: str) -> None:
-        super().__init__(f"{label}: its state has a step but no {name!r}; to begin anew, clear all of it")
+        super().__init__(f"{label}: its state has begun but has no {name!r}; to begin anew, clear all of it")
         self.name = name
 
 
@@ -46,7 +46,7 @@ def scalar_dtype() -> torch.dtype:
 #: The engine's rules whose state holds no step, as PyTorch's: what matters is whether it has begun.
 UNCOUNTED = ("sgd", "muon")
 #: What begins at 0 when its option is switched on in mid-training.
-_MAY_COME_LATER = ("max_exp_avg_sq", "max_exp_avg_var", "momentum_buffer", "grad_avg", "last_grad")
+_MAY_COME_LATER = ("max_exp_avg_sq", "max_exp_avg_var", "momentum_buffer", "grad_avg")
 
 
 #: Numbers that PyTorch keeps, besides step counts; others are sums and estimates, of which float32 loses.
@@ -146,7 +146,9 @@ class Maker:
             if value is not None and not (torch.is_tensor(value) and local(value).dtype in FLOATS):
                 kind = value.dtype if torch.is_tensor(value) else type(value).__name__
                 raise TypeError(f"{self.label}: state {name!r}: expected a floating-point tensor, got {kind}")
-        if not state.get("step"):
+        counted = self.rule["name"] not in UNCOUNTED
+        begun = state.get("step") if counted else any(state.get(name) is not None for name in names)
+        if not begun:
             return
         missing = [name for name in names if state.get(name) is None and name not in _MAY_COME_LATER]
         if missing:
