@@ -92,7 +92,7 @@ $(WHEELS)/.built: $(VENV)/.python $(SOURCES)
 
 # What checks and tests need beside the wheel: fetched while the compiler works, with `make -j2`.
 $(VENV)/.tools: $(VENV)/.python pyproject.toml tools/requirements.py
-	for extra in report test; do $(BIN)/python tools/requirements.py $$extra; done |-r /dev/stdin$(WITH); } | \
+	for extra in report test; do $(BIN)/python tools/requirements.py $$extra; done | \
 	  $(BIN)/python -m pip install --quiet -r /dev/stdin
 	@touch $@
 
