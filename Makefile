@@ -32,7 +32,7 @@ help:
 	@echo "make clean   remove the virtual environments and the build"
 
 # One process for each processor, a part of the tests each; a selection (-k) runs in one (tests/conftest.py).
-PARALLEL := -n auto --dist worksteal
+PARALLEL := -n auto --maxprocesses 16 --dist worksteal
 
 train: $(VENV)/.native
 	$(BIN)/fastopt train $(ARGS)
