@@ -32,7 +32,7 @@ help:
 	@echo "make clean   remove the virtual environments and the build"
 
 # One process for each processor, a part of the tests each; a selection (-k) runs in one (tests/conftest.py).
-PARALLEL := -n auto --dist worksteal
+PARALLEL := -n auto --maxprocesses 16 --dist worksteal
 
 train: $(VENV)/.native
 	$(BIN)/fastopt train $(ARGS)
@@ -93,7 +93,6 @@ $(WHEELS)/.built: $(VENV)/.python $(SOURCES)
 # What checks and tests need beside the wheel: fetched while the compiler works, with `make -j2`.
 $(VENV)/.tools: $(VENV)/.python pyproject.toml tools/requirements.py
 	for extra in report test; do $(BIN)/python tools/requirements.py $$extra; done | \
-	  $(BIN)/python -m pip install --quiet -r /dev/stdin$(WITH); } | \
 	  $(BIN)/python -m pip install --quiet -r /dev/stdin
 	@touch $@
 
