@@ -15,4 +15,6 @@ venv=$root/.venv-oldest
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --resolution lowest-direct "$wheel[report,test]"
 "$venv/bin/uv" pip list --quiet --python "$venv/bin/python"
 cd "$root"
-exec "$venv/bin/python" -m pytest tests --ignore=tests/hosts -p no:cacheprovider "$@"
+# Matplotlib 3.7 uses names that the newest pyparsing warns of.
+exec "$venv/bin/python" -m pytest tests --ignore=tests/hosts -p no:cacheprovider -o "filterwarnings=error
+ignore::DeprecationWarning:matplotlib.*" "$@"
