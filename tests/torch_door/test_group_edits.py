@@ -173,12 +173,12 @@ def test_every_key_of_every_class(name: str, key: str) -> None:
 @pytest.mark.parametrize(
     ("name", "key"),
     [
-        *(("MARS", key) for key in ("optimize_1d", "lr_1d_factor", "betas_1d", "weight_decay_1d")),
+        *(("MARS", key) for key in ("lr_1d_factor", "betas_1d", "weight_decay_1d")),
         *(("Muon", key) for key in OF_ADAMW),
     ],
 )
 def test_keys_of_vectors(name: str, key: str) -> None:
-    """Both hand them to AdamW, and then read what is for them alone; MARS may take them itself."""
+    """Both hand them to AdamW, and then read what is for them alone."""
     ends = []
     from fastopt.torch._options import defaults_of
 
@@ -203,6 +203,8 @@ def test_keys_of_vectors(name: str, key: str) -> None:
         ("Adafactor", {}, "beta1", 0.9),
         ("Adam", {}, "row_steps", True),
         ("AdamW", {}, "row_steps", True),
+        ("MARS", {}, "optimize_1d", True),
+        ("MARS", {"optimize_1d": True}, "optimize_1d", False),
         ("SOAP", {}, "merge_dims", True),
         ("SOAP", {}, "max_precond_dim", 3),
         ("SOAP", {"max_precond_dim": 1}, "max_precond_dim", 100),
@@ -220,7 +222,7 @@ def test_a_formula_with_other_states(
     """Refused at every step until the edit is taken back, and then all goes on as if it had never been."""
 
     def make() -> Any:
-        shape = (8,) if key == "precondition_1d" else (4, 2)
+        shape = (8,) if key.endswith("_1d") else (4, 2)
         p = torch.nn.Parameter(torch.ones(*shape, 2)[..., 0] if slow else torch.ones(shape))
         groups = [{"params": [torch.nn.Parameter(torch.ones(3, 2))]}, {"params": [p]}]
         return mine(name)(groups, lr=0.1, **options), p

@@ -287,7 +287,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _refuse_other_states(self, old: Engine) -> None:
         """Raise if an edit would give states that have begun other shapes, or another rule."""
-        if not self._formula.rule.matrix:
+        if not self._formula.rule.matrix and self._formula._other is None:
             return
         for g, (before, group) in enumerate(zip(old.values, self.param_groups, strict=False)):
             values = before if g in old.idle else self._values(group)
