@@ -10,6 +10,11 @@ WHEELS := build/wheels
 PIP_ARGS ?=
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f ! -name '*.pyc' ! -name '*.so')
 
+# What another compiler could change: bits, loops, layouts. One CPU level is built, so none are compared; digests are.
+PORTABLE := tests/test_bits.py --deselect tests/test_bits.py::test_levels tests/test_rules.py tests/test_coded.py tests/test_storage_bits.py tests/test_disassembly.py \
+  tests/test_rules_dtypes.py tests/test_step_order.py tests/test_eigh_small.py tests/test_eigh_stacks.py tests/test_inertia.py \
+  tests/test_line_vectors.py tests/test_exports.py
+
 # What runs with checks inside: several threads (ThreadSanitizer makes them ten times slower), and all that enters the
 # compiled code. One CPU level is built for it, so tests that compare levels are left out.
 THREADED := tests/test_threads.py tests/test_bits.py::test_thread_counts tests/test_linalg_threads.py \
@@ -18,7 +23,7 @@ NATIVE := $(THREADED) tests/test_arrays.py tests/test_bad_input.py tests/test_na
   tests/test_step_order.py tests/test_state_dict.py tests/test_checkpoint.py tests/test_two_phase.py tests/test_eigh_small.py \
   tests/test_eigh_stacks.py tests/test_inertia.py tests/test_linalg_layouts.py tests/test_line_vectors.py
 
-.PHONY: train test nightly hosts check bench tsan asan asserts clean help
+.PHONY: train test nightly hosts check bench tsan asan asserts clang old-processors clean help
 
 help:
 	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
@@ -29,6 +34,8 @@ help:
 	@echo "make bench   every table beside its peers, in a pinned environment (ARGS=--quick: a few minutes)"
 	@echo "make tsan    the pool, engine and eigensolver under ThreadSanitizer"
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
+	@echo "make clang   built by Clang without a warning: the same bits, and loops as wide"
+	@echo "make old-processors   emulated: what fastopt does on processors that lack something"
 	@echo "make clean   remove the virtual environments and the build"
 
 # One process for each processor, a part of the tests each; a selection (-k) runs in one (tests/conftest.py).
@@ -66,6 +73,12 @@ asan: $(VENV)/.testable
 
 asserts: $(VENV)/.testable
 	sh tools/checked.sh asserts $(VENV) $(NATIVE) $(ARGS)
+
+clang: $(VENV)/.testable
+	sh tools/second_compiler.sh $(VENV) $(PORTABLE) $(ARGS)
+
+old-processors: $(VENV)/.testable
+	sh tools/old_processors.sh $(VENV)
 
 $(VENV)/.python:
 	@sh tools/prerequisites.sh $(PYTHON)

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "bindings/imported.hpp"
+
 FASTOPT_BINDINGS_BEGIN
 
 void Fingerprint::take(PyObject* array) {
@@ -22,11 +24,9 @@ void Fingerprint::take(PyObject* array) {
 }
 
 bool is_plain_array(PyObject* object) {
-  static PyObject* const ndarray = reinterpret_cast<PyObject*>(py::detail::npy_api::get().PyArray_Type_);
-  static PyObject* const memmap =
-      py::object(py::module_::import("numpy").attr("memmap")).release().ptr();  // kept for the process
+  static constinit Imported ndarray("numpy", "ndarray"), memmap("numpy", "memmap");
   const auto* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
-  return type == ndarray || type == memmap;
+  return type == ndarray.get() || type == memmap.get();
 }
 
 bool storage_type(PyObject* descr, bool uint16_is_bf16, engine::Dtype& out) {

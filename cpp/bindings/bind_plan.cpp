@@ -1,5 +1,6 @@
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -38,7 +39,7 @@ class Elsewhere {
     active_ = true;
   }
   void leave() {
-    if (std::exchange(active_, false)) plan_.move_home();
+    if (active_.exchange(false)) plan_.move_home();
   }
   Elsewhere(const Elsewhere&) = delete;
   Elsewhere& operator=(const Elsewhere&) = delete;
@@ -47,8 +48,8 @@ class Elsewhere {
   py::object owner_;
   BoundPlan& plan_;
   BoundPlan::Place place_;
-  py::object ask_;  // the schedules' rates, and for which step; None
-  bool active_ = false;
+  py::object ask_;                   // the schedules' rates, and for which step; None
+  std::atomic<bool> active_{false};  // two threads may share this object
 };
 
 // `with plan.exclusive():` and `with plan.asking():`, with the plan kept alive. Entering is one native call, between which

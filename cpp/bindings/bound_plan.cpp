@@ -13,7 +13,7 @@ BoundPlan::BoundPlan(double clip_value, double clip_norm, double clip_norm_type,
 
 void BoundPlan::step(const py::object& given, const py::object& scale, const py::object& zero, const py::object& asked,
                      std::int64_t at) {
-  Held held(kept_);
+  Held held(lender_);
   auto lock = in_use_.call();
   return_after_fork();
   refuse_elsewhere("step()");
@@ -47,7 +47,7 @@ bool BoundPlan::apply(InUse::Lock& lock, double grad_scale, bool zero_gradients,
 }
 
 void BoundPlan::bind_gradients(const py::object& gradients) {
-  Held held(kept_);
+  Held held(lender_);
   const auto lock = in_use_.call();
   return_after_fork();
   check_gradients(gradients, parameters_.size());

@@ -179,7 +179,7 @@ class BoundPlan {
   MemoryMap memory_;
   py::object bound_;
   std::vector<engine::Gradient> gradients_;
-  std::vector<PyObject*> kept_;      // memory for the references of a step
+  Lender lender_;
   std::int64_t given_elements_ = 0;  // of the rows that a step was given
   bool disjoint_ = false;            // the gradients seen last overlap nothing, each other included
 

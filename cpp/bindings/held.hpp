@@ -1,8 +1,11 @@
 // References to the arrays of a caller's list, taken before the first of them is looked at: looking at a dtype may run
 // Python, which may change the list, drop its arrays, or both.
 #pragma once
+#include <pybind11/critical_section.h>
 #include <pybind11/pybind11.h>
 
+#include <atomic>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -12,15 +15,38 @@ FASTOPT_BINDINGS_BEGIN
 
 namespace py = pybind11;
 
+using References = std::vector<PyObject*>;
+
+// Memory for references that a plan lends from step to step, so that a step allocates nothing. It comes back when the plan
+// is free again, maybe while another thread is at its step: so one pointer changes hands.
+class Lender {
+ public:
+  Lender() = default;
+  ~Lender() { delete memory_.load(std::memory_order_acquire); }
+  Lender(const Lender&) = delete;
+  Lender& operator=(const Lender&) = delete;
+
+  std::unique_ptr<References> lend() {
+    std::unique_ptr<References> memory(memory_.exchange(nullptr, std::memory_order_acquire));
+    return memory ? std::move(memory) : std::make_unique<References>();
+  }
+  void take_back(std::unique_ptr<References> memory) noexcept {
+    delete memory_.exchange(memory.release(), std::memory_order_acq_rel);
+  }
+
+ private:
+  std::atomic<References*> memory_{nullptr};
+};
+
 class Held {
  public:
-  // `kept` lends memory from step to step, so that a step allocates nothing.
-  explicit Held(std::vector<PyObject*>& kept) : kept_(kept) {}
-  // With the GIL, and after all locks were given back: what it lets go of may run Python.
+  explicit Held(Lender& lender) : lender_(lender) {}
+  // While Python may run, and after all locks were given back: what it lets go of may run Python.
   ~Held() {
-    for (PyObject* item : own_) Py_DECREF(item);
-    own_.clear();
-    if (own_.capacity() > kept_.capacity()) own_.swap(kept_);
+    if (!own_) return;
+    for (PyObject* item : *own_) Py_DECREF(item);
+    own_->clear();
+    lender_.take_back(std::move(own_));
   }
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
@@ -37,31 +63,27 @@ class Held {
       size_ = static_cast<std::size_t>(PyTuple_GET_SIZE(s));
       return;
     }
-    own_.swap(kept_);
+    own_ = lender_.lend();
     take_list(s);
-    items_ = own_.data();
-    size_ = own_.size();
+    items_ = own_->data();
+    size_ = own_->size();
   }
   PyObject* const* begin() const { return items_; }
   std::size_t size() const { return size_; }
 
  private:
   void take_list(PyObject* list) {
-    own_.reserve(static_cast<std::size_t>(PyList_GET_SIZE(list)));
-#ifdef Py_GIL_DISABLED  // the list may shrink between two lines
-    while (PyObject* item = PyList_GetItemRef(list, static_cast<Py_ssize_t>(own_.size()))) own_.push_back(item);
-    PyErr_Clear();
-#else
+    const py::scoped_critical_section unchanged(list);
+    own_->reserve(static_cast<std::size_t>(PyList_GET_SIZE(list)));
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
       PyObject* item = PyList_GET_ITEM(list, i);
+      own_->push_back(item);
       Py_INCREF(item);
-      own_.push_back(item);
     }
-#endif
   }
 
-  std::vector<PyObject*>& kept_;
-  std::vector<PyObject*> own_;
+  Lender& lender_;
+  std::unique_ptr<References> own_;
   std::vector<py::object> more_;
   py::object sequence_;
   PyObject* const* items_ = nullptr;

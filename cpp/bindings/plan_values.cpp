@@ -60,7 +60,9 @@ void assign_starts(engine::Group& group, const py::dict& starts) {
   const auto items = py::reinterpret_steal<py::list>(PyDict_Items(starts.ptr()));
   if (!items) throw py::error_already_set();
   for (const auto& item : items) {
-    const auto [name, value] = item.cast<std::pair<std::string, py::object>>();
+    const auto of_state = item.cast<std::pair<std::string, py::object>>();
+    const auto& name = of_state.first;  // by name: before Clang 16 no lambda captures a structured binding
+    const auto& value = of_state.second;
     const auto shaped = group.kernel->shaped;
     if (std::any_of(shaped.begin(), shaped.end(), [&](const rules::Shaped& state) { return state.name == name; })) {
       group.row_start = value.cast<double>();

@@ -4,14 +4,14 @@
 #include <algorithm>
 
 #include "bindings/bound_plan.hpp"
+#include "bindings/imported.hpp"
 
 FASTOPT_BINDINGS_BEGIN
 
 bool is_sparse_rows(PyObject* object) {
   if (py::isinstance<py::array>(object)) return false;
-  static PyObject* const type =
-      py::object(py::module_::import("fastopt._rows").attr("SparseRows")).release().ptr();  // kept for the process
-  return reinterpret_cast<PyObject*>(Py_TYPE(object)) == type;
+  static constinit Imported type("fastopt._rows", "SparseRows");
+  return reinterpret_cast<PyObject*>(Py_TYPE(object)) == type.get();
 }
 
 namespace {

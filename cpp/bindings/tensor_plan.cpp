@@ -143,13 +143,13 @@ int TensorPlan::step_tensors(const py::object& groups, const py::object& state, 
   const double grad_scale = read_grad_scale(scale);
   if (entries_.size() != parameters_.size()) throw py::type_error("step_tensors: expected a plan that watches");
   if (!same_structure(groups.ptr(), state.ptr())) return structure;
-  if (!changed_groups().empty()) return values;
+  if (!find_changed_groups().empty()) return values;
   if (const Verdict verdict = take(gradients); verdict != done) return verdict;
   return step_read(lock, grad_scale, gradients);
 }
 
 int TensorPlan::step_arrays(const py::object& given, const py::object& scale) {
-  Held held(kept_);
+  Held held(lender_);
   std::vector<py::object> gradients;
   auto lock = in_use().call();
   return_after_fork();

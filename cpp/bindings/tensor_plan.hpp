@@ -35,7 +35,7 @@ class TensorPlan : public BoundPlan {
   void begin(const std::vector<std::int64_t>& counts, const std::vector<bool>& begun, const std::vector<bool>& averaged);
   // The groups of which a key or value is another object than when it was seen: all of them, as an edit that cannot have an
   // effect is an error.
-  std::vector<int> changed_groups() const;
+  std::vector<int> changed_groups();
   void saw_group(int group);
 
   int step_tensors(const py::object& groups, const py::object& state, const py::object& grad_scale);
@@ -74,6 +74,7 @@ class TensorPlan : public BoundPlan {
   };
 
   Watched watched(const py::handle& tensor, const char* what, bool any_number = false) const;
+  std::vector<int> find_changed_groups() const;
   bool same_structure(PyObject* groups, PyObject* state) const;
   bool same_group(const OfGroup& group, PyObject* dict) const;
   bool same_entry(const Entry& entry) const;

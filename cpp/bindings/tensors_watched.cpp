@@ -13,17 +13,29 @@ py::object interned(const char* text) { return py::reinterpret_steal<py::object>
 
 py::object owned(PyObject* object) { return py::reinterpret_borrow<py::object>(object); }
 
+// Owned, or null if there is none: another thread may replace it while it is looked at.
+py::object value_of(PyObject* dict, const py::object& key) {
+  const py::scoped_critical_section unchanged(dict);
+  return owned(PyDict_GetItem(dict, key.ptr()));
+}
+py::object item_of(PyObject* list, std::size_t i) {
+  const py::scoped_critical_section unchanged(list);
+  return owned(i < static_cast<std::size_t>(PyList_GET_SIZE(list)) ? PyList_GET_ITEM(list, static_cast<Py_ssize_t>(i))
+                                                                   : nullptr);
+}
+
 }  // namespace
 
 void TensorPlan::Items::take(PyObject* dict) {
   items_.clear();
-  if (dict == nullptr) return;
+  const py::scoped_critical_section unchanged(dict);
   Py_ssize_t place = 0;
   PyObject *key, *value;
   while (PyDict_Next(dict, &place, &key, &value)) items_.emplace_back(owned(key), owned(value));
 }
 
 bool TensorPlan::Items::same(PyObject* dict) const {
+  const py::scoped_critical_section unchanged(dict);
   if (static_cast<std::size_t>(PyDict_GET_SIZE(dict)) != items_.size()) return false;
   Py_ssize_t place = 0;
   PyObject *key, *value;
@@ -113,7 +125,7 @@ void TensorPlan::watch(const py::list& groups, const py::dict& state, const py::
   entries_ = std::move(made);
   state_.take(state.ptr());
   all_ = py::tuple(all);
-  for (std::size_t g = 0; g < of_groups_.size(); ++g) saw_group(static_cast<int>(g));
+  for (OfGroup& group : of_groups_) group.items.take(group.dict.ptr());
 }
 
 void TensorPlan::begin(const std::vector<std::int64_t>& counts, const std::vector<bool>& begun,
@@ -136,11 +148,19 @@ void TensorPlan::begin(const std::vector<std::int64_t>& counts, const std::vecto
 }
 
 void TensorPlan::saw_group(int group) {
+  Items seen;  // in the end what was seen before, let go of when the plan is free again: that may run Python
+  const auto lock = in_use().within();
   OfGroup& g = engine::at(of_groups_, group);
-  g.items.take(g.dict.ptr());
+  seen.take(g.dict.ptr());
+  std::swap(g.items, seen);
 }
 
-std::vector<int> TensorPlan::changed_groups() const {
+std::vector<int> TensorPlan::changed_groups() {
+  const auto lock = in_use().within();
+  return find_changed_groups();
+}
+
+std::vector<int> TensorPlan::find_changed_groups() const {
   std::vector<int> changed;
   for (std::size_t i = 0; i < of_groups_.size(); ++i)
     if (!of_groups_[i].items.same(of_groups_[i].dict.ptr())) changed.push_back(static_cast<int>(i));
@@ -149,8 +169,10 @@ std::vector<int> TensorPlan::changed_groups() const {
 
 bool TensorPlan::same_group(const OfGroup& group, PyObject* dict) const {
   if (dict != group.dict.ptr()) return false;
-  PyObject* const list = PyDict_GetItem(dict, params_key_.ptr());
+  const py::object held = value_of(dict, params_key_);
+  PyObject* const list = held.ptr();
   if (list == nullptr || !(PyList_Check(list) || PyTuple_Check(list))) return false;
+  const py::scoped_critical_section unchanged(list);
   if (static_cast<std::size_t>(PySequence_Fast_GET_SIZE(list)) != group.parameters.size()) return false;
   PyObject* const* const items = PySequence_Fast_ITEMS(list);
   for (std::size_t i = 0; i < group.parameters.size(); ++i)
@@ -170,7 +192,7 @@ bool TensorPlan::same_entry(const Entry& entry) const {
 bool TensorPlan::same_structure(PyObject* groups, PyObject* state) const {
   if (!PyList_Check(groups) || static_cast<std::size_t>(PyList_GET_SIZE(groups)) != of_groups_.size()) return false;
   for (std::size_t i = 0; i < of_groups_.size(); ++i)
-    if (!same_group(of_groups_[i], PyList_GET_ITEM(groups, static_cast<Py_ssize_t>(i)))) return false;
+    if (!same_group(of_groups_[i], item_of(groups, i).ptr())) return false;
   if (!PyDict_Check(state) || !state_.same(state)) return false;
   return std::all_of(entries_.begin(), entries_.end(), [this](const Entry& e) { return same_entry(e); });
 }

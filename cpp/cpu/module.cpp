@@ -13,7 +13,11 @@ PyMethodDef methods[] = {
     {"level", level_of_this_cpu, METH_NOARGS, "The psABI level of this x86-64 processor (1 to 4); 0 elsewhere."},
     {nullptr, nullptr, 0, nullptr}};
 
-PyModuleDef_Slot slots[] = {{0, nullptr}};
+PyModuleDef_Slot slots[] = {
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},  // it has no state
+#endif
+    {0, nullptr}};
 
 PyModuleDef module = {
     PyModuleDef_HEAD_INIT, "_cpu", "What this processor can do.", 0, methods, slots, nullptr, nullptr, nullptr};

@@ -60,14 +60,14 @@ struct Brackets {
     const Vec<T> least = tolerance * magnitude<T>(ba);
     const Vec<T> xi = (a - b) * cb, phi = (fa - fb) * fcb, secant = fa * fab;
     const Vec<T> quadratic = secant * fc * fcb + (c - a) * ba * (fa * fca) * (fb * fcb);
-    Vec<T> t = (phi * phi < xi) & ((one - phi) * (one - phi) < one - xi) ? quadratic : half;
+    Vec<T> t = ((phi * phi < xi) & ((one - phi) * (one - phi) < one - xi)) ? quadratic : half;
     t = c == a ? secant : t;
     if (check) {  // the bracket must at least halve in every four steps
       const Vec<T> checked = load(this->checked + i);
       t = width > half * checked ? half : t;
       store(this->checked + i, width);
     }
-    t = (t > least) & (t < one) ? t : least;
+    t = ((t > least) & (t < one)) ? t : least;
     t = t < one - least ? t : one - least;
     store(x, a + t * (b - a));
   }

@@ -70,7 +70,8 @@ inline Mask<T, X> lane_values(X* d, X* e, N n) {
     X gamma = w.dm - sigma, p = gamma * gamma, c = one, s = {};
     for (int i = n - 2; i >= w.first; --i) {
       const auto at = L::every(i);
-      const auto inside = (at < w.m) & (w.l <= at), last = w.l == at;
+      const auto inside = (at < w.m) & (w.l <= at);
+      const auto last = w.l == at;
       const X b = select(inside, e[i], one), r = p + b, before = c;
       const auto flat = p <= tiny;
       const X inverse = one / r, secant = r / select(flat, one, p);  // of the angle, squared
@@ -138,7 +139,8 @@ inline Mask<T, X> lane_vectors(X* d, X* e, N n, F&& rotate) {
     X g = w.dm - w.dl + wilkinson<T>(w.dl, w.dnext, w.el * w.el), s = one, c = one, p = {};
     for (int i = n - 2; i >= w.first; --i) {
       const auto at = L::every(i);
-      const auto inside = (at < w.m) & (w.l <= at), last = w.l == at;
+      const auto inside = (at < w.m) & (w.l <= at);
+      const auto last = w.l == at;
       const X f = s * e[i], b = c * e[i], square = f * f + g * g;
       const auto flat = square <= tiny;  // nothing to rotate: what is left is zero beside the matrix
       const X r = root<T>(select(flat, one, square)), inverse = one / r;

@@ -30,19 +30,20 @@ inline constexpr int vector_bytes = 32;
 #else
 inline constexpr int vector_bytes = 16;
 #endif
+// I is what a comparison gives: of long, long long or int, as compiler and system have it.
 template <class T>
 struct Simd;
 template <>
 struct Simd<double> {
   using V = double __attribute__((vector_size(vector_bytes)));
-  using I = std::int64_t __attribute__((vector_size(vector_bytes)));
+  using I = decltype(V{} < V{});
   using U = std::uint64_t __attribute__((vector_size(vector_bytes)));
   static constexpr int lanes = vector_bytes / 8;
 };
 template <>
 struct Simd<float> {
   using V = float __attribute__((vector_size(vector_bytes)));
-  using I = std::int32_t __attribute__((vector_size(vector_bytes)));
+  using I = decltype(V{} < V{});
   using U = std::uint32_t __attribute__((vector_size(vector_bytes)));
   static constexpr int lanes = vector_bytes / 4;
 };

@@ -10,7 +10,9 @@ Fused C++ kernels apply an optimizer's update to NumPy arrays in place, in one p
 array([0.899, 0.899, 0.899], dtype=float32)
 """
 
-from fastopt import _lazy, _threads  # noqa: F401 - loads the engine, and says how many threads it may use
+# First the engine, which says what is missing on a processor that is too old: NumPy would end the process
+# there. Then how many threads it may use.
+from fastopt import _dispatch, _lazy, _threads  # noqa: F401
 
 __version__ = "0.1.0"
 
