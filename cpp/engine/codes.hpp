@@ -15,6 +15,13 @@
 
 #include "engine/dither.hpp"
 
+// Rare, and inlined into every loop over codes they were most of it.
+#if defined(__GNUC__)
+#define FASTOPT_COLD [[gnu::cold, gnu::noinline]]
+#else
+#define FASTOPT_COLD
+#endif
+
 namespace fastopt::engine {
 
 inline constexpr std::int64_t code_group = 64;
@@ -84,8 +91,8 @@ struct Codes {
   }
 
   // Subnormal numbers, of which an inverse may be infinite: the codes are those of larger numbers.
-  static void encode_subnormal(const float* x, std::uint8_t* codes, float& scale, std::int64_t n,
-                               const Dither::Bits& random) {
+  FASTOPT_COLD static void encode_subnormal(const float* x, std::uint8_t* codes, float& scale, std::int64_t n,
+                                            const Dither::Bits& random) {
     float larger[code_group];
     for (std::int64_t i = 0; i < n; ++i) larger[i] = x[i] * 0x1p100f;
     encode_group(larger, codes, scale, n, random);
@@ -93,12 +100,13 @@ struct Codes {
   }
 
   // What is not finite has a code of its own and does not touch the rest of its group, whose scale is then negative.
-  static void decode_special(const std::uint8_t* codes, float* to, std::int64_t n) {
+  FASTOPT_COLD static void decode_special(const std::uint8_t* codes, float* to, std::int64_t n) {
     constexpr float value = with_sign ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
     for (std::int64_t i = 0; i < n; ++i)
       if (codes[i] == special) to[i] = value;
   }
-  static void encode_special(const float* x, std::uint8_t* codes, float& scale, std::int64_t n, const Dither::Bits& random) {
+  FASTOPT_COLD static void encode_special(const float* x, std::uint8_t* codes, float& scale, std::int64_t n,
+                                          const Dither::Bits& random) {
     const auto finite = [](float value) { return std::abs(value) <= std::numeric_limits<float>::max(); };
     std::int32_t largest = 0;
     for (std::int64_t i = 0; i < n; ++i)
