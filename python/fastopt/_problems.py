@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:
 
 
 def equal(found: Any, expected: Any) -> bool:
-    """Whether a saved value is the expected one; an array in its place, which gives no single answer, is not."""
+    """Whether a saved value is the expected one. An array, whose == gives no single answer, is not."""
     try:
         return bool(found == expected)
     except (TypeError, ValueError):
