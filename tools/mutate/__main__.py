@@ -42,6 +42,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--again", action="store_true", help="try survivors once more")
+    parser.add_argument("--as-built", action="store_true", help="use the build of an earlier run as it is")
     parser.add_argument("--list", action="store_true", help="print the mutants and end")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no mutant after that")
     return parser.parse_args()
@@ -91,7 +92,8 @@ def main() -> int:
     if given.list:
         print("\n".join(m.name for m in mutants))
         return 0
-    MODULE.build()
+    if not given.as_built:
+        MODULE.build()
     results: dict[str, str] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     explained = json.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
     until = time.monotonic() + 60 * given.minutes
