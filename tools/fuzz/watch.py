@@ -15,8 +15,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-#: Longer rounds hang; the longest here take milliseconds. Of the processor's time, and of the clock's on a machine
-#: that may be busy.
+#: Longer rounds hang; the longest here take milliseconds. Of the processor's time, and of the clock's on a
+#: machine that may be busy.
 SECONDS, PATIENCE = 20, 600
 #: Beyond what the process has when it begins: a header that lies must not get more.
 MEMORY = 1 << 30
@@ -94,6 +94,9 @@ def _child(target: str, seed: int, start: int, end: int, at: mmap.mmap, write: i
                 _tell(write, round=number, text=f"{where}: {error}"[:600])
             if len(seen) >= ENOUGH:
                 break
+        if (number + 1 - start) % 10_000 == 0:  # in case that the process ends
+            _tell(write, outcomes=outcomes)
+            outcomes.clear()
         if number - start == min(2000, (end - start) // 2):
             settled = _kilobytes("VmRSS")
     signal.setitimer(signal.ITIMER_PROF, 0)

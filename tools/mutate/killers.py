@@ -19,7 +19,8 @@ SHARED = {
 #: Words of `pytest -k` for a rule's class, where its name does not say it.
 WORDS = {
     "Sgd": "SGD", "RmsProp": "RMSprop", "SignSgd": "SignSGD or Signum", "Lars": "LARS", "Lamb": "LAMB",
-    "Ftrl": "FTRL", "Adopt": "ADOPT", "Mars": "MARS", "Asgd": "ASGD", "ScheduleFreeSgd": "ScheduleFreeSGD", "Soap": "SOAP",
+    "Ftrl": "FTRL", "Adopt": "ADOPT", "Mars": "MARS", "Asgd": "ASGD", "Soap": "SOAP",
+    "ScheduleFreeSgd": "ScheduleFreeSGD",
 }  # fmt: skip
 RULES = [
     "tests/test_prepare.py", "tests/test_rules.py", "tests/test_small_numbers.py", "tests/test_identities.py",
@@ -27,8 +28,10 @@ RULES = [
 ]  # fmt: skip
 #: What else looks at a rule.
 OWN = {
-    "prodigy": "test_prodigy.py", "muon": "test_muon.py", "soap": "test_soap.py", "shampoo": "test_shampoo.py",
-    "rowwise_adam": "test_row_states.py", "rowwise_adagrad": "test_row_states.py", "adam": "test_row_states.py",
+    "prodigy": "test_prodigy.py", "muon": "test_muon.py", "soap": "test_soap.py",
+    "shampoo": "test_shampoo.py",
+    "rowwise_adam": "test_row_states.py", "rowwise_adagrad": "test_row_states.py",
+    "adam": "test_row_states.py",
     "schedule_free_sgd": "test_schedule_free.py", "schedule_free_adamw": "test_schedule_free.py",
     "schedule_free_radam": "test_schedule_free.py", "lamb": "test_two_phase.py", "lars": "test_two_phase.py",
 }  # fmt: skip
