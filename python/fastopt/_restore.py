@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -83,9 +84,9 @@ def _native(
         names = opt._rules[i]["states"]
         states = tuple(arrays[name] if name else None for name in names) if count else None
         native.append((count, scalars, states, ema[i], remainder))
-    begun = [
-        any(a is not None for a, n in zip(ema, numbers, strict=True) if n == g) for g in range(len(groups))
-    ]
+    begun = [False] * len(groups)
+    for average, number in zip(ema, numbers, strict=True):
+        begun[number] = begun[number] or average is not None
     return (
         native,
         [opt._native_group(v) for v in values.values()],
@@ -237,9 +238,12 @@ def _read_ema(opt: Optimizer, saved: Any, order: Sequence[int]) -> list[Array | 
                 f"got {array.dtype} of shape {array.shape}"
             )
     numbers = group_numbers(opt)
-    for g in set(numbers):
-        missing = [j for array, n, j in zip(arrays, numbers, order, strict=True) if n == g and array is None]
-        if 0 < len(missing) < numbers.count(g):
+    sizes, without = Counter(numbers), dict[int, list[int]]()
+    for array, number, j in zip(arrays, numbers, order, strict=True):
+        if array is None:
+            without.setdefault(number, []).append(j)
+    for number, missing in without.items():
+        if len(missing) < sizes[number]:
             raise ValueError(
                 f'state_dict["fastopt"]["ema"][{missing[0]}]: expected an array, as others of its group have'
             )
