@@ -70,7 +70,7 @@ def _shaped(rule: str, entry: Mapping[str, Any], shapes: Sequence[tuple[int, ...
     found = dict(entry)
     for name in ("s", "p0"):
         value = found.get(name)
-        if not _is_array(value) or tuple(value.shape) == shape:
+        if value is None or not _is_array(value) or tuple(value.shape) == shape:
             continue
         fits = value.ndim > 0 and int(np.prod(value.shape)) == int(np.prod(shape))
         found[name] = value.reshape(shape) if fits else _zeros(value, shape) if value.ndim == 0 else value
