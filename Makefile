@@ -23,7 +23,13 @@ NATIVE := $(THREADED) tests/test_arrays.py tests/test_bad_input.py tests/test_na
   tests/test_step_order.py tests/test_state_dict.py tests/test_checkpoint.py tests/test_two_phase.py tests/test_eigh_small.py \
   tests/test_eigh_stacks.py tests/test_inertia.py tests/test_linalg_layouts.py tests/test_line_vectors.py
 
-.PHONY: train test nightly hosts check bench tsan asan asserts clang old-processors clean help
+# What the bindings check besides: every way of giving something that is refused.
+CHECKING := tests/test_groups.py tests/test_hyper_parameters.py tests/test_checkpoint_tree.py \
+  tests/test_sparse_rows.py tests/test_sparse_rows_refused.py tests/test_sparse_rows_stored.py tests/test_storage.py tests/test_coded.py \
+  tests/test_eigsh.py tests/test_krylov.py tests/test_muon.py tests/test_schedule_free.py tests/test_row_states.py tests/test_drawn_arrays.py \
+  tests/test_flags.py tests/test_clipping.py tests/torch_door
+
+.PHONY: train test nightly hosts check bench tsan asan asserts clang old-processors fuzz mutate coverage soak tidy clean help
 
 help:
 	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
@@ -36,6 +42,10 @@ help:
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
 	@echo "make clang   built by Clang without a warning: the same bits, and loops as wide"
 	@echo "make old-processors   emulated: what fastopt does on processors that lack something"
+	@echo "make fuzz    random input against what is promised of bad input (ARGS=\"--rounds 1000000 --seed 2\")"
+	@echo "make mutate  mutants of the C++: does a test notice each? (ARGS=\"--only rules --sample 40 --seed 1\")"
+	@echo "make coverage   branches of the bindings that the tests take; make tidy: clang-tidy"
+	@echo "make soak    everything in turns for ten minutes, watched (ARGS=\"--minutes 60\")"
 	@echo "make clean   remove the virtual environments and the build"
 
 # One process for each processor, a part of the tests each; a selection (-k) runs in one (tests/conftest.py).
@@ -79,6 +89,28 @@ clang: $(VENV)/.testable
 
 old-processors: $(VENV)/.testable
 	sh tools/old_processors.sh $(VENV)
+
+# Proofs that take longer than tests (docs/proofs.md has what they showed). Fuzzing and soaking use the installed wheel.
+fuzz: $(VENV)/.testable
+	$(BIN)/python tools/fuzz $(ARGS)
+
+soak: $(VENV)/.testable
+	$(BIN)/python tools/soak.py $(ARGS)
+
+mutate: $(VENV)/.compiling
+	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python tools/mutate $(ARGS)
+
+tidy: $(VENV)/.compiling
+	$(BIN)/python -m pip install --quiet clang-tidy==20.1.0
+	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python tools/tidy.py $(ARGS)
+
+coverage: $(VENV)/.compiling
+	$(BIN)/python -m pip install --quiet 'gcovr>=7'
+	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python tools/coverage.py $(NATIVE) $(CHECKING) $(ARGS)
+
+$(VENV)/.compiling: $(VENV)/.testable
+	$(BIN)/python -m pip install --quiet cmake ninja 'pybind11>=3.0' 'cmeel-eigen>=3.4.1'
+	@touch $@
 
 $(VENV)/.python:
 	@sh tools/prerequisites.sh $(PYTHON)

@@ -294,3 +294,19 @@ def test_the_mean_form_bursts_along_a_valley_and_decay_cures_it() -> None:
     decayed = ellipse(lambda k: 0.2 / np.sqrt(k + 1))
     assert decayed[200:].max() < 0.1
     assert decayed[-1] < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_before_its_start_the_average_of_asgd_is_theta_to_the_last_bit(dtype: Any) -> None:
+    """Not the sum ax + (theta - ax), which loses digits where the parameters were set to smaller ones."""
+    rng = np.random.default_rng(3)
+    theta = np.zeros(200, dtype)
+    opt = fastopt.ASGD([theta], lr=0.1, t0=1e6)
+    lost = False
+    for size in (1e6, 1e-3, 1e8, 1e-6):
+        before = opt._states[0]["ax"].copy() if opt.step_count else theta
+        theta[...] = rng.normal(size=200) * size
+        opt.step([(rng.normal(size=200) * size).astype(dtype)])
+        np.testing.assert_array_equal(opt._states[0]["ax"], theta)
+        lost |= bool((before + (theta - before) != theta).any())
+    assert lost, "the sum would pass as well"

@@ -77,6 +77,12 @@ def test_every_memory_order_is_needed_and_its_absence_seen(explorer: Path) -> No
 
 
 @needs_compiler
+def test_what_the_policy_is_told_is_a_low_measurement_of_the_last_ones(tmp_path: Path) -> None:
+    code, text = output(build(tmp_path, "measures", HERE / "cpp" / "measures.cpp"))
+    assert code == 0, text
+
+
+@needs_compiler
 def test_the_explorer_finds_the_fault_of_the_first_pool(explorer: Path) -> None:
     code, text = output(explorer, "canary")
     assert code == 0, text

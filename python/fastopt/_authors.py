@@ -53,8 +53,9 @@ def from_authors(
         here = dict(groups_here[number]) if number < len(groups_here) else {}
         rest = {key: value for key, value in group.items() if key not in {*names, *_THEIRS}}
         made[number] = {**here, **rest}
-        for i in group.get("params", ()):
-            entry = state.get(i)
+        indices = group.get("params")
+        for i in indices if isinstance(indices, (list, tuple)) else ():
+            entry = state.get(i) if type(i) is int else None
             if isinstance(entry, Mapping) and entry and not set(names) <= entry.keys():
                 numbers = {name: group[name] for name in names}
                 state[i] = {"step": group["k"], **_shaped(rule, entry, shapes[i : i + 1]), **numbers}
@@ -69,13 +70,17 @@ def _shaped(rule: str, entry: Mapping[str, Any], shapes: Sequence[tuple[int, ...
     found = dict(entry)
     for name in ("s", "p0"):
         value = found.get(name)
-        if value is None or tuple(value.shape) == shape:
+        if value is None or not _is_array(value) or tuple(value.shape) == shape:
             continue
         fits = value.ndim > 0 and int(np.prod(value.shape)) == int(np.prod(shape))
         found[name] = value.reshape(shape) if fits else _zeros(value, shape) if value.ndim == 0 else value
-    if "exp_avg" not in found:  # left out where beta1 is 0
+    if "exp_avg" not in found and _is_array(found.get("exp_avg_sq")):  # left out where beta1 is 0
         found["exp_avg"] = _zeros(found["exp_avg_sq"], shape)
     return found
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "reshape")
 
 
 def _zeros(like: Any, shape: tuple[int, ...]) -> Any:

@@ -68,9 +68,11 @@ def buffers_like(params: Sequence[Array], dtype: np.dtype[Any], slot: int) -> li
 
 
 def _like(p: Array, dtype: np.dtype[Any], raw: Array, offset: int) -> Array:
-    strides = tuple(s // p.itemsize * dtype.itemsize for s in p.strides)
+    strides: tuple[int, ...] | None = None  # an empty array lies nowhere, and may have any
+    if p.size:
+        strides = tuple(s // p.itemsize * dtype.itemsize for s in p.strides)
     # the first element of an axis that is walked backwards lies at its end
-    offset += sum((n - 1) * -s for n, s in zip(p.shape, strides, strict=True) if s < 0 and n > 0)
+    offset += sum((n - 1) * -s for n, s in zip(p.shape, strides or (), strict=False) if s < 0)
     buffer: Array = np.ndarray(p.shape, dtype, raw, offset, strides)
     return buffer
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastopt._errors import CheckpointError
 
-__all__ = ["Problems", "brief", "plain"]
+__all__ = ["Problems", "brief", "equal", "plain"]
 
 
 class Problems(list[str]):
@@ -36,3 +36,11 @@ def brief(value: Any) -> str:
 def plain(value: Any) -> Any:
     """A number out of a 0-d tensor of another library."""
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+
+
+def equal(found: Any, expected: Any) -> bool:
+    """Whether a saved value is the expected one. An array, whose == gives no single answer, is not."""
+    try:
+        return bool(found == expected)
+    except (TypeError, ValueError):
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from fastopt._checks import flag, integer, real, shown
 from fastopt._clipping import BEFORE
 from fastopt._errors import CheckpointError
 from fastopt._override import Override, read_override
-from fastopt._problems import Problems, brief, plain
+from fastopt._problems import Problems, brief, equal, plain
 from fastopt._restore_arrays import read_arrays
 from fastopt._restore_groups import read_groups
 from fastopt._state import VERSION, group_numbers, options_of
@@ -83,9 +84,9 @@ def _native(
         names = opt._rules[i]["states"]
         states = tuple(arrays[name] if name else None for name in names) if count else None
         native.append((count, scalars, states, ema[i], remainder))
-    begun = [
-        any(a is not None for a, n in zip(ema, numbers, strict=True) if n == g) for g in range(len(groups))
-    ]
+    begun = [False] * len(groups)
+    for average, number in zip(ema, numbers, strict=True):
+        begun[number] = begun[number] or average is not None
     return (
         native,
         [opt._native_group(v) for v in values.values()],
@@ -116,7 +117,8 @@ def _read_mode(opt: Optimizer, own: Mapping[str, Any] | None, groups: Any) -> bo
         return True
     label, found = 'state_dict["fastopt"]', own
     if found is None:
-        label, found = 'state_dict["param_groups"][0]', groups[0]
+        label = 'state_dict["param_groups"][0]'
+        found = groups[0] if isinstance(groups, (list, tuple)) and groups else None
         if not isinstance(found, Mapping) or "train_mode" not in found:
             return True
     if "train_mode" not in found:
@@ -135,7 +137,7 @@ def _differing(opt: Optimizer, own: Mapping[str, Any], given: Override) -> Probl
         return problems
     unsaid = {key: mine[key] for key in ("state_dtype", "rounding", "master", "seed")}  # of earlier editions
     saved = {**BEFORE, **unsaid, **saved}
-    keys = [key for key in mine if key not in given.options and saved.get(key) != mine[key]]
+    keys = [key for key in mine if key not in given.options and not equal(saved.get(key), mine[key])]
     if keys or not saved.keys() <= mine.keys():
         meant = ", ".join(f"{key!r}: {mine[key]!r}" for key in keys)
         problems.append(
@@ -185,6 +187,9 @@ def _read_tensor(
     label = f'state_dict["state"][{saved}]'
     if not isinstance(entry, Mapping):
         raise TypeError(f"{label}: expected a dict, got {shown(entry)}")
+    unnamed = [name for name in entry if not isinstance(name, str)]
+    if unnamed:
+        raise TypeError(f"{label}: expected names of states, got {shown(unnamed[0])}")
     mine = opt._states[i]
     rule = opt._rules[i]
     scalar_names = rule["scalars"]
@@ -221,6 +226,8 @@ def _read_ema(opt: Optimizer, saved: Any, order: Sequence[int]) -> list[Array | 
     n = len(opt._ema)
     if saved is None:
         return [None] * len(order)
+    if n == 0:
+        raise ValueError(f'state_dict["fastopt"]["ema"]: expected None, as here, got {brief(saved)}')
     if not isinstance(saved, (list, tuple)) or len(saved) != n:
         raise ValueError(f'state_dict["fastopt"]["ema"]: expected a list of {n} arrays, got {brief(saved)}')
     arrays = [None if saved[j] is None else np.asarray(saved[j]) for j in order]
@@ -231,9 +238,12 @@ def _read_ema(opt: Optimizer, saved: Any, order: Sequence[int]) -> list[Array | 
                 f"got {array.dtype} of shape {array.shape}"
             )
     numbers = group_numbers(opt)
-    for g in set(numbers):
-        missing = [j for array, n, j in zip(arrays, numbers, order, strict=True) if n == g and array is None]
-        if 0 < len(missing) < numbers.count(g):
+    sizes, without = Counter(numbers), dict[int, list[int]]()
+    for array, number, j in zip(arrays, numbers, order, strict=True):
+        if array is None:
+            without.setdefault(number, []).append(j)
+    for number, missing in without.items():
+        if len(missing) < sizes[number]:
             raise ValueError(
                 f'state_dict["fastopt"]["ema"][{missing[0]}]: expected an array, as others of its group have'
             )

@@ -29,8 +29,9 @@ def read_groups(opt: Optimizer, groups: Any, own: bool, given: Override) -> list
             f'state_dict["param_groups"]: expected {len(opt.param_groups)} groups, got '
             f"{len(groups) if isinstance(groups, (list, tuple)) else shown(groups)}"
         )
-    numbers = group_numbers(opt)
-    indices = [[i for i, n in enumerate(numbers) if n == g] for g in range(len(groups))]
+    indices: list[list[int]] = [[] for _ in groups]
+    for i, number in enumerate(group_numbers(opt)):
+        indices[number].append(i)
     problems = Problems()
     read = [
         problems.attempt(_read_group, opt, i, saved, indices[i], own, given.groups[i])

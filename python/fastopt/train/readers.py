@@ -100,15 +100,20 @@ def _npz_arrays(path: Path, *names: str) -> list[Array]:
                     f"arrays named {' and '.join(names)}" if len(names) > 1 else f"an array named {names[0]}"
                 )
                 raise DataError(f"{path}: expected {wanted}, found {', '.join(archive.files) or 'nothing'}")
-            return [archive[name] for name in names]
+            arrays = [archive[name] for name in names]
     except DataError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zlib, tokenize and others raise through NumPy what they raise
         if "allow_pickle" in str(error):
             raise DataError(
                 f"{path}: {' and '.join(names)} must be arrays of numbers; Python objects are never loaded"
             ) from None
         raise DataError(f"{path}: not a readable .npz file ({error})") from None
+    for name, array in zip(names, arrays, strict=True):
+        if not isinstance(array, np.ndarray) or array.ndim == 0:  # bytes, where the member is no array
+            found = "a single number" if isinstance(array, np.ndarray) else "something else"
+            raise DataError(f"{path}: {name}: expected an array with a row for each example, got {found}")
+    return arrays
 
 
 @contextmanager
@@ -129,6 +134,8 @@ def _csv_lines(path: Path, least: int) -> Iterator[tuple[list[str], int, Iterato
             yield header, len(cells), _lines(path, csv.reader(file, delimiter=delimiter), cells, header)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected UTF-8 text ({error})") from None
+    except csv.Error as error:  # a quotation that never ends, say
+        raise DataError(f"{path}: expected lines of cells ({error})") from None
 
 
 def _lines(path: Path, rows: Any, first: list[str], header: list[str]) -> Iterator[tuple[int, list[str]]]:
