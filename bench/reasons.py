@@ -59,9 +59,53 @@ REASONS: dict[str, str] = {
         "met in six runs of nine; both sides vary by a third (ours 47 to 77 us, PyTorch 4.9 to 9.6 "
         "ms); 73 to 103 us are Sapphire Rapids, where the rule's loop takes twice Zen 4's time"
     ),
-    "Rprop, 20 M": ("ours runs at 98 to 108 % of the floor, PyTorch varies: 23x to 28x in three runs"),
+    "Rprop, 20 M": ("ours runs at 93 to 105 % of the floor, PyTorch varies: 20x to 28x in four runs"),
     "NAdam, 20 M": "7.9x on Sapphire Rapids, 10x on Zen 4: ours runs at the floor on both, see its share",
-    "Adadelta, 20 M": "8.5x on Sapphire Rapids: ours runs at 105 % of the floor",
+    "Adadelta, 20 M": "8.5x to 9.9x on Sapphire Rapids: ours runs at 90 % of the floor at v3, 106 % at v4",
+    "rules: Prodigy, 20 M, *": (
+        "4.1x and 4.8x (of 5x): two passes of 52 bytes an element, at 72 % of the time that these take; what "
+        "the step sums decides how long it is, so there is no single pass"
+    ),
+    "rules: Muon, 12 x *": (
+        "PyTorch's bfloat16 goes to AMX, which has sixteen times the peak of float32 with AVX-512 (460 "
+        "to 680 "
+        "GFLOP/s measured here, 166 is our peak on one thread, and our products reach 130). float32 "
+        "cannot be "
+        "faster there; without AMX the comparison turns round (docs/design/matrix-rules.md)"
+    ),
+    "rules: Muon, 64 x *": (
+        "1.4x and 2.9x (of 5x): 5.4 GFLOP on one thread at 166 are 33 ms, which is what the step takes "
+        "when products "
+        "count as five plain steps; 5x would be 500 GFLOP/s in float32"
+    ),
+    "rules: Muon, exact, 512 *, 2 threads": (
+        "1.55 to 1.68 (of 1.5), on one thread 1.48: the two processors share their host, and two threads of "
+        "products alone gain 1.1x to 1.6x; the reduction to tridiagonal form is bound by memory and "
+        "gains less"
+    ),
+    "rules: SOAP *": (
+        "1.2x to 1.6x (of 2x): four products and two symmetric ones of 768 x 768 are 4.5 GFLOP, 35 of our 43 "
+        "ms at the 130 GFLOP/s that our products reach (142 for MKL's, which the peers call); they "
+        "compute all six "
+        "in full"
+    ),
+    "LAMB, 20 M": "as LARS: the pass that sums is at fault, not the one that moves",
+    "LARS, 20 M": (
+        "74 % of the floor: the first pass adds squares in float64 in one order for every number of threads, "
+        "and takes longer than its bytes"
+    ),
+    "StableAdamW, 20 M": (
+        "75 % of the floor at v4: a root and a quotient in the pass that sums, and again in the other"
+    ),
+    "Prodigy, 20 M": "72 % of the floor at v4: three sums in float64 beside three states in the first pass",
+    "FTRL, 20 M": "99 % at v4. At v3 two roots and a quotient an element on a divider of half the width",
+    "RMSprop centered, momentum, 20 M": "98 % at v4; at v3 the divider, as above",
+    "*, 20 M": (
+        "at v4 98 to 107 % of the floor; at v3 84 to 90 % in this run, 91 to 97 % for rules of the same cost"
+    ),
+    "Adam 2^14, 2 threads": (
+        "4.2x at v3, 7.4x at v4: as on one thread, the divider; such a step is serial with both"
+    ),
     "AdamW over Adam, 2^2?, *": (
         "memory-bound sizes: the spread of the machine, 0.84x to 1.08x within one run"
     ),
