@@ -27,7 +27,7 @@ say "wheel, from the source distribution"
 python -m build --quiet --wheel --outdir "$work/built" "$work/source"
 check-wheel-contents "$work"/built/*.whl
 auditwheel show "$work"/built/*.whl
-auditwheel repair --zip-level 9 --wheel-dir "$work/wheel" "$work"/built/*.whl
+auditwheel repair -z 9 --wheel-dir "$work/wheel" "$work"/built/*.whl
 wheel=$(ls "$work"/wheel/*.whl)
 ls -l "$work/built" "$work/wheel"
 python "$root/bench/bench_wheel.py" --wheel "$wheel" --out "$work/size"
