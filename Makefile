@@ -6,6 +6,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 BENCH ?= .venv-bench
 HOSTS ?= .venv-hosts
+DOCS ?= .venv-docs
 WHEELS := build/wheels
 PIP_ARGS ?=
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f ! -name '*.pyc' ! -name '*.so')
@@ -18,7 +19,7 @@ NATIVE := $(THREADED) tests/test_arrays.py tests/test_bad_input.py tests/test_na
   tests/test_step_order.py tests/test_state_dict.py tests/test_checkpoint.py tests/test_two_phase.py tests/test_eigh_small.py \
   tests/test_eigh_stacks.py tests/test_inertia.py tests/test_linalg_layouts.py tests/test_line_vectors.py
 
-.PHONY: train test hosts check bench tsan asan asserts clean help
+.PHONY: train test hosts check bench docs tsan asan asserts clean help
 
 help:
 	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
@@ -26,6 +27,7 @@ help:
 	@echo "make hosts   the optimizers for PyTorch in the programs that take one, in a pinned environment"
 	@echo "make check   ruff, mypy and clang-format alone"
 	@echo "make bench   every table beside its peers, in a pinned environment (ARGS=--quick: a few minutes)"
+	@echo "make docs    the site, in an environment of its own; into build/docs"
 	@echo "make tsan    the pool, engine and eigensolver under ThreadSanitizer"
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
 	@echo "make clean   remove the virtual environments and the build"
@@ -51,6 +53,11 @@ check: $(VENV)/.testable
 
 bench: $(BENCH)/.installed
 	$(BENCH)/bin/python bench/run.py $(ARGS)
+
+# The programs on the pages, then the pages; a warning is an error.
+docs: $(DOCS)/.installed
+	$(DOCS)/bin/python tools/run_blocks.py README.md docs/*.md docs/*/*.md
+	$(DOCS)/bin/python -m sphinx -W --keep-going -b html docs build/docs $(ARGS)
 
 tsan: $(VENV)/.testable
 	sh tools/checked.sh thread $(VENV) $(THREADED) $(ARGS)
@@ -104,6 +111,13 @@ $(HOSTS)/.installed: $(HOSTS)/.pinned $(WHEELS)/.built
 	$(HOSTS)/bin/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/*.whl
 	@touch $@
 
+# The site is built with an installation of this clone; the CPU level of this machine is enough.
+$(DOCS)/.installed: pyproject.toml $(SOURCES)
+	@sh tools/prerequisites.sh $(PYTHON)
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet -C cmake.define.FASTOPT_LEVELS=native ".[docs]"
+	@touch $@
+
 # The benchmarks' own environment: pinned peers, and this clone with the floor that steps are measured against.
 $(BENCH)/.pinned: bench/requirements.txt bench/install.py
 	@sh tools/prerequisites.sh $(PYTHON)
@@ -116,4 +130,4 @@ $(BENCH)/.installed: $(BENCH)/.pinned $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(HOSTS) build
+	rm -rf $(VENV) $(BENCH) $(HOSTS) $(DOCS) build docs/reference/api docs/gallery/scripts
