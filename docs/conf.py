@@ -56,6 +56,7 @@ sphinx_gallery_conf = GALLERY
 
 # --- looks ---
 html_theme = "furo"
+pygments_dark_style = "github-dark"  # furo's own underlines modules like links
 html_title = f"fastopt {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

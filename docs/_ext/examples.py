@@ -28,6 +28,7 @@ GALLERY: dict[str, Any] = {
     "examples_dirs": [str(STAGE)],
     "gallery_dirs": ["gallery/scripts"],
     "plot_gallery": False,
+    "within_subsection_order": "FileNameSortKey",
     "image_scrapers": (),
     "reset_modules": (),
     "download_all_examples": False,
@@ -55,16 +56,16 @@ def stage_examples() -> None:
 
 
 def staged(path: Path) -> str:
-    """The script with a docstring in reStructuredText: a title, which is its first line, and its pictures."""
+    """The script with a docstring in reStructuredText: its name as title, its first line, its pictures."""
     text = path.read_text(encoding="utf-8")
     docstring = ast.get_docstring(ast.parse(text)) or ""
     code = text.split('"""', 2)[2]
-    first, *paragraphs = docstring.split("\n\n")
-    title = escaped(first.replace("\n", " ").removesuffix("."))
+    paragraphs = docstring.split("\n\n")
+    title = path.stem.replace("_", " ").capitalize()
     names = re.findall(r"\b(\w+\.png)\b", docstring)
     pictures = [EXAMPLES / "pictures" / name for name in names]
     pictures = [picture for picture in dict.fromkeys(pictures) if picture.exists()]
-    body = [title, "=" * len(title), ""]
+    body = [title, "=" * len(title), "", escaped(paragraphs.pop(0)), ""]
     for picture in pictures:
         body += [f".. image:: /../examples/pictures/{picture.name}", f"   :alt: {picture.stem}", ""]
     for paragraph in paragraphs:
