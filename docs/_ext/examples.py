@@ -33,6 +33,7 @@ GALLERY: dict[str, Any] = {
     "reset_modules": (),
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "min_reported_time": 10**6,
     "show_signature": False,
     "remove_config_comments": True,
