@@ -6,6 +6,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 BENCH ?= .venv-bench
 HOSTS ?= .venv-hosts
+DOCS ?= .venv-docs
 WHEELS := build/wheels
 PIP_ARGS ?=
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f ! -name '*.pyc' ! -name '*.so')
@@ -29,7 +30,7 @@ CHECKING := tests/test_groups.py tests/test_hyper_parameters.py tests/test_check
   tests/test_eigsh.py tests/test_krylov.py tests/test_muon.py tests/test_schedule_free.py tests/test_row_states.py tests/test_drawn_arrays.py \
   tests/test_flags.py tests/test_clipping.py tests/torch_door
 
-.PHONY: train test nightly hosts check bench tsan asan asserts clang old-processors fuzz mutate coverage soak tidy clean help
+.PHONY: train test nightly hosts check bench docs tsan asan asserts clang old-processors fuzz mutate coverage soak tidy clean help
 
 help:
 	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
@@ -38,6 +39,7 @@ help:
 	@echo "make hosts   the optimizers for PyTorch in the programs that take one, in a pinned environment"
 	@echo "make check   ruff, mypy and clang-format alone"
 	@echo "make bench   every table beside its peers, in a pinned environment (ARGS=--quick: a few minutes)"
+	@echo "make docs    the site, in an environment of its own; into build/docs"
 	@echo "make tsan    the pool, engine and eigensolver under ThreadSanitizer"
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
 	@echo "make clang   built by Clang without a warning: the same bits, and loops as wide"
@@ -74,6 +76,11 @@ check: $(VENV)/.tools
 
 bench: $(BENCH)/.installed
 	$(BENCH)/bin/python bench/run.py $(ARGS)
+
+# The programs on the pages, then the pages; a warning is an error.
+docs: $(DOCS)/.installed
+	$(DOCS)/bin/python tools/run_blocks.py README.md docs/*.md docs/*/*.md
+	$(DOCS)/bin/python -m sphinx -W --keep-going -b html docs build/docs $(ARGS)
 
 tsan: $(VENV)/.testable
 	sh tools/checked.sh thread $(VENV) $(THREADED) $(ARGS)
@@ -157,6 +164,13 @@ $(HOSTS)/.installed: $(HOSTS)/.pinned $(WHEELS)/.built
 	$(HOSTS)/bin/python -m pip install --quiet --force-reinstall --no-deps $(WHEELS)/*.whl
 	@touch $@
 
+# The site is built with an installation of this clone; the CPU level of this machine is enough.
+$(DOCS)/.installed: pyproject.toml $(SOURCES)
+	@sh tools/prerequisites.sh $(PYTHON)
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet -C cmake.define.FASTOPT_LEVELS=native ".[docs]"
+	@touch $@
+
 # The benchmarks' own environment: pinned peers, and this clone with the floor that steps are measured against.
 $(BENCH)/.pinned: bench/requirements.txt bench/install.py
 	@sh tools/prerequisites.sh $(PYTHON)
@@ -169,4 +183,4 @@ $(BENCH)/.installed: $(BENCH)/.pinned $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(HOSTS) build
+	rm -rf $(VENV) $(BENCH) $(HOSTS) $(DOCS) build docs/reference/api docs/gallery/scripts

@@ -111,7 +111,7 @@ def row(case: str, result: dict[str, Any], peer: str = "torch", bytes_moved: int
         "ratio": ratio.get(peer),
         "spread": result["spread"].get(peer),
         "numpy_ratio": ratio.get("numpy"),
-        "of_floor": ratio["floor"] if "floor" in ratio else None,  # as ratios are: theirs over ours
+        "of_floor": ratio.get("floor"),  # as ratios are: theirs over ours
         "gb_per_s": bytes_moved / seconds["ours"] / 1e9 if bytes_moved else None,
     }
     if not hasattr(core, "floor_pass"):

@@ -41,14 +41,14 @@ class CriticalPoint:
         The share of positive eigenvalues, as an interval:
         ``(n_positive / n, (n_positive + n_unresolved) / n)``.
     tolerance : float
-        tau = n eps |H| + 2 e: how well eigenvalues are known. n is replaced by 4 if smaller, eps belongs to
-        the dtype in which H was computed, e estimates H's finite-difference error or asymmetry.
+        ``tau = n eps |H| + 2 e``: how well eigenvalues are known. n is replaced by 4 if smaller, eps belongs
+        to the dtype in which H was computed, e estimates H's finite-difference error or asymmetry.
     gradient_norm : float or None
         The 2-norm of the gradient; None if there was none.
     gradient_noise : float or None
         How much of it one rounding error in x makes.
     newton_decrement : float or None
-        sqrt |g' H^-1 g| over the resolved eigenvalues: the Newton step changes f by half of its square. None
+        ``sqrt |g' H^-1 g|`` over the resolved eigenvalues: the Newton step changes f by half its square. None
         where the gradient is round-off and no step was taken, or where there is no gradient.
     newton_step : float or None
         The length of the Newton step: how far away the critical point of the quadratic model is.

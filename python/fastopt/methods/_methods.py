@@ -33,7 +33,7 @@ def cg(
     With :math:`y = g_{k+1} - g_k`, the choices of :math:`\beta` are
 
     - ``"hager-zhang"``: :math:`\max\{(y - 2 d \|y\|^2 / d^T y)^T g_{k+1} / d^T y,\; 0.4\, d^T g_k /
-    \|d\|^2\}`
+      \|d\|^2\}`
     - ``"polak-ribiere"``: :math:`\max\{0, y^T g_{k+1} / \|g_k\|^2\}`
     - ``"hestenes-stiefel"``: :math:`\max\{0, y^T g_{k+1} / d^T y\}`
     - ``"dai-yuan"``: :math:`\|g_{k+1}\|^2 / d^T y`
@@ -126,7 +126,7 @@ def trust_region(
     krylov_size: int | None = None,
     seed: Any = 0,
 ) -> None:
-    r"""Minimise by an exact trust region: each step solves :math:`\min g^T s + s^T H s / 2`, |s| <= radius.
+    r"""Minimise by an exact trust region: :math:`\min g^T s + s^T H s / 2` over steps within a radius.
 
     The minimiser satisfies :math:`(H + \lambda I) s = -g` with :math:`\lambda \ge \max(0, -\lambda_{min})`,
     which is found in the eigenbasis of H, the hard case included (Moré and Sorensen 1983). The radius begins

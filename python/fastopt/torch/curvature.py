@@ -57,7 +57,7 @@ Named: TypeAlias = dict[str, Tensor]
 
 
 class Eigenpairs(NamedTuple):
-    """Eigenvalues (k,), ascending; eigenvectors by parameter, (k, *shape); residual norms (k,); products."""
+    """Eigenvalues (k,), ascending; eigenvectors by parameter, ``(k, *shape)``; residuals (k,); products."""
 
     eigenvalues: Tensor
     eigenvectors: Named
