@@ -55,7 +55,11 @@ class Pair:
 
     def _optimizer(self, level: str, options: dict[str, Any]) -> Any:
         params = [np.linspace(-1, 1, int(np.prod(s)), dtype=np.float32).reshape(s) for s in SHAPES]
-        groups = [{"params": params[:3]}, {"params": params[3:], "lr": 0.02}]
+        # Prodigy sums over all parameters and has one rate
+        groups = [
+            {"params": params[:3]},
+            {"params": params[3:], "lr": 0.01 if self.name == "Prodigy" else 0.02},
+        ]
         return make(self.name, groups, level, **options)
 
     def same(self) -> bool:
@@ -132,7 +136,7 @@ def in_a_thread(pair: Pair, rng: random.Random, folder: Path) -> None:
 
 
 def numbers_change(pair: Pair, rng: random.Random, _: Path) -> None:
-    lr = rng.choice((0.01, 0.02, 0.03)) if pair.name != "Prodigy" else 1.0
+    lr = rng.choice((0.01, 0.02, 0.03))
     for opt in (pair.one, pair.other):
         for group in opt.param_groups:
             group["lr"] = lr
@@ -142,8 +146,9 @@ def numbers_change(pair: Pair, rng: random.Random, _: Path) -> None:
 
 
 def averages(pair: Pair, rng: random.Random, _: Path) -> None:
-    with contextlib.suppress(KeyError), pair.one.ema_weights():
-        raise KeyError
+    if pair.one.step_count:  # before the first step there are none
+        with contextlib.suppress(KeyError), pair.one.ema_weights():
+            raise KeyError
 
 
 def analysis(pair: Pair, rng: random.Random, _: Path) -> None:
