@@ -108,7 +108,7 @@ mutate: $(VENV)/.compiling
 	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python tools/mutate $(ARGS)
 
 tidy: $(VENV)/.compiling
-	$(BIN)/python -m pip install --quiet clang-tidy==20.1.0
+	$(BIN)/python -m pip install --quiet clang-tidy==23.1.4
 	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python tools/tidy.py $(ARGS)
 
 coverage: $(VENV)/.compiling
