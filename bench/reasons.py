@@ -103,6 +103,10 @@ REASONS: dict[str, str] = {
     "*, 20 M": (
         "at v4 98 to 107 % of the floor; at v3 84 to 90 % in this run, 91 to 97 % for rules of the same cost"
     ),
+    "import fastopt beyond numpy": (
+        "3.8 ms at v4 and 4.6 at v3 within one minute; 2.7 when measured before, on a quicker day of this "
+        "machine"
+    ),
     "Adam 2^14, 2 threads": (
         "4.2x at v3, 7.4x at v4: as on one thread, the divider; such a step is serial with both"
     ),

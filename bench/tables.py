@@ -70,9 +70,9 @@ def line(row: Row, machine: Row) -> str:
     )
 
 
-def unmeasured(tables: dict[str, list[Row]]) -> list[str]:
-    """The rows that have a target and are not in this result: table by table."""
-    have = {row["case"] for table in tables.values() for row in table}
+def unmeasured(results: list[dict[str, Any]]) -> list[str]:
+    """The rows that have a target and are in none of these results: table by table."""
+    have = {row["case"] for result in results for table in result["tables"].values() for row in table}
     lines = []
     for name, cases in STEP.items():
         lacking = [
@@ -83,9 +83,10 @@ def unmeasured(tables: dict[str, list[Row]]) -> list[str]:
     return ["Not measured in this run, though there is a target:", "", *lines, ""] if lines else []
 
 
-def level(result: dict[str, Any]) -> list[str]:
-    """All tables of one level."""
+def level(result: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
+    """All tables of one level in one state; what is still to be measured comes with its last one."""
     m = result["machine"]
+    same = [other for other in results if other["machine"]["level"] == m["level"]]
     torch = f"PyTorch {m['torch']}" if m["torch"] else "PyTorch: not installed"
     quick = ["A quick run: too few turns, and sizes too small, to judge by.", ""] if m.get("quick") else []
     return [
@@ -100,13 +101,13 @@ def level(result: dict[str, Any]) -> list[str]:
         *HEAD,
         *[line(row, m) for table in result["tables"].values() for row in table],
         "",
-        *unmeasured(result["tables"]),
+        *(unmeasured(same) if result is same[-1] else []),
     ]
 
 
 def markdown(results: list[dict[str, Any]]) -> str:
     """The report of all levels; rendered from JSON alone, so that both can be held equal."""
-    return "\n".join(text for result in results for text in level(result)).rstrip("\n") + "\n"
+    return "\n".join(text for result in results for text in level(result, results)).rstrip("\n") + "\n"
 
 
 def spread_of(of: str, values: list[float]) -> str:

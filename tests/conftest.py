@@ -11,7 +11,7 @@ import pytest
 # The threads of NumPy's BLAS wait for each other longer than such matrices take.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 BENCH = Path(__file__).parents[1] / "bench"
-# The scripts in `bench/` are not in the source distribution: there, no test of them.
+# Who copies the tests alone has no scripts in `bench/`: there, no test of them.
 collect_ignore_glob = [] if BENCH.is_dir() else ["test_bench_*.py"]
 
 

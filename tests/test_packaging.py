@@ -316,7 +316,7 @@ def test_no_path_of_the_machine_that_built_it_is_in_a_module(module: str) -> Non
 CALLED = {
     "fbgemm-gpu-cpu": "fbgemm_gpu",
     "pytest-timeout": "timeout =",
-    "pytest-xdist": "xdist",
+    "pytest-xdist": "worksteal",
     "torch-optimi": "optimi",
 }
 #: Where the packages of an extra must be used: the package itself, or what runs with that extra installed.

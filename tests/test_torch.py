@@ -123,7 +123,7 @@ def test_the_norm_that_clipping_reports_is_torchs(norm_type: float, per: str) ->
     ours = Ours("SGD", groups, clip_norm=1.0, clip_norm_type=norm_type, clip_norm_per=per)
     row = grads[2]
     ours.step(row)
-    tensors = [torch.from_numpy(np.asarray(g)) for g in row if g is not None and g.size]
+    tensors = [torch.from_numpy(np.array(g)) for g in row if g is not None and g.size]
     norm = torch.nn.utils.get_total_norm(tensors, norm_type)
     np.testing.assert_allclose(ours.optimizer.grad_norm, float(norm), rtol=1e-14)
 

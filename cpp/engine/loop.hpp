@@ -66,21 +66,17 @@ struct Loop {
                      Prefetch& prefetch, std::index_sequence<I...> indices) {
     constexpr std::int64_t piece = Prefetch::piece / sizeof(T);
     const std::array<T*, n_states> s = {states[I]...};
-    // One loop for the pieces and for what follows them: a rule's arithmetic, half of the module, is in it once.
-    for (std::int64_t at = 0, end; at < n; at = end) {
-      end = at + piece;
-      if (end <= prefetch.elements) {
-        if (prefetch.along) {
-          Prefetch::ask_ahead(theta + at);
-          Prefetch::ask_ahead(g + at);
-          (ask_ahead<I>(s[I], at), ...);
-        }
-        prefetch.ask();
-      } else {
-        end = n;
+    std::int64_t at = 0;
+    for (; at + piece <= prefetch.elements; at += piece) {
+      if (prefetch.along) {
+        Prefetch::ask_ahead(theta + at);
+        Prefetch::ask_ahead(g + at);
+        (ask_ahead<I>(s[I], at), ...);
       }
-      update_range<decays>(theta, g, s, at, end, c, decay, indices);
+      prefetch.ask();
+      update_range<decays>(theta, g, s, at, at + piece, c, decay, indices);
     }
+    update_range<decays>(theta, g, s, at, n, c, decay, indices);
   }
 
   template <bool decays, std::size_t... I>
