@@ -18,17 +18,19 @@ def points(results: list[dict[str, Any]]) -> dict[str, Any]:
     sizes = {
         level["machine"]["level"]: [
             (int(re.findall(r"\^(\d+)", row["case"])[0]), row["ratio"])
-            for row in level["tables"].get("one", [])
+            for row in level["tables"]["one"]
             if number(row.get("ratio"))
         ]
         for level in results
+        if "one" in level["tables"]
     }
+    best = [result for result in results if "rules" in result["tables"]][-1]
     rules = [
         (row["case"].removesuffix(", 20 M"), row["ratio"])
-        for row in results[-1]["tables"].get("rules", [])
+        for row in best["tables"]["rules"]
         if number(row.get("ratio"))
     ]
-    return {"sizes": sizes, "rules": sorted(rules, key=lambda r: r[1]), "machine": results[-1]["machine"]}
+    return {"sizes": sizes, "rules": sorted(rules, key=lambda r: r[1]), "machine": best["machine"]}
 
 
 def digest_of(results: list[dict[str, Any]]) -> str:

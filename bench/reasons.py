@@ -56,8 +56,8 @@ REASONS: dict[str, str] = {
         "take 8 ms when something does"
     ),
     "AdamW, 1000 tensors of 64": (
-        "met in six runs of nine; both sides vary by a third (ours 47 to 77 us, PyTorch 4.9 to 9.6 "
-        "ms); 73 to 103 us are Sapphire Rapids, where the rule's loop takes twice Zen 4's time"
+        "met in six runs of nine on Zen 4; both sides vary by a third and more (ours 47 to 139 us, PyTorch "
+        "4.9 to 10.7 ms); 73 us and more are Sapphire Rapids, where the rule's loop takes twice Zen 4's time"
     ),
     "Rprop, 20 M": ("ours runs at 93 to 105 % of the floor, PyTorch varies: 20x to 28x in four runs"),
     "NAdam, 20 M": "7.9x on Sapphire Rapids, 10x on Zen 4: ours runs at the floor on both, see its share",
@@ -104,8 +104,8 @@ REASONS: dict[str, str] = {
         "at v4 98 to 107 % of the floor; at v3 84 to 90 % in this run, 91 to 97 % for rules of the same cost"
     ),
     "import fastopt beyond numpy": (
-        "3.8 ms at v4 and 4.6 at v3 within one minute; 2.7 when measured before, on a quicker day of this "
-        "machine"
+        "3.8 to 5.0 ms from minute to minute, 2.7 when the module was two thirds as large; loading it and "
+        "filling its registry of rules, not taken apart further"
     ),
     "Adam 2^14, 2 threads": (
         "4.2x at v3, 7.4x at v4: as on one thread, the divider; such a step is serial with both"

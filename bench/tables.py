@@ -90,7 +90,7 @@ def level(result: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     torch = f"PyTorch {m['torch']}" if m["torch"] else "PyTorch: not installed"
     quick = ["A quick run: too few turns, and sizes too small, to judge by.", ""] if m.get("quick") else []
     return [
-        f"## Level {m['level']}",
+        f"## Level {m['level']}" if result is same[0] else f"## Of level {m['level']}, in another state",
         "",
         f"{m['date']}, commit {m['commit']}, {m['processor']}, {m['cpus']} CPUs, {m['compiler']} "
         f"`{m['flags']}`, NumPy {m['numpy']}, {torch}",
