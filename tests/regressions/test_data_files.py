@@ -55,6 +55,7 @@ ARCHIVES: dict[str, bytearray] = {
     "damaged compression": inside(),
     "no array in a member": archive(x=b"1,2,3"),
     "an array of no rows": archive(y=npy(np.float64(3))),
+    "labels that are no text": archive(y=npy(np.array([b"a", b"\x93"] * 3))),
     "a shape without end": archive(
         x=header("{'descr': '<f8', 'fortran_order': False, 'shape': " + "(8,3" * 99 + "}")
     ),

@@ -212,7 +212,10 @@ def _classes(name: str, y: Array) -> tuple[Array, tuple[Any, ...]]:
     if y.dtype.kind not in "biuUS":
         raise DataError(f"{name}: y: expected integers, floats or text, got {y.dtype}")
     if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8")
+        try:
+            y = np.char.decode(y, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{name}: y: expected UTF-8 text ({error})") from None
     labels, numbers = np.unique(y, return_inverse=True)
     if len(labels) < 2:
         raise DataError(f"{name}: y: expected at least two classes, got only {labels[0]!s}")
