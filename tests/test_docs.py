@@ -24,7 +24,7 @@ from witness import require_torch
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 if not (DOCS / "conf.py").exists():
-    pytest.skip("docs/ is in the repository, not in the source distribution", allow_module_level=True)
+    pytest.skip("docs/ is not here: the tests alone were copied", allow_module_level=True)
 
 #: Pages for users. Design notes are about the inside, and the included files have tests of their own.
 PAGES = sorted(
