@@ -345,3 +345,33 @@ def test_every_package_of_an_extra_is_used(extra: str) -> None:
         words = [CALLED[name]] if name in CALLED else [name, name.replace("-", "_")]
         pattern = "|".join(map(re.escape, words))
         assert re.search(rf"(?<![\w-])({pattern})(?![\w-])", text), f"[{extra}]: {name} is used nowhere"
+
+
+def named_targets() -> Iterator[tuple[str, str]]:
+    """Every `make` target that a workflow runs or that a page, a tool or the gate names as a command."""
+    for path in sorted(ROOT.glob(".github/workflows/*.yml")):
+        text = path.read_text(encoding="utf-8")
+        for target in re.findall(r"- run: make ([a-z-]+)", text):
+            yield path.name, target
+        for matrix in re.findall(r"^ +target: \[(.*)\]$", text, re.M):
+            yield from ((path.name, target.strip()) for target in matrix.split(","))
+    pages = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("bench/*.md"),
+        *ROOT.glob("examples/*.md"),
+    ]
+    for path in sorted(pages):
+        if "api" not in path.parts:
+            text = path.read_text(encoding="utf-8")
+            for target in re.findall(r"(?:`|^    |^\$ |^)make ([a-z]+(?:-[a-z]+)*)(?=[`\s])", text, re.M):
+                yield path.name, target
+
+
+def test_the_targets_of_make_that_are_named_exist() -> None:
+    phony = re.search(r"^\.PHONY: (.*)$", read("Makefile"), re.M)
+    assert phony is not None
+    named = list(named_targets())
+    assert len(named) > 20
+    gone = [(where, target) for where, target in named if target not in phony[1].split()]
+    assert not gone
