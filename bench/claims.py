@@ -133,8 +133,10 @@ def training_rows(result: Row) -> Found:
 
 
 def torch_rows(result: Row) -> Found:
+    """A row that was measured later than the others says at which commit."""
     for row in result["rows"]:
-        yield result["machine"], {**row, "ours": row["ours_us"], "peer": row["torch_us"], "unit": "us"}
+        machine = {**result["machine"], "commit": row.get("commit", result["machine"]["commit"])}
+        yield machine, {**row, "ours": row["ours_us"], "peer": row["torch_us"], "unit": "us"}
 
 
 READERS = {

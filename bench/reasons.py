@@ -89,6 +89,16 @@ REASONS: dict[str, str] = {
         "compute all six "
         "in full"
     ),
+    "rules: Adafactor, *": (
+        "33 and 34 % of the floor (of 50): the floor counts the bytes of three passes, 24 an element; the "
+        "step writes the gradient to memory of its own, reads it for the sums, for the size of the update "
+        "and for the update, writes that and reads it again, 44 an element. The first pass and the second, "
+        "the last and the one before it could each be one"
+    ),
+    "rules: Shampoo *": (
+        "1.1x and 1.2x (of 2x), as SOAP: two products of 768 x 768 and two symmetric ones are 2.7 GFLOP, "
+        "21 of 25 ms at the 130 GFLOP/s that products reach; the peer computes all four in full, by MKL"
+    ),
     "LAMB, 20 M": "as LARS: the pass that sums is at fault, not the one that moves",
     "LARS, 20 M": (
         "74 % of the floor: the first pass adds squares in float64 in one order for every number of threads, "
