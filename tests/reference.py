@@ -672,6 +672,7 @@ ORACLES: dict[str, Spec] = {
             "correct_bias": True,
         },
         decay="rule",
+        fills_first=True,
     ),
     "Shampoo": Spec(
         shampoo,

@@ -40,7 +40,8 @@ class OneLevel:
         launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
         _output("cmake", "-S", ROOT, "-B", self.folder, "-G", "Ninja", f"-DPython_EXECUTABLE={python}",
                 *launcher, f"-Dpybind11_DIR={cmakedir}", f"-DCMAKE_PREFIX_PATH={prefix}",
-                f"-DFASTOPT_LEVELS={self._level}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")  # fmt: skip
+                f"-DFASTOPT_LEVELS={self._level}", "-DFASTOPT_JOIN=OFF",  # one changes, one is compiled
+                "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")  # fmt: skip
 
     def build(self) -> None:
         """Make the module and the copy of the Python part."""

@@ -15,7 +15,7 @@ namespace fastopt::engine {
 namespace describing {
 
 template <class Rule>
-Kernel describe(unsigned flags) {
+FASTOPT_COLD Kernel describe(unsigned flags) {
   using Coefs = typename Rule::template Coefs<double>;
   using Loops = typename LoopsOf<Rule>::type;
   static_assert(sizeof(typename Rule::Hypers) == Rule::hypers.size() * sizeof(double), "a name for each hyper-parameter");
@@ -100,7 +100,7 @@ void add(std::vector<Kernel>& table) {
 }
 
 template <template <unsigned> class Rule, unsigned... Flags>
-void add_all(std::vector<Kernel>& table, std::integer_sequence<unsigned, Flags...>) {
+FASTOPT_COLD void add_all(std::vector<Kernel>& table, std::integer_sequence<unsigned, Flags...>) {
   (add<Rule, Flags>(table), ...);
 }
 

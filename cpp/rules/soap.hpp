@@ -10,7 +10,7 @@ template <unsigned Flags>
 struct Soap {
   static constexpr std::string_view name = "soap";
   static constexpr Names<0> flags = none;
-  static constexpr bool matrix = true;
+  static constexpr bool matrix = true, fills_first = true;
   static constexpr std::array<State, 0> states{};
   static constexpr std::array shaped = {Shaped{"exp_avg", Shape::own}, Shaped{"exp_avg_sq", Shape::own},
                                         Shaped{"GG", Shape::own}, Shaped{"Q", Shape::own}};

@@ -105,7 +105,15 @@ class SOAP(Optimizer):
            [ 0.447,  2.912]])
     """
 
-    rule = Rule("soap", comparison_lr=1e-2, weight_decay="own", norms="update", squares=True, matrix=True)
+    rule = Rule(
+        "soap",
+        comparison_lr=1e-2,
+        weight_decay="own",
+        norms="update",
+        squares=True,
+        matrix=True,
+        fills_first=True,
+    )
     _hypers = {
         "betas": pair("beta1", "beta2"),
         "shampoo_beta": Hyper(_beta_or_less),
