@@ -39,7 +39,7 @@ void rate() {
   expect("what is no measurement", r.estimate(10), 20);
   for (const double each : {3., 100., 4., 100., 5.}) r.measured(10, 10 * each);
   expect("the median of five", r.estimate(10), 50);
-  for (int i = 0; i < 3; ++i) r.measured(2, 2);
+  for (int i = 0; i < 3; ++i) r.measured(1, 1);
   expect("the median moves on", r.estimate(10), 10);
 }
 
@@ -62,11 +62,19 @@ void probe() {
   expect("doubled from there", p.due(now + 10e6), 1);
 }
 
+void question() {
+  const threads::policy::Question q;
+  for (const double known : {q.work_ns, double(q.chunks), double(q.awake), double(q.streak), q.wake_ns, double(q.paused)})
+    expect("what is not told is nothing", known, 0);
+  expect("alone, where nothing else is told", q.most, 1);
+}
+
 }  // namespace
 
 int main() {
   recent();
   rate();
   probe();
+  question();
   return wrong == 0 ? 0 : 1;
 }
