@@ -18,7 +18,7 @@ TESTS = ROOT / "tests" / "cpp"
 SECONDS = 40
 LARGER = 400
 #: Of the clock's: who waits for what never comes takes no time of the processor.
-PATIENCE = 600
+PATIENCE = 300
 COMPILER = os.environ.get("CXX", "c++")
 
 
@@ -29,14 +29,14 @@ def survives(mutant: Mutant) -> str:
 
 
 def _mechanism() -> str:
-    """What the explorer finds in the small cases, the real pool under stress, then larger cases."""
+    """The explorer in small cases, the tests of the policy, the real pool, the explorer in larger ones."""
     explorer = _compile("explore", TESTS / "explore.cpp")
-    if not _well(explorer):
+    if not _well(explorer) or not _policy():
         return ""
     stress = _compile("stress", CPP / "threads" / "pool.cpp", TESTS / "stress.cpp")
     if not _well(stress, "50000", "5", "1") or not _well(explorer, "three", seconds=LARGER):
         return ""
-    return "explorer and stress"
+    return "explorer, policy and stress"
 
 
 def _policy() -> str:
@@ -76,7 +76,12 @@ def _well(*command: object, seconds: int = SECONDS, environment: dict[str, str] 
     limited = ["sh", "-c", f'ulimit -t {seconds}; exec "$0" "$@"', *map(str, command)]
     try:
         done = subprocess.run(
-            limited, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=PATIENCE
+            limited,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE + 10 * seconds,
         )
     except subprocess.TimeoutExpired:
         return False
