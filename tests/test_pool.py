@@ -171,6 +171,47 @@ def test_against_recorded_timings() -> None:
         assert hot_ns(work, width(work_ns=work, awake=15, streak=9)) <= 1.25 * best
 
 
+def restated(
+    work_ns: float, chunks: int, most: int, awake: int, streak: int, wake_ns: float, paused: bool
+) -> int:
+    """docs/design/threads.md, "The policy", in its words."""
+    most = min(most, chunks)
+    hot = streak >= 4
+    long = work_ns >= 5e5
+    if most < 2 or work_ns < 8e3 or (paused and not long):
+        return 1
+    if not hot and not long and work_ns < 4 * wake_ns:
+        most = min(most, awake + 1)
+    took = {1: 0.85 * work_ns}
+    w = 2
+    while w <= most:
+        cold = 0 if hot else max(0, w - 1 - awake)
+        level = [1] * 4 + [2] * 16 + [3] * 64 + [4] * 256
+        late = sum(level[:cold]) * wake_ns
+        took[w] = (work_ns + late) / w + 1500 + 250 * (w - 1) + 3000 * min(cold, 4)
+        w = w + 1 if w == most else min(most, w + max(1, w // 2))
+    return min(took, key=lambda w: (took[w], w))
+
+
+def test_the_width_is_what_the_design_note_says() -> None:
+    works = [7999.0, 8e3, 9e3, 13.5e3, 2e4, 5e4, 1.2e5, 2e5, 499_999.0, 5e5, 2e6, 1e8]
+    for work, wake, most, streak in itertools.product(
+        works, (0.0, 1e3, 3e4, 5e4), (2, 6, 16, 90), (0, 3, 4, 9)
+    ):
+        for awake, chunks, paused in itertools.product((0, 1, 7, 15, 89), (1, 2, 5, 1 << 20), (False, True)):
+            asked = {
+                "work_ns": work, "chunks": chunks, "most": most, "awake": awake,
+                "streak": streak, "wake_ns": wake, "paused": paused,
+            }  # fmt: skip
+            assert width(**asked) == restated(**asked), asked
+
+
+def test_of_two_widths_that_take_the_same_the_smaller_one() -> None:
+    assert 13.5e3 / 6 + 250 * 5 == 13.5e3 / 9 + 250 * 8
+    assert width(work_ns=13.5e3, most=9, awake=8) == 6
+    assert width(work_ns=13510, most=9, awake=8) == 9
+
+
 # --- at run time ---
 
 LARGE = 1 << 21  # elements: long enough to be shared whatever has been measured

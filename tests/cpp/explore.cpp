@@ -47,6 +47,7 @@ struct Crew {
   void stop() {
     mechanism.stop(workers);
     for (int p = 1; p <= workers; ++p) checker().join_thread(ids[p]);
+    checker().check(mechanism.sleeping() == 0, "a worker that has ended is counted among those that sleep");
     workers = 0;
   }
   void run(Region& region, int width) {

@@ -523,9 +523,10 @@ struct Sync {
   using Counter = Atomic<std::int64_t>;
   template <class T>
   using Plain = model::Plain<T>;
-  struct Hint {
-    void add(int) {}
-    int get() const { return 0; }
+  struct Hint {  // follows from what the threads are at: no value of its own to explore
+    int value = 0;
+    void add(int by) { value += by; }
+    int get() const { return value; }
   };
 
   static void wait(Word& word, std::uint32_t value) {

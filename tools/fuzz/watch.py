@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import mmap
@@ -20,8 +21,10 @@ from typing import Any, NamedTuple
 SECONDS, PATIENCE = 20, 600
 #: Beyond what the process has when it begins: a header that lies must not get more.
 MEMORY = 1 << 30
-#: What stays behind a hundred thousand rounds is a leak.
-LEAK = 64 << 20
+#: What stays behind the rounds is a leak.
+LEAK = 16 << 20
+#: Blocks of this size are returned to the system when they are freed (the numbers are mallopt's own).
+RETURNED, THRESHOLDS = 1 << 20, {"M_TRIM_THRESHOLD": -1, "M_MMAP_THRESHOLD": -3}
 #: Findings of one target, told apart by where they were raised; then it is given up.
 ENOUGH = 20
 
@@ -75,6 +78,7 @@ def run(target: str, seed: int, first: int, rounds: int) -> Result:
 
 def _child(target: str, seed: int, start: int, end: int, at: mmap.mmap, write: int) -> None:
     one_round = importlib.import_module(target).prepare()
+    _keep_nothing()
     soft = _kilobytes("VmSize") * 1024 + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (soft, resource.RLIM_INFINITY))
     outcomes: Counter[str] = Counter()
@@ -98,13 +102,33 @@ def _child(target: str, seed: int, start: int, end: int, at: mmap.mmap, write: i
             _tell(write, outcomes=outcomes)
             outcomes.clear()
         if number - start == min(2000, (end - start) // 2):
-            settled = _kilobytes("VmRSS")
+            settled = _in_use()
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
-    grown = (_kilobytes("VmRSS") - settled) * 1024
+    grown = _in_use() - settled
     if grown > LEAK:
         _tell(write, round=end - 1, text=f"{grown >> 20} MB more in use than after the first rounds")
     _tell(write, outcomes=outcomes)
+
+
+def _keep_nothing() -> None:
+    """Let glibc return what is free, that memory in use can be told from memory kept.
+
+    When an allocation is refused (a header that lies), it moves the thread to a second heap, and of the free
+    end of that one it keeps up to twice the largest block that was ever freed, 64 MB at most, which no
+    trimming returns.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        for number in THRESHOLDS.values():
+            library.mallopt(number, RETURNED)
+
+
+def _in_use() -> int:
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
+    return _kilobytes("VmRSS") * 1024
 
 
 def _tell(write: int, **what: Any) -> None:

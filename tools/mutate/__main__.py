@@ -96,7 +96,7 @@ def main() -> int:
     if given.list:
         print("\n".join(m.name for m in mutants))
         return 0
-    if not given.as_built:
+    if not given.as_built and any(mutant.file not in PARTS["pool"] for mutant in mutants):
         MODULE.build()
     results: dict[str, str] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     explained = json.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
