@@ -4,10 +4,10 @@
 
 Schedule-Free, AdEMAMix and Prodigy on 20 million elements; Adafactor on a matrix of as many, also beside the
 bytes of its passes; Muon on the matrices of GPT-2 small's blocks and on 64 small ones, its exact form beside
-five Newton-Schulz steps; SOAP and Shampoo between two refreshes. Each in processes of its own, ours and the
-peer in turns, kept are medians. PyTorch's Muon computes in bfloat16, which has instructions of its own on
-some processors (AMX): `gflops` says what our float32 products reach. Prints a table and writes rules.json and
-rules.md.
+five Newton-Schulz steps; SOAP and Shampoo between two refreshes; Kron with an update in every step. Each in
+processes of its own, ours and the peer in turns, kept are medians. PyTorch's Muon computes in bfloat16, which
+has instructions of its own on some processors (AMX): `gflops` says what our float32 products reach. Prints a
+table and writes rules.json and rules.md.
 """
 
 from __future__ import annotations
@@ -120,6 +120,12 @@ def shampoo(params: list[Any]) -> Any:
     return Shampoo(params, lr=1e-3, preconditioning_compute_steps=10**6)
 
 
+def kron(params: list[Any]) -> Any:
+    from pytorch_optimizer import Kron
+
+    return Kron(params, lr=1e-3, pre_conditioner_update_probability=1.0)
+
+
 def heavyball_soap(params: list[Any]) -> Any:
     import heavyball
 
@@ -216,6 +222,13 @@ CASES: dict[str, Case] = {
         lambda: ours("Shampoo", ONE, update_freq=10**6, block_size=768),
         "pytorch_optimizer",
         lambda: theirs(shampoo, ONE),
+        "pytorch_optimizer",
+    ),
+    "kron": Case(
+        "Kron, updated at every step, 768 x 768",
+        lambda: ours("Kron", ONE, preconditioner_update_probability=1.0),
+        "pytorch_optimizer",
+        lambda: theirs(kron, ONE),
         "pytorch_optimizer",
     ),
 }

@@ -40,6 +40,7 @@ RULES: dict[str, dict[str, Any]] = {
     "Schedule-Free AdamW": {"class": "ScheduleFreeAdamW"},
     "Muon": {"class": "Muon"},
     "SOAP": {"class": "SOAP"},
+    "Kron": {"class": "Kron"},
     "Adafactor": {"class": "Adafactor"},
 }
 FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)

@@ -210,6 +210,22 @@ VARIANTS: dict[str, list[Draw]] = {
         {**_SHAMPOO, "grafting": "sgd"},
         _SHAMPOO,
     ],
+    "Kron": [
+        {
+            "lr": _uniform(0.01, 0.1),
+            "momentum": _MOMENTUM,
+            "preconditioner_update_probability": 0.4,
+            "max_size_triangular": 64,
+            "min_ndim_triangular": 1,
+            "memory_save_mode": "one_diag",
+            "momentum_into_precond_update": False,
+            "precond_lr": _uniform(0.05, 0.3),
+            "precond_init_scale": _uniform(0.2, 3.0),
+            "balance_prob": 0.5,
+        },
+        {"lr": _uniform(0.01, 0.1), "momentum": _MOMENTUM, "decoupled_weight_decay": False},
+        {"lr": _uniform(0.01, 0.1), "momentum": 0.0, "memory_save_mode": "smart_one_diag"},
+    ],
     "Adafactor": [
         {
             **_ADAFACTOR,

@@ -98,7 +98,7 @@ class Oracle:
             self.spec.together([(theta, g, self.state[i], h) for i, theta, g, h in ready], self.common)
         for i, theta, g, h in ready:
             self.steps[i] += 1
-            h.common = self.common
+            h.common, h.number = self.common, i  # where it stands: Kron draws random numbers by that
             self.params[i] = np.asarray(self._moved(i, theta, g, h), dtype=self.dtype)
         for steps, state in zip(self.steps, self.state, strict=True):
             state.update({name: self.common[name] for name in self.spec.numbers if steps > 0})

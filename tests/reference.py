@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from reference_factored import adafactor, shampoo, soap
+from reference_kron import kron
 
 Array = Any  # a float64 array; 0-d results are NumPy scalars, which no array type covers
 State = dict[str, Any]
@@ -686,6 +687,22 @@ ORACLES: dict[str, Spec] = {
             "grafting": "none",
             "graft_beta2": 0.999,
             "graft_eps": 1e-8,
+        },
+    ),
+    "Kron": Spec(
+        kron,
+        {
+            "lr": 1e-3,
+            "momentum": 0.9,
+            "preconditioner_update_probability": None,
+            "max_size_triangular": 8192,
+            "min_ndim_triangular": 2,
+            "memory_save_mode": None,
+            "momentum_into_precond_update": True,
+            "precond_lr": 0.1,
+            "precond_init_scale": 1.0,
+            "balance_prob": 0.01,
+            "decoupled_weight_decay": True,
         },
     ),
     "Adafactor": Spec(

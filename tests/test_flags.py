@@ -24,7 +24,7 @@ READING = (
     *("ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD"),
 )
 #: Rules of whole matrices, and those that keep numbers of rows.
-MATRICES = ("Adafactor", "Muon", "SOAP", "Shampoo")
+MATRICES = ("Adafactor", "Kron", "Muon", "SOAP", "Shampoo")
 BY_ROW = ("RowWiseAdagrad", "RowWiseAdam")
 REFUSING = (*READING, *MATRICES, *BY_ROW)
 CAUTIOUS = [name for name in KNOWN if name not in REFUSING]

@@ -36,12 +36,16 @@ def keywords(name: str) -> dict[str, Any]:
 OF_NAMES = {("Muon", "exclude")}
 #: Acts on gradients of some rows: tests/test_row_states.py.
 OF_ROWS = {(name, "row_steps") for name in ("Adam", "AdamW", "RowWiseAdam")}
-#: Change the shapes of states, or act on shapes that the problem has not: test_soap.py, test_shampoo.py.
+#: Change the shapes of states, or act on shapes that the problem has not: test_soap.py, test_shampoo.py,
+#: test_kron.py.
 OF_SHAPES = {
     ("SOAP", "merge_dims"),
     ("SOAP", "precondition_1d"),
     ("SOAP", "max_precond_dim"),
     ("Shampoo", "block_size"),
+    ("Kron", "max_size_triangular"),
+    ("Kron", "min_ndim_triangular"),
+    ("Kron", "memory_save_mode"),
 }
 OF_OTHER_TESTS = OF_NAMES | OF_ROWS | OF_SHAPES
 KEYWORDS = [

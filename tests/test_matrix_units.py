@@ -122,7 +122,7 @@ def test_rows_and_columns_without_a_gradient_rest(dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("name", ["Adafactor", "SOAP", "Shampoo"])
+@pytest.mark.parametrize("name", ["Adafactor", "Kron", "SOAP", "Shampoo"])
 def test_what_is_not_finite_is_not_brought_back(name: str, value: float) -> None:
     theta = np.ones((4, 5), np.float32)
     opt = getattr(fastopt, name)([theta], lr=0.1)

@@ -241,6 +241,7 @@ ORACLES: dict[tuple[str, int], Callable[..., list[Decimal]]] = {
     ("adan", 0): _adan,
     ("muon", 0): lambda h, t, s: [h["lr"], *2 * _average(h["momentum"])],
     ("soap", 0): _soap,
+    ("kron", 0): lambda h, t, s: [h["lr"]],
     ("shampoo", 0): lambda h, t, s: [h["lr"]],
     ("adafactor", 0): lambda h, t, s: [Decimal(0) if h["scaled_decay"] else h["lr"] * h["weight_decay"]],
     ("lars", 0): _lars,

@@ -22,7 +22,7 @@ def _refuses(name: str, variant: int) -> bool:
     start = setting(name, variant).get("initial_accumulator_value")
     whole = name.startswith("ScheduleFree") or name in (
         *("ADOPT", "ASGD", "Adan", "LAMB", "LARS", "MARS", "Prodigy", "StableAdamW"),
-        *("Adafactor", "SOAP", "Shampoo"),
+        *("Adafactor", "Kron", "SOAP", "Shampoo"),
     )
     matrices = name == "Muon" and setting(name, variant).get("use_muon") is not False
     return whole or matrices or start == "gradient"

@@ -163,7 +163,7 @@ def test_rules_that_see_the_whole_refuse_rows_by_their_name(name: str, variant: 
 def test_every_setting_is_tried() -> None:
     assert {name for name, _ in REFUSES} == {
         *("ADOPT", "ASGD", "Adagrad", "Adan", "LAMB", "LARS", "MARS", "Prodigy", "RMSprop"),
-        *("Adafactor", "Muon", "SOAP", "Shampoo"),
+        *("Adafactor", "Kron", "Muon", "SOAP", "Shampoo"),
         *("ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD", "StableAdamW"),
     }
     assert len(REFUSES) < len(SETTINGS) // 2

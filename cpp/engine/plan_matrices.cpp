@@ -87,10 +87,12 @@ void Plan::share_out_waves() {
 
 void Plan::add_task(Wave& wave, const Item& item) {
   const Tensor& tensor = at(tensors_, item.tensor);
+  const std::int64_t t = at(counts_, item.tensor) + 1;
   wave.items.push_back(item);
   wave.matrices.push_back(seen_by_tensor(tensor));
   wave.tasks.push_back({tensor.matrix, computes_in_double(tensor.dtype()), nullptr, tensor.shaped,
-                        at(groups_, group_of(item.tensor)).hypers, at(counts_, item.tensor) + 1, &tensor});
+                        at(groups_, group_of(item.tensor)).hypers, t, &tensor, scalars_before(item.tensor).values,
+                        mixed(options_.seed, static_cast<std::uint64_t>(t))});
   wave.bytes += matrix_bytes(tensor);
 }
 

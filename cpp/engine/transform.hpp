@@ -40,12 +40,14 @@ struct MatrixView {
 // The matrices of one tensor in a step.
 struct MatrixTask {
   const MatrixView* view;
-  bool wide;             // numbers are double, else float
-  void* x;               // what the first pass wrote; what the last pass shall apply takes its place
-  void* const* shaped;   // the rule's shaped states, null where the flags do not use them; zeros at the first step
-  const double* hypers;  // of the group, in the rule's order
-  std::int64_t t;        // 1 at the first step
-  const Tensor* tensor;  // theta is still as it was before the step
+  bool wide;              // numbers are double, else float
+  void* x;                // what the first pass wrote; what the last pass shall apply takes its place
+  void* const* shaped;    // the rule's shaped states, null where the flags do not use them; zeros at the first step
+  const double* hypers;   // of the group, in the rule's order
+  std::int64_t t;         // 1 at the first step
+  const Tensor* tensor;   // theta is still as it was before the step
+  const double* scalars;  // as they were before the step
+  std::uint64_t random;   // of seed and step
 };
 
 // Memory of a transform, kept from step to step.

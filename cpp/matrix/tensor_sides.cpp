@@ -1,20 +1,6 @@
 #include "matrix/tensor_sides.hpp"
 
 namespace fastopt::matrix {
-namespace {
-
-// A stack of products: shared out as a whole if there are many, each for itself if there is one.
-template <class T, class F>
-void for_stack(std::int64_t count, double flops, const Team<T>& team, F&& f) {
-  if (count == 1) return f(0, team);
-  team.split(count, 1, ns_per_flop * flops * double(count),
-             [&](std::int64_t first, std::int64_t last, linalg::Packs<T>& packs) {
-               const Team<T> alone(packs);
-               for (std::int64_t i = first; i < last; ++i) f(i, alone);
-             });
-}
-
-}  // namespace
 
 // In columns: after a side in the middle, Y' = X' Q of each matrix; after the last, Y' = Q' X' of all rows at once.
 template <class T>

@@ -31,6 +31,17 @@ struct TensorSides {
   const Side* end() const { return side + count; }
 };
 
+// A stack of products: shared out as a whole if there are many, each for itself if there is one.
+template <class T, class F>
+void for_stack(std::int64_t count, double flops, const Team<T>& team, F&& f) {
+  if (count == 1) return f(0, team);
+  team.split(count, 1, ns_per_flop * flops * double(count),
+             [&](std::int64_t first, std::int64_t last, linalg::Packs<T>& packs) {
+               const Team<T> alone(packs);
+               for (std::int64_t i = first; i < last; ++i) f(i, alone);
+             });
+}
+
 // y = x with index i of the side's part replaced by sum_i x[i] q[i][j], or q[j][i] if `back`: into the basis of q's columns,
 // or out of it. Other parts of y are left alone.
 template <class T>

@@ -3,6 +3,7 @@
 
 #include "matrix/adafactor.hpp"
 #include "matrix/each_matrix.hpp"
+#include "matrix/kron.hpp"
 #include "matrix/muon.hpp"
 #include "matrix/shampoo.hpp"
 #include "matrix/soap.hpp"
@@ -14,6 +15,7 @@ Transform find_transform(std::string_view rule, unsigned flags) {
     return flags & 1 ? matrix::each_matrix<matrix::Muon<true>>() : matrix::each_matrix<matrix::Muon<false>>();
   if (rule == "soap") return matrix::each_matrix<matrix::Soap>();
   if (rule == "shampoo") return matrix::each_matrix<matrix::Shampoo>();
+  if (rule == "kron") return matrix::each_matrix<matrix::Kron>();
   if (rule == "adafactor")
     return flags & 1 ? matrix::each_matrix<matrix::Adafactor<true>>() : matrix::each_matrix<matrix::Adafactor<false>>();
   return {};

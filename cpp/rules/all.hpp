@@ -12,6 +12,7 @@
 #include "rules/asgd.hpp"
 #include "rules/ftrl.hpp"
 #include "rules/grams.hpp"
+#include "rules/kron.hpp"
 #include "rules/lamb.hpp"
 #include "rules/laprop.hpp"
 #include "rules/lars.hpp"
@@ -41,6 +42,6 @@ struct List {};
 
 using All = List<Sgd, Adagrad, Adadelta, RmsProp, Rprop, Asgd, Adam, Adamax, NAdam, RAdam, Lion, SignSgd, AdaBelief, Adan,
                  Lars, Lamb, Ftrl, AdEMAMix, Adopt, LaProp, Grams, StableAdamW, Mars, Muon, ScheduleFreeSgd,
-                 ScheduleFreeAdamW, ScheduleFreeRAdam, Prodigy, Soap, Adafactor, Shampoo, RowWiseAdagrad, RowWiseAdam>;
+                 ScheduleFreeAdamW, ScheduleFreeRAdam, Prodigy, Soap, Adafactor, Shampoo, Kron, RowWiseAdagrad, RowWiseAdam>;
 
 }  // namespace fastopt::rules

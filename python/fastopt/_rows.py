@@ -46,7 +46,7 @@ class SparseRows:
     of 4096 elements and more are refused then. ``zero_grads=True`` is refused.
 
     Rules that need sums over whole parameters refuse it (LARS, LAMB, StableAdamW, MARS, Prodigy), and rules
-    of whole matrices (Adafactor, Muon, Shampoo, SOAP). So do ASGD and the Schedule-Free classes, whose
+    of whole matrices (Adafactor, Kron, Muon, Shampoo, SOAP). So do ASGD and the Schedule-Free classes, whose
     averages move where parameters stay, and rules that begin with the first gradient of every element: Adan,
     ADOPT, and ``initial_accumulator_value="gradient"``.
 

@@ -48,7 +48,7 @@ class Rule:
     >>> fastopt.AdamW.rule.weight_decay
     'decoupled'
     >>> [name for name, cls in fastopt.optimizers().items() if cls.rule.norms != "none"]
-    ['adafactor', 'lamb', 'lars', 'mars', 'prodigy', 'soap', 'shampoo', 'stableadamw']
+    ['adafactor', 'kron', 'lamb', 'lars', 'mars', 'prodigy', 'soap', 'shampoo', 'stableadamw']
     """
 
     kernel: str

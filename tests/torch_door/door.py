@@ -35,6 +35,7 @@ OWN = (
     "Adan",
     "FTRL",
     "Grams",
+    "Kron",
     "LAMB",
     "LARS",
     "LaProp",

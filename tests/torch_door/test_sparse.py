@@ -15,7 +15,7 @@ pytestmark = [ours_alone, pytest.mark.filterwarnings("ignore:.*[Ss]parse.*:UserW
 
 REFUSED = (
     *("ADOPT", "ASGD", "Adafactor", "Adan", "LAMB", "LARS", "MARS", "Muon", "SOAP", "Shampoo", "StableAdamW"),
-    *("Prodigy", "ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD"),
+    *("Kron", "Prodigy", "ScheduleFreeAdamW", "ScheduleFreeRAdam", "ScheduleFreeSGD"),
 )
 
 

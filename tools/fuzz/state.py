@@ -53,6 +53,7 @@ MAKERS: list[Callable[[], Any]] = [
     lambda: make("Prodigy", _arrays()),
     lambda: make("Muon", _arrays(np.float64), lr=0.1),
     lambda: make("Shampoo", _arrays(), lr=0.1),
+    lambda: make("Kron", _arrays(), lr=0.1),
     lambda: make("Adafactor", _arrays(), lr=0.1),
     lambda: make("RowWiseAdam", _arrays(), lr=0.1, row_steps=True),
 ]

@@ -29,7 +29,7 @@ RULES = [
 #: What else looks at a rule.
 OWN = {
     "prodigy": "test_prodigy.py", "muon": "test_muon.py", "soap": "test_soap.py",
-    "shampoo": "test_shampoo.py",
+    "shampoo": "test_shampoo.py", "kron": "test_kron.py",
     "rowwise_adam": "test_row_states.py", "rowwise_adagrad": "test_row_states.py",
     "adam": "test_row_states.py",
     "schedule_free_sgd": "test_schedule_free.py", "schedule_free_adamw": "test_schedule_free.py",

@@ -33,6 +33,7 @@ MethodName = Literal[
     "asgd",
     "ftrl",
     "grams",
+    "kron",
     "lamb",
     "laprop",
     "lars",
@@ -93,6 +94,7 @@ class Options(Common, total=False):
     alpha_warmup: float | None
     amsgrad: bool
     average: bool
+    balance_prob: float
     batch_axes: int | None
     beta1: float
     beta2: float
@@ -140,9 +142,13 @@ class Options(Common, total=False):
     lr_decay: float
     mars_type: Literal["mars-adamw", "mars-lion"]
     max_precond_dim: int
+    max_size_triangular: int
+    memory_save_mode: Literal["one_diag", "smart_one_diag", "all_diag"] | None
     merge_dims: bool
+    min_ndim_triangular: int
     momentum: float
     momentum_decay: float
+    momentum_into_precond_update: bool
     momentum_form: Literal["gradient", "step", "average"] | Literal["gradient", "step"]
     nesterov: bool
     normalize: bool
@@ -150,8 +156,11 @@ class Options(Common, total=False):
     ns_coefficients: Literal["original", "polar-express"] | tuple[float, float, float]
     ns_steps: int
     optimize_1d: bool
+    precond_init_scale: float
+    precond_lr: float
     precondition_1d: bool
     precondition_frequency: int
+    preconditioner_update_probability: float | None
     r: float
     rectify_threshold: float
     relative_step: bool

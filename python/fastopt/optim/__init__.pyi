@@ -12,6 +12,7 @@ from fastopt.optim.adopt import ADOPT as ADOPT
 from fastopt.optim.asgd import ASGD as ASGD
 from fastopt.optim.ftrl import FTRL as FTRL
 from fastopt.optim.grams import Grams as Grams
+from fastopt.optim.kron import Kron as Kron
 from fastopt.optim.lamb import LAMB as LAMB
 from fastopt.optim.laprop import LaProp as LaProp
 from fastopt.optim.lars import LARS as LARS

@@ -19,6 +19,7 @@ from fastopt.torch._classes import AdamW as AdamW
 from fastopt.torch._classes import Adan as Adan
 from fastopt.torch._classes import AdEMAMix as AdEMAMix
 from fastopt.torch._classes import Grams as Grams
+from fastopt.torch._classes import Kron as Kron
 from fastopt.torch._classes import LaProp as LaProp
 from fastopt.torch._classes import Lion as Lion
 from fastopt.torch._classes import Muon as Muon

@@ -34,6 +34,7 @@ __all__ = [
     "Adamax",
     "Adan",
     "Grams",
+    "Kron",
     "LaProp",
     "Lion",
     "Muon",
@@ -258,6 +259,15 @@ class Grams(Optimizer, _Own):
     """
 
     _formula = optim.Grams
+
+
+class Kron(Optimizer, _Own):
+    """Kron (PSGD) for PyTorch: the rule, keywords and defaults of `fastopt.Kron`.
+
+    What comes on top is `Optimizer`'s; ``foreach`` and ``fused`` are accepted, as `torch.optim` has them.
+    """
+
+    _formula = optim.Kron
 
 
 class LAMB(Optimizer, _Own):
