@@ -6,7 +6,7 @@ namespace fastopt::matrix {
 namespace {
 
 // Wide enough for the kernel of products, and what is computed of the zeros below the diagonal is little.
-constexpr std::int64_t panel = 128;
+constexpr std::int64_t multiplied = 128;   // rows of a factor at a time
 constexpr std::int64_t solved = 64;        // rows that are solved at a time, the rest of the work being products
 constexpr std::int64_t run_of_rows = 512;  // elements of each that one thread goes on with
 
@@ -78,8 +78,8 @@ void solve_rows(T* x, const Side& side, const T* q, std::int64_t first, std::int
 
 template <class T>
 void multiply_upper(const T* x, const Side& side, const T* q, bool transposed, T* y, const Team<T>& team) {
-  for (std::int64_t i = 0; i < side.length; i += panel) {
-    const std::int64_t end = std::min(i + panel, side.length);
+  for (std::int64_t i = 0; i < side.length; i += multiplied) {
+    const std::int64_t end = std::min(i + multiplied, side.length);
     Panel<T>{i, end, transposed ? 0 : i, transposed ? end : side.length, T(1), true}.run(x, side, q, transposed, y, team);
   }
 }
