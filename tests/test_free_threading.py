@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import fastopt
-from engine import CLASSES, bits, everything, make, normal, setting
+from engine import CLASSES, LEVELS, bits, everything, make, normal, setting
 from test_threads import python
 
 FREE = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -70,14 +70,15 @@ def refused() -> Iterator[list[str]]:
 
 
 @pytest.mark.skipif(not FREE, reason="this interpreter has a GIL")
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("module", ["fastopt", "fastopt.linalg", "fastopt.methods", "fastopt.curvature"])
-def test_the_gil_stays_off(module: str) -> None:
+def test_the_gil_stays_off(module: str, level: str) -> None:
     code = (
         f"import sys, warnings; warnings.simplefilter('error'); import numpy, fastopt, {module}; "
         "w = numpy.ones(1 << 16); fastopt.Adam([w]).step([w.copy()]); fastopt.eigh(numpy.eye(40)); "
         "print(sys._is_gil_enabled())"
     )
-    done = python(code)
+    done = python(code, FASTOPT_LEVEL=level, PYTHON_GIL="")  # as if nobody had asked for either
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
@@ -213,6 +214,25 @@ def test_groups_are_added_by_all() -> None:
     assert len(opt.param_groups) == 1 + added
     opt.step([np.ones(3)] + [np.ones(5)] * added)
     assert opt.step_count == 1
+
+
+@pytest.mark.parametrize("rows", [4, 1 << 12], ids=["short", "long"])
+def test_an_error_is_of_its_own_call(rows: int) -> None:
+    """Not of the call of another thread that had the optimizer next."""
+    opt = make("SGD", [np.zeros((rows, 16))])
+
+    def step(i: int) -> int:
+        told = 0
+        given = fastopt.SparseRows(np.array([0] * i + [rows + i]), np.ones((i + 1, 16)))
+        for _ in range(300):
+            with refused():
+                with pytest.raises(ValueError, match=f"got {rows + i} at position {i}$"):
+                    opt.step([given])
+                told += 1
+        return told
+
+    assert sum(at_once(step)) > 0
+    assert opt.step_count == 0
 
 
 def test_eigenproblems_in_all_threads() -> None:

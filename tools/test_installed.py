@@ -20,7 +20,7 @@ CORE = (
     *("packaging", "import", "dispatch", "exports", "surface"),
     *("rules", "bits", "step_order", "storage_bits", "coded"),
     *("arrays", "bad_input", "native_plan", "state_dict", "checkpoint"),
-    *("threads", "eigh_small", "eigh_stacks", "inertia", "schedules"),
+    *("threads", "free_threading", "eigh_small", "eigh_stacks", "inertia", "schedules"),
 )
 
 

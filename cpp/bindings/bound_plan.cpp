@@ -30,20 +30,22 @@ void BoundPlan::step(const py::object& given, const py::object& scale, const py:
 }
 
 bool BoundPlan::apply(InUse::Lock& lock, double grad_scale, bool zero_gradients, Rates& rates) {
-  engine::Outcome outcome;
+  bool applied = false;
   without_gil(plan_.elements() + given_elements_, lock, [&] {
     swap_rates(rates);
-    outcome = plan_.step(gradients_, grad_scale, zero_gradients);
-    if (outcome.status == engine::Outcome::applied)
+    const engine::Outcome outcome = plan_.step(gradients_, grad_scale, zero_gradients);
+    applied = outcome.status == engine::Outcome::applied;
+    if (applied)
       stepped();
     else
       swap_rates(rates);
     publish();
+    // Here, while the plan is in use: what the error tells of is another call's afterwards.
+    if (outcome.status == engine::Outcome::nonfinite) raise_nonfinite(outcome);
+    if (outcome.status == engine::Outcome::overflow) raise_overflow(outcome.tensor);
+    if (outcome.status == engine::Outcome::no_row) raise_no_row(outcome.tensor);
   });
-  if (outcome.status == engine::Outcome::nonfinite) raise_nonfinite(outcome);
-  if (outcome.status == engine::Outcome::overflow) raise_overflow(outcome.tensor);
-  if (outcome.status == engine::Outcome::no_row) raise_no_row(outcome.tensor);
-  return outcome.status == engine::Outcome::applied;
+  return applied;
 }
 
 void BoundPlan::bind_gradients(const py::object& gradients) {

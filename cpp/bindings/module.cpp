@@ -25,9 +25,8 @@ void translate_out_of_memory(std::exception_ptr exception) {
 
 }  // namespace
 
-// On a free-threaded interpreter it asks for the GIL, as long as no such interpreter has run the tests
-// (docs/design/bindings.md).
-PYBIND11_MODULE(FASTOPT_MODULE, m) {
+// It declares that it runs without the GIL: docs/design/threads.md says what that rests on.
+PYBIND11_MODULE(FASTOPT_MODULE, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The engine of fastopt, compiled for one CPU level. Private: use the package fastopt.";
   m.attr("level") = FASTOPT_TEXT(FASTOPT_LEVEL);
   m.attr("compiler") = FASTOPT_COMPILER;

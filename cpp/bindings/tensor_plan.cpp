@@ -1,4 +1,5 @@
 // The step: gradients read where they lie, numbers kept in tensors.
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -28,6 +29,12 @@ void write_number(const TensorFacts& facts, double value) {
     *reinterpret_cast<double*>(facts.data()) = value;
   else
     *reinterpret_cast<float*>(facts.data()) = static_cast<float>(value);
+}
+
+py::tuple tuple_of(const std::vector<py::object>& objects) {
+  py::tuple t(objects.size());
+  for (std::size_t i = 0; i < objects.size(); ++i) t[i] = objects[i];
+  return t;
 }
 
 }  // namespace
@@ -110,28 +117,25 @@ void TensorPlan::stepped() noexcept {
   }
 }
 
-// Autograd shall know: a tensor saved for the backward pass and changed since is an error there.
-void TensorPlan::touch(const std::vector<py::object>& gradients) {
-  if (entries_.empty()) return;  // nothing is watched
-  bool every = true;
-  for (const py::object& g : gradients) every &= bool(g);
-  if (every) {
-    touched_(all_);
-    return;
-  }
-  py::list changed;
-  for (std::size_t i = 0; i < gradients.size(); ++i)
-    if (gradients[i]) changed.append(entries_[i].parameter);
-  touched_(py::tuple(changed));
+// The parameters that a step with these gradients changes. No Python runs in here.
+std::vector<py::object> TensorPlan::changed_by(const std::vector<py::object>& gradients) const {
+  std::vector<py::object> changed;
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    if (gradients[i]) changed.push_back(entries_[i].parameter);
+  return changed;
 }
 
-// With all gradients read.
+// With all gradients read. Autograd shall know: a tensor saved for the backward pass and changed since is an error there. It
+// is told when the plan is free again, which by then may watch other tensors: so those of this step are held before.
 int TensorPlan::step_read(InUse::Lock& lock, double grad_scale, const std::vector<py::object>& gradients) {
   load_numbers();
+  const bool every = std::all_of(gradients.begin(), gradients.end(), [](const py::object& g) { return bool(g); });
+  const py::tuple all = all_;  // empty: nothing is watched
+  const std::vector<py::object> some = every ? std::vector<py::object>() : changed_by(gradients);
   Rates rates;
   const bool applied = apply(lock, grad_scale, false, rates);
   lock.release();
-  if (applied) touch(gradients);
+  if (applied && !all.empty()) touched_(every ? all : tuple_of(some));
   return applied ? done : skipped;
 }
 

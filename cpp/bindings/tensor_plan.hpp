@@ -86,7 +86,7 @@ class TensorPlan : public BoundPlan {
   int step_read(InUse::Lock& lock, double grad_scale, const std::vector<py::object>& gradients);
   void load_numbers();
   void stepped() noexcept override;
-  void touch(const std::vector<py::object>& gradients);
+  std::vector<py::object> changed_by(const std::vector<py::object>& gradients) const;
 
   const dlpack::Table* table_;  // or null
   py::object exchange_, tensor_type_, touched_, params_key_, grad_key_, is_neg_;
