@@ -49,6 +49,8 @@ fi
 if [ "$kind" = address ]; then
   "$compiler" -std=c++20 -O1 -g -fsanitize=address,undefined "$root/tests/cpp/overflow.cpp" -o "$build/overflow"
   if "$build/overflow" >/dev/null 2>&1; then echo "checked.sh: the sanitizer is silent about an overflow" >&2 && exit 1; fi
+  "$compiler" -std=c++20 -O1 -g -fsanitize=address,undefined -pthread -I"$root/cpp" "$root/tests/cpp/measures.cpp" -o "$build/measures"
+  "$build/measures"
 fi
 
 export PYTHONPATH="$build/python" PYTHONMALLOC=malloc FASTOPT_CHECKED=$kind
