@@ -91,6 +91,7 @@ def _child(target: str, seed: int, start: int, end: int, at: mmap.mmap, write: i
         try:
             outcomes[one_round(random.Random(f"{seed} {target} {number}"))] += 1
         except Exception as error:
+            outcomes["wrong"] += 1
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{type(error).__name__} {Path(place.filename).name}:{place.lineno}"
             if where not in seen:
