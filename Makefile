@@ -16,6 +16,10 @@ PORTABLE := tests/test_bits.py --deselect tests/test_bits.py::test_levels tests/
   tests/test_rules_dtypes.py tests/test_step_order.py tests/test_eigh_small.py tests/test_eigh_stacks.py tests/test_inertia.py \
   tests/test_line_vectors.py tests/test_exports.py
 
+# What another architecture could change and an emulator runs in less than an hour, without tests that start another Python.
+EMULATED := tests/test_storage_bits.py tests/test_rules.py tests/test_eigh_small.py tests/test_inertia.py \
+  tests/test_state_dict.py tests/test_checkpoint.py
+
 # What runs with checks inside: several threads (ThreadSanitizer makes them ten times slower), and all that enters the
 # compiled code. One CPU level is built for it, so tests that compare levels are left out.
 THREADED := tests/test_threads.py tests/test_bits.py::test_thread_counts tests/test_linalg_threads.py \
@@ -30,7 +34,7 @@ CHECKING := tests/test_groups.py tests/test_hyper_parameters.py tests/test_check
   tests/test_eigsh.py tests/test_krylov.py tests/test_muon.py tests/test_schedule_free.py tests/test_row_states.py tests/test_drawn_arrays.py \
   tests/test_flags.py tests/test_clipping.py tests/torch_door
 
-.PHONY: train test nightly hosts check bench docs tsan asan asserts clang old-processors fuzz mutate coverage soak tidy clean help
+.PHONY: train test nightly hosts check bench docs tsan asan asserts clang old-processors aarch64 fuzz mutate coverage soak tidy clean help
 
 help:
 	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
@@ -44,6 +48,7 @@ help:
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
 	@echo "make clang   built by Clang without a warning: the same bits, and loops as wide"
 	@echo "make old-processors   emulated: what fastopt does on processors that lack something"
+	@echo "make aarch64 cross-built for 64-bit ARM and emulated: the same bits (on Debian)"
 	@echo "make fuzz    random input against what is promised of bad input (ARGS=\"--rounds 1000000 --seed 2\")"
 	@echo "make mutate  mutants of the C++: does a test notice each? (ARGS=\"--only rules --sample 40 --seed 1\")"
 	@echo "make coverage   branches of the bindings that the tests take; make tidy: clang-tidy"
@@ -96,6 +101,9 @@ clang: $(VENV)/.testable
 
 old-processors: $(VENV)/.testable
 	sh tools/old_processors.sh $(VENV)
+
+aarch64: $(VENV)/.testable
+	sh tools/aarch64.sh $(VENV) $(EMULATED) $(ARGS)
 
 # Proofs that take longer than tests (docs/proofs.md has what they showed). Fuzzing and soaking use the installed wheel.
 fuzz: $(VENV)/.testable
