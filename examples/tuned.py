@@ -121,16 +121,22 @@ def search(task: Task, options: dict[str, Any]) -> dict[float, float]:
     return dict(sorted(found.items()))
 
 
+def style(name: str) -> dict[str, Any]:
+    """A rule's own, the same in every panel."""
+    number = list(RULES).index(name)
+    return {"color": COLOURS[number % len(COLOURS)], "ls": ("-", "--", ":")[number // len(COLOURS)]}
+
+
 def draw(axes: Any, task: Task, searches: dict[str, dict[float, float]], ends: dict[str, Array]) -> None:
     """Losses against the rate as a multiple of the best one, and where the other seeds ended."""
     order = sorted(ends, key=lambda name: ends[name].mean())
     best = ends[order[0]].mean()
-    for row, name in enumerate(order):
+    for name in RULES:
         rates, losses = np.array(list(searches[name])), np.array(list(searches[name].values()))
-        style = {"color": COLOURS[row % len(COLOURS)], "ls": "-" if row < len(COLOURS) else "--"}
         shown = np.where(losses < 2.5 * best, losses, np.nan)
-        axes[0].plot(rates / rates[np.argmin(losses)], shown, marker=".", lw=1.1, label=name, **style)
-        axes[1].plot(ends[name], np.full(len(ends[name]), row), "o", ms=5, color=style["color"])
+        axes[0].plot(rates / rates[np.argmin(losses)], shown, marker=".", lw=1.2, label=name, **style(name))
+    for row, name in enumerate(order):
+        axes[1].plot(ends[name], np.full(len(ends[name]), row), "o", ms=5, color=style(name)["color"])
     axes[0].set(title=task.title, xlabel="rate over the best one", ylabel=task.measured, xscale="log")
     axes[1].set_yticks(range(len(order)), order)
     axes[1].set(title="at the best rate, other seeds", xlabel=task.measured)
@@ -161,7 +167,7 @@ def main() -> None:
     results = {}
     with limited(1):
         chosen = list(tasks(options.quick))
-        figure, axes = plt.subplots(len(chosen), 2, figsize=(12, 4.5 * len(chosen)), squeeze=False)
+        figure, axes = plt.subplots(len(chosen), 2, figsize=(12, 0.8 + 4.5 * len(chosen)), squeeze=False)
         for row, task in zip(axes, chosen, strict=True):
             searches = {name: search(task, rule) for name, rule in RULES.items()}
             ends = {
@@ -175,7 +181,8 @@ def main() -> None:
             }
             results[task.title] = searches, ends
             draw(row, task, searches, ends)
-    axes[0, 0].legend(fontsize="small", ncols=2)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=5, fontsize="small", title="left: rules")
     figure.suptitle("Rules tuned by the same small search: five rates or more on one seed, then three others")
     save(figure, options.out, "tuned")
     report(results)
