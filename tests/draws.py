@@ -214,7 +214,7 @@ VARIANTS: dict[str, list[Draw]] = {
         {
             "lr": _uniform(0.01, 0.1),
             "momentum": _MOMENTUM,
-            "preconditioner_update_probability": 0.4,
+            "preconditioner_update_probability": 0.6,
             "max_size_triangular": 64,
             "min_ndim_triangular": 1,
             "memory_save_mode": "one_diag",

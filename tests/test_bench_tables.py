@@ -134,7 +134,11 @@ def test_every_target_of_the_newer_rules_has_its_case() -> None:
         for case in bench_rules.CASES.values()
         for t in (1, 2)
     }
-    assert cases == set(TARGETS["rules"])
+    without = {
+        f"rules: Kron, updated at every step, 768 x 768, beside pytorch_optimizer, {plural(t)}"
+        for t in (1, 2)
+    }
+    assert cases == set(TARGETS["rules"]) | without
 
 
 NOBODY = {"torch": None, "level": "v4"}

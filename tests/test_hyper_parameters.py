@@ -20,7 +20,7 @@ BELOW_ONE |= {"beta3": (1.0, 1.5), "growth_rate": (0.0, 0.5)}
 #: Of these what keywords do take: an exponent is not above 0, and where 1 would do no harm it is infinite.
 BESIDE = {"growth_rate": (np.inf,), "beta2_decay": (-1e-9, -1.0), "shampoo_beta": (-1e-9, -1.0)}
 #: Numbers for which None says something too.
-OR_NONE = ("alpha_warmup", "beta3", "beta3_warmup", "clip_exp")
+OR_NONE = ("alpha_warmup", "beta3", "beta3_warmup", "clip_exp", "preconditioner_update_probability")
 WHOLE = {"clip_value": (0.0,), "clip_norm": (0.0,), "ema_decay": (1.5,)}
 
 

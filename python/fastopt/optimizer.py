@@ -93,8 +93,8 @@ class Optimizer:
         Keep the lower part of bfloat16 parameters beside them, which are then the upper part: 16 bits (they
         train as float32, exactly) or 8. ``opt.state[w]["master"]`` shows the whole numbers.
     seed : int, default 0
-        Of all random rounding. The bits drawn depend on it, the step, the parameter's position and the
-        element alone: every CPU and number of threads gives the same.
+        Of all random rounding, and of what `Kron` draws. The bits drawn depend on it, the step, the
+        parameter's position and the element alone: every CPU and number of threads gives the same.
     shadow : ndarray, or list or dict of ndarray, optional
         Bfloat16 or float16 copies of float32 parameters, of their shapes and in the form of `params`, that
         every step writes in the same pass: for models that compute in half precision. They are filled when

@@ -60,7 +60,7 @@ class Kron(Optimizer):
         Longer sides have a diagonal factor.
     min_ndim_triangular : int, default 2
         Arrays of fewer axes have diagonal factors only.
-    memory_save_mode : {None, "one_diag", "smart_one_diag", "all_diag"}
+    memory_save_mode : {"one_diag", "smart_one_diag", "all_diag"}, optional
         Which other factors are diagonal: that of the longest side (the last of equals); that of the longest
         side if it is longer than all others; all.
     momentum_into_precond_update : bool, default True

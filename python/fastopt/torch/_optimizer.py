@@ -65,8 +65,8 @@ class Optimizer(torch.optim.Optimizer):
         Keep the lower part of bfloat16 parameters in ``state[p]["remainder"]``: with 16 bits they train as
         float32.
     seed : int, default 0
-        Of all random rounding. Where that may happen it stands in `param_groups`, and `load_state_dict` takes
-        it from there: a run goes on with the bits that it would have drawn.
+        Of all random rounding, and of what `Kron` draws. Where that may happen it stands in `param_groups`,
+        and `load_state_dict` takes it from there: a run goes on with the bits that it would have drawn.
     cautious, cautious_weight_decay, centralize : bool, default False
         Of groups, as `l1` and `l1_proximal` are: see `fastopt.Optimizer`.
     compat : str, optional
@@ -96,7 +96,7 @@ class Optimizer(torch.optim.Optimizer):
         self._engine: Engine | None = None
         self._fresh: list[Tensor] = []
         self._elsewhere = False
-        self._extra = {**self._take_extra(keywords), **self._options.seeded()}
+        self._extra = {**self._take_extra(keywords), **self._options.seeded(self._formula.rule.kernel)}
         super().__init__(params, *args, **keywords)
         self.defaults.update(self._extra)
         self._options.check_use([local(p) for group in self.param_groups for p in group["params"]])

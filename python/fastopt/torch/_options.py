@@ -70,9 +70,11 @@ class Options:
             {"state_dtype": given, "rounding": self.rounding, "master": self.master, "seed": self.seed}
         )
 
-    def seeded(self) -> dict[str, int]:
-        """What groups say of the seed: it matters where something may be rounded at random."""
-        draws = self.rounding == "stochastic" or self.state_dtype is not None
+    def seeded(self, kernel: str) -> dict[str, int]:
+        """What groups say of the seed: it matters where something may be rounded at random, and where the
+        rule draws random numbers itself.
+        """
+        draws = kernel == "kron" or self.rounding == "stochastic" or self.state_dtype is not None
         return {"seed": self.seed} if draws or self.seed != 0 else {}
 
     def check_use(self, params: Sequence[torch.Tensor]) -> None:

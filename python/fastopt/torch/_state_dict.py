@@ -28,7 +28,9 @@ def from_numpy(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     params = [p for group in opt.param_groups for p in group["params"]]
     for i, entry in saved["state"].items():
         state[i] = _entry(entry, local(params[i]).detach() if i < len(params) else None)
-        if opt._formula.rule.kernel == "sgd" or ("momentum_buffer" in entry and opt._formula.rule.matrix):
+        if opt._formula.rule.kernel == "sgd" or (
+            "momentum_buffer" in entry and opt._formula.rule.kernel == "muon"
+        ):
             state[i].pop("step", None)
         if averages is not None and averages[i] is not None:
             state[i][EMA] = _as_tensor(averages[i])
