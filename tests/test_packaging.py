@@ -351,7 +351,7 @@ def named_targets() -> Iterator[tuple[str, str]]:
     """Every `make` target that a workflow runs or that a page, a tool or the gate names as a command."""
     for path in sorted(ROOT.glob(".github/workflows/*.yml")):
         text = path.read_text(encoding="utf-8")
-        for target in re.findall(r"- run: make ([a-z-]+)", text):
+        for target in re.findall(r"- run: make ([a-z0-9-]+)", text):
             yield path.name, target
         for matrix in re.findall(r"^ +target: \[(.*)\]$", text, re.M):
             yield from ((path.name, target.strip()) for target in matrix.split(","))
@@ -364,7 +364,7 @@ def named_targets() -> Iterator[tuple[str, str]]:
     for path in sorted(pages):
         if "api" not in path.parts:
             text = path.read_text(encoding="utf-8")
-            for target in re.findall(r"(?:`|^    |^\$ |^)make ([a-z]+(?:-[a-z]+)*)(?=[`\s])", text, re.M):
+            for target in re.findall(r"(?:`|^    |^\$ |^)make ([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?=[`\s])", text, re.M):
                 yield path.name, target
 
 
