@@ -364,8 +364,8 @@ def named_targets() -> Iterator[tuple[str, str]]:
     for path in sorted(pages):
         if "api" not in path.parts:
             text = path.read_text(encoding="utf-8")
-            for target in re.findall(r"(?:`|^    |^\$ |^)make ([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?=[`\s])", text, re.M):
-                yield path.name, target
+            command = r"(?:`|^    |^\$ |^)make ([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?=[`\s])"
+            yield from ((path.name, target) for target in re.findall(command, text, re.M))
 
 
 def test_the_targets_of_make_that_are_named_exist() -> None:
