@@ -22,6 +22,15 @@ void for_blocks(const linalg::Team<T>& team, std::int64_t size, F&& f) {
              });
 }
 
+// work: as many numbers as there are blocks.
+template <class T>
+T largest(const linalg::Team<T>& team, const T* x, std::int64_t size, double* work) {
+  for_blocks(team, size, [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
+    work[block] = double(engine::largest(x + begin, end - begin));
+  });
+  return static_cast<T>(engine::largest(work, blocks_of(size)));
+}
+
 // sums: as many as there are blocks.
 template <class T>
 double sum_of_squares(const linalg::Team<T>& team, const T* x, std::int64_t size, double* sums) {

@@ -85,12 +85,11 @@ class Step {
     Scaled<T> gradient{a}, probe{b};
     gradient.normalise(team_, size_, sums_);
     q_.multiply(gradient.data, spare, false);
-    gradient.normalise(team_, size_, sums_);
+    const bool zero = gradient.normalise(team_, size_, sums_) == T(0);
     draw_probe(b);
     q_.solve(b);
     probe.normalise(team_, size_, sums_);
     // only their ratio matters; a gradient of 0 has no exponent
-    const bool zero = largest(team_, gradient.data, size_, sums_) == T(0);
     const int exponent = zero ? probe.exponent : std::max(gradient.exponent, probe.exponent);
     gradient.shift(team_, size_, gradient.exponent - exponent);
     probe.shift(team_, size_, probe.exponent - exponent);

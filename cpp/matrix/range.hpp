@@ -35,10 +35,7 @@ T into_range(T most, std::int64_t summed, bool lift) {
 // The same of x itself. work: as many numbers as there are blocks.
 template <class T>
 void bring_into_range(const linalg::Team<T>& team, std::int64_t summed, bool lift, std::int64_t size, T* x, double* work) {
-  for_blocks(team, size, [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
-    work[block] = engine::largest(x + begin, end - begin);
-  });
-  const T by = into_range(static_cast<T>(engine::largest(work, blocks_of(size))), summed, lift);
+  const T by = into_range(largest(team, x, size, work), summed, lift);
   if (by != T(1)) scale(team, by, size, x);
 }
 

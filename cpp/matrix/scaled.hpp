@@ -9,15 +9,6 @@
 
 namespace fastopt::matrix {
 
-// work: as many numbers as there are blocks, here and below.
-template <class T>
-T largest(const linalg::Team<T>& team, const T* x, std::int64_t size, double* work) {
-  for_blocks(team, size, [&](std::int64_t block, std::int64_t begin, std::int64_t end) {
-    work[block] = double(engine::largest(x + begin, end - begin));
-  });
-  return static_cast<T>(engine::largest(work, blocks_of(size)));
-}
-
 template <class T>
 struct Scaled {
   T* data;
@@ -32,13 +23,15 @@ struct Scaled {
       for (std::int64_t i = begin; i < end; ++i) x[i] = static_cast<T>(double(x[i]) * factor);
     });
   }
-  // The largest element near 1; 0, NaN and infinity stay.
-  void normalise(const linalg::Team<T>& team, std::int64_t size, double* work) {
+  // The largest element near 1; 0, NaN and infinity stay. Returns what was the largest. work: as many numbers as there are
+  // blocks.
+  T normalise(const linalg::Team<T>& team, std::int64_t size, double* work) {
     const T most = largest(team, data, size, work);
-    if (!std::isfinite(most) || most == T(0)) return;
+    if (!std::isfinite(most) || most == T(0)) return most;
     const int by = std::clamp(std::ilogb(most), -1000, 1000);  // 2^-by is a double
     shift(team, size, -by);
     exponent += by;
+    return most;
   }
 };
 
