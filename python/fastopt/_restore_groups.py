@@ -61,6 +61,10 @@ def _read_group(
             continue
         if key not in group:
             problems.append(f"{label}: {type(opt).__name__} has no hyper-parameter {key!r}")
+        elif callable(value):  # lr may be one; saved, it is a number and, apart from that, a schedule
+            problems.append(
+                f'{label}: expected the number that {key} was (see "lr_schedule"), got {shown(value)}'
+            )
         else:
             values[key] = problems.attempt(_checked, opt, label, key, value)
     problems.refuse()

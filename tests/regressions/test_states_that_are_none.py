@@ -61,6 +61,18 @@ CASES: dict[str, tuple[str, dict[str, Any], list[Callable[[Any], Any]]]] = {
     "a state without a name": ("Adam", {}, [at(*ENTRY, 3, value=np.ones(3))]),
     "a state named None": ("Adam", {}, [foreign, at(*ENTRY, None, value=np.ones(3))]),
     "a state of 8 bits without a name": ("Adam", {"state_dtype": "int8"}, [at(*ENTRY, 0, value=1)]),
+    "a callable learning rate": ("Adam", {}, [at("param_groups", 0, "lr", value=print)]),
+    "a callable learning rate, and that it was one": (
+        "AdamW",
+        {},
+        [at("param_groups", 0, "lr", value=float), at("param_groups", 0, "lr_schedule", value="callable")],
+    ),
+    "a callable learning rate of another library": (
+        "Adam",
+        {},
+        [foreign, at("param_groups", 0, "lr", value=print)],
+    ),
+    "a momentum that is callable": ("SGD", {}, [at("param_groups", 0, "momentum", value=print)]),
     "no groups at all": ("ScheduleFreeAdamW", {}, [foreign, at("param_groups", value=[])]),
     "groups that are a dict": ("ScheduleFreeSGD", {}, [foreign, at("param_groups", value={})]),
     "groups that are none": ("ScheduleFreeSGD", {}, [foreign, at("param_groups", value=None)]),
