@@ -121,6 +121,16 @@ def test_the_first_step_moves_nothing_where_the_record_says_so(name: str) -> Non
     assert (bits(params[1]) == start) == RULES[name].fills_first
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_seed_matters_where_the_record_says_so(name: str) -> None:
+    thetas = [np.arange(1.0, 7.0).reshape(2, 3) for _ in range(2)]
+    for seed, theta in enumerate(thetas):
+        opt = make(name, [theta], seed=seed, **setting(name))
+        for _ in range(4):
+            opt.step([np.array([[0.5, 0.25, -1.0], [1.0, -2.0, 0.125]])])
+    assert (bits(thetas[0]) != bits(thetas[1])) == RULES[name].draws
+
+
 #: In torch.optim as well, with other numbers: its Muon computes in bfloat16 and takes matrices only.
 OTHER_IN_TORCH = {"Muon"}
 

@@ -39,6 +39,8 @@ class Rule:
     matrix : bool
         Whether it looks at parameters of two axes and more as matrices, whose elements do not step apart.
         Their bits then differ between CPU levels.
+    draws : bool
+        Whether the formula itself draws random numbers, of the optimizer's `seed`.
     torch : bool
         Whether `torch.optim` has the class, with these keywords, defaults and numbers.
 
@@ -60,6 +62,7 @@ class Rule:
     fills_first: bool = False
     full_batch: bool = False
     matrix: bool = False
+    draws: bool = False
     torch: bool = False
 
     def decay(self, group: Mapping[str, Any]) -> Literal["coupled", "decoupled", "own"]:

@@ -106,7 +106,13 @@ class Kron(Optimizer):
     """
 
     rule = Rule(
-        "kron", comparison_lr=1e-2, weight_decay="decoupled", norms="update", momentum="average", matrix=True
+        "kron",
+        comparison_lr=1e-2,
+        weight_decay="decoupled",
+        norms="update",
+        momentum="average",
+        matrix=True,
+        draws=True,
     )
     _hypers = {
         "momentum": unit(),

@@ -23,6 +23,7 @@ from fastopt.torch._tensors import (
     is_part,
     label_of,
     local,
+    name_of,
     refuse,
     repeats,
     why_not,
@@ -125,12 +126,10 @@ class Engine:
         """Which parameters take part, all of them looked at before the first state is made."""
         number = opt._first
         for g, group in enumerate(opt.param_groups):
-            names = group.get("param_names")
             for place, p in enumerate(group["params"]):
-                label = label_of(number, names, place)
+                label = label_of(number, group, place)
                 number += 1
-                name = names[place] if names else None
-                rule = rule_for(opt._formula, self.values[g].values, tuple(p.shape), name)
+                rule = rule_for(opt._formula, self.values[g].values, tuple(p.shape), name_of(group, place))
                 if p.grad is None and not self._has_state(opt, rule, p):
                     continue
                 reason = why_not(p)

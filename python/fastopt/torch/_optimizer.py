@@ -23,7 +23,7 @@ from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine, Part
 from fastopt.torch._groups import Values, keys_of
 from fastopt.torch._options import NAMES, Options, before_of, defaults_of, refuse_ineffective, take_options
 from fastopt.torch._states import EMA, LacksState, wanted_dtype
-from fastopt.torch._tensors import label_of, local, refuse, why_not
+from fastopt.torch._tensors import label_of, local, name_of, refuse, why_not
 
 __all__ = ["Optimizer"]
 
@@ -96,7 +96,7 @@ class Optimizer(torch.optim.Optimizer):
         self._engine: Engine | None = None
         self._fresh: list[Tensor] = []
         self._elsewhere = False
-        self._extra = {**self._take_extra(keywords), **self._options.seeded(self._formula.rule.kernel)}
+        self._extra = {**self._take_extra(keywords), **self._options.seeded(self._formula.rule)}
         super().__init__(params, *args, **keywords)
         self.defaults.update(self._extra)
         self._options.check_use([local(p) for group in self.param_groups for p in group["params"]])
@@ -143,11 +143,10 @@ class Optimizer(torch.optim.Optimizer):
 
     def _check_group(self, group: dict[str, Any], number: int) -> None:
         first = sum(len(g["params"]) for g in self.param_groups[:number])
-        names = group.get("param_names")
         for place, p in enumerate(group["params"]):
             if p.device.type == "meta" or isinstance(p, torch.nn.parameter.UninitializedTensorMixin):
                 continue  # has no memory yet; the step looks again
-            refuse(label_of(first + place, names, place), why_not(p))
+            refuse(label_of(first + place, group, place), why_not(p))
         values = self._values(group)
         check_cautious(self._formula, values.values)
         self._options.storage.check(
@@ -294,9 +293,8 @@ class Optimizer(torch.optim.Optimizer):
             for part in old.parts if values.values != before.values else ():
                 if part.group != g or not self._has_begun(part):
                     continue
-                names = group.get("param_names")
-                label = names[part.place] if names else None
-                key = before.restarted_by(values, tuple(part.stage.shape), label)
+                name = name_of(group, part.place)
+                key = before.restarted_by(values, tuple(part.stage.shape), name)
                 if key is not None:
                     raise ValueError(
                         f"param_groups[{g}][{key!r}]: expected {before.values[key]!r}, got "

@@ -15,6 +15,7 @@ from fastopt._clipping import NormPer, NormType, norm_per, norm_type
 from fastopt._hypers import COMMON, COMMON_DEFAULTS
 from fastopt._storage import Storage
 from fastopt.optimizer import Optimizer
+from fastopt.rule import Rule
 
 _REFUSED = ("capturable", "differentiable")
 _ONE_FORM = (
@@ -70,11 +71,11 @@ class Options:
             {"state_dtype": given, "rounding": self.rounding, "master": self.master, "seed": self.seed}
         )
 
-    def seeded(self, kernel: str) -> dict[str, int]:
+    def seeded(self, rule: Rule) -> dict[str, int]:
         """What groups say of the seed: it matters where something may be rounded at random, and where the
         rule draws random numbers itself.
         """
-        draws = kernel == "kron" or self.rounding == "stochastic" or self.state_dtype is not None
+        draws = rule.draws or self.rounding == "stochastic" or self.state_dtype is not None
         return {"seed": self.seed} if draws or self.seed != 0 else {}
 
     def check_use(self, params: Sequence[torch.Tensor]) -> None:

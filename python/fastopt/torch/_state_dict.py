@@ -13,7 +13,7 @@ from torch import Tensor
 from fastopt._memory import axes_of
 from fastopt._state import rule_for
 from fastopt.torch._states import EMA, UNCOUNTED, Maker, number_dtype, scalar_dtype
-from fastopt.torch._tensors import as_array, local
+from fastopt.torch._tensors import as_array, local, name_of
 
 if TYPE_CHECKING:
     from fastopt.torch._optimizer import Optimizer
@@ -95,10 +95,8 @@ def check(opt: Optimizer) -> None:
     number = 0
     for group in opt.param_groups:
         values = opt._values(group)
-        labels = group.get("param_names")
         for place, p in enumerate(group["params"]):
-            name_of = labels[place] if labels else None
-            rule = rule_for(opt._formula, values.values, tuple(p.shape), name_of)
+            rule = rule_for(opt._formula, values.values, tuple(p.shape), name_of(group, place))
             names = [name for name in rule["states"] if name]
             label, state = f"params[{number}]", opt.state.get(p)
             number += 1

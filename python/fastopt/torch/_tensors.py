@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -139,9 +139,16 @@ def why_not_here(tensor: Tensor) -> str | None:
     return None
 
 
-def label_of(number: int, names: Sequence[str] | None, place: int) -> str:
+def name_of(group: Mapping[str, Any], place: int) -> str | None:
+    """The name of a group's parameter, if its parameters have names."""
+    names = group.get("param_names")
+    return names[place] if names else None
+
+
+def label_of(number: int, group: Mapping[str, Any], place: int) -> str:
     """What errors call a parameter: its number over all groups, and its name if the group has names."""
-    return f"params[{number}]" + (f" ({names[place]})" if names else "")
+    name = name_of(group, place)
+    return f"params[{number}]" if name is None else f"params[{number}] ({name})"
 
 
 def refuse(label: str, reason: str | None) -> None:
