@@ -1,4 +1,4 @@
-// A rule over states in eight bits: a group of elements is decoded, updated and encoded while it is in registers or L1.
+// A rule over states in eight bits: some groups of elements are decoded, updated and encoded while they are in L1.
 #pragma once
 #include "engine/codes.hpp"
 #include "engine/loop.hpp"
@@ -33,27 +33,48 @@ struct CodedLoop : Loop<Rule, float> {
   template <bool decays, std::size_t... I>
   static void coded(float* theta, const float* g, const StateAt* states, std::int64_t n, const Coefs c, const float decay,
                     Prefetch& prefetch, std::index_sequence<I...> indices) {
-    static_assert(code_group * sizeof(float) == Prefetch::piece);
-    alignas(64) float local[n_states][code_group];
-    std::int64_t at = 0;
-    for (; at + code_group <= n; at += code_group) {
-      if (at < prefetch.elements) prefetch.ask();
-      (decode_state<I>(states[I], at, code_group, local[I]), ...);
+    static_assert(code_group * sizeof(float) == Prefetch::piece && groups_at_once == 4);  // asked for four times
+    constexpr std::int64_t together = groups_at_once * code_group;
+    alignas(64) float local[n_states][together];
+    const auto update = [&](std::int64_t at, std::int64_t count) {
       const std::array<float*, n_states> s = {array_of<I>(states[I], at, local[I])...};
-      Base::template update_range<decays>(theta + at, g + at, s, 0, code_group, c, decay, indices);
-      (encode_state<I>(states[I], at, code_group, local[I]), ...);
+      Base::template update_range<decays>(theta + at, g + at, s, 0, count, c, decay, indices);
+    };
+    std::int64_t at = 0;
+    for (; at + together <= n; at += together) {
+      const bool asks = at < prefetch.elements;  // piece by piece, for a core has few fill buffers
+      if (asks) prefetch.ask();
+      (decode_states<I>(states[I], at, local[I]), ...);
+      if (asks) prefetch.ask();
+      update(at, together);
+      if (asks) prefetch.ask();
+      (encode_states<I>(states[I], at, local[I]), ...);
+      if (asks) prefetch.ask();
     }
-    if (at == n) return;
-    (decode_state<I>(states[I], at, n - at, local[I]), ...);
-    const std::array<float*, n_states> s = {array_of<I>(states[I], at, local[I])...};
-    Base::template update_range<decays>(theta + at, g + at, s, 0, n - at, c, decay, indices);
-    (encode_state<I>(states[I], at, n - at, local[I]), ...);
+    for (; at < n; at += code_group) {
+      const std::int64_t count = std::min(code_group, n - at);
+      (decode_state<I>(states[I], at, count, local[I]), ...);
+      update(at, count);
+      (encode_state<I>(states[I], at, count, local[I]), ...);
+    }
   }
 
   template <std::size_t I>
   static float* array_of(const StateAt& state, std::int64_t at, float* local) {
     return codes(I) == rules::Codes::none && Rule::states[I].used ? state.values + at : local;
   }
+  template <std::size_t I>
+  FASTOPT_INLINE static void decode_states(const StateAt& state, std::int64_t at, float* local) {
+    if constexpr (codes(I) != rules::Codes::none)
+      Codes<codes(I) == rules::Codes::with_sign>::decode_groups(state.codes + at, state.scales + at / code_group, local);
+  }
+  template <std::size_t I>
+  FASTOPT_INLINE static void encode_states(const StateAt& state, std::int64_t at, const float* local) {
+    if constexpr (codes(I) != rules::Codes::none)
+      Codes<codes(I) == rules::Codes::with_sign>::encode_groups(local, state.codes + at, state.scales + at / code_group,
+                                                                state.random.after(at));
+  }
+  // Of the last groups, one by one.
   template <std::size_t I>
   FASTOPT_INLINE static void decode_state(const StateAt& state, std::int64_t at, std::int64_t n, float* local) {
     if constexpr (codes(I) != rules::Codes::none)

@@ -25,6 +25,9 @@
 namespace fastopt::engine {
 
 inline constexpr std::int64_t code_group = 64;
+// Groups that the loops take together: their largest elements and inverses are chains of some forty cycles each, which run
+// side by side then. With eight the arrays that lie between the loops are no longer near.
+inline constexpr std::int64_t groups_at_once = 4;
 constexpr std::int64_t groups_of(std::int64_t elements) { return (elements + code_group - 1) / code_group; }
 
 template <bool with_sign>
@@ -37,28 +40,53 @@ struct Codes {
   // `n` <= 64 elements of one group.
   static void decode_group(const std::uint8_t* __restrict codes, float scale, float* __restrict to, std::int64_t n) {
     const float unit = std::abs(scale);
-    if (n == code_group)
-      for (std::int64_t i = 0; i < code_group; ++i) to[i] = decode(codes[i], unit);
-    else
-      for (std::int64_t i = 0; i < n; ++i) to[i] = decode(codes[i], unit);
+    for (std::int64_t i = 0; i < n; ++i) to[i] = decode(codes[i], unit);
     if (std::signbit(scale)) decode_special(codes, to, n);
   }
 
   static void encode_group(const float* __restrict x, std::uint8_t* __restrict codes, float& scale, std::int64_t n,
                            const Dither::Bits random) {
     std::int32_t largest = 0;
-    if (n == code_group)
-      for (std::int64_t i = 0; i < code_group; ++i) largest = std::max(largest, size_of(x[i]));
-    else
-      for (std::int64_t i = 0; i < n; ++i) largest = std::max(largest, size_of(x[i]));
+    for (std::int64_t i = 0; i < n; ++i) largest = std::max(largest, size_of(x[i]));
     if (largest >= infinite) return encode_special(x, codes, scale, n, random);
     if (largest < smallest_normal && largest > 0) return encode_subnormal(x, codes, scale, n, random);
     scale = std::bit_cast<float>(largest);
     const float inverse = inverse_of(scale);
-    if (n == code_group)
-      for (std::int64_t i = 0; i < code_group; ++i) codes[i] = encode(x[i], inverse, random[i]);
-    else
-      for (std::int64_t i = 0; i < n; ++i) codes[i] = encode(x[i], inverse, random[i]);
+    for (std::int64_t i = 0; i < n; ++i) codes[i] = encode(x[i], inverse, random[i]);
+  }
+
+  static void decode_groups(const std::uint8_t* __restrict codes, const float* scales, float* __restrict to) {
+    for (std::int64_t g = 0; g < groups_at_once; ++g) {
+      const float unit = std::abs(scales[g]);
+      for (std::int64_t i = g * code_group; i < (g + 1) * code_group; ++i) to[i] = decode(codes[i], unit);
+    }
+    for (std::int64_t g = 0; g < groups_at_once; ++g)
+      if (std::signbit(scales[g])) decode_special(codes + g * code_group, to + g * code_group, code_group);
+  }
+
+  static void encode_groups(const float* __restrict x, std::uint8_t* __restrict codes, float* __restrict scales,
+                            const Dither::Bits random) {
+    std::uint32_t largest[groups_at_once];
+    float inverse[groups_at_once];
+    for (std::int64_t g = 0; g < groups_at_once; ++g) {
+      std::uint32_t most = 0;
+      for (std::int64_t i = 0; i < code_group; ++i) {
+        const auto bits = std::bit_cast<std::uint32_t>(x[g * code_group + i]);
+        most = std::max(most, with_sign ? bits & ~sign : bits);  // a square with a sign seems infinite: a zero or a NaN
+      }
+      largest[g] = most;
+    }
+    bool rare = false;
+    for (std::int64_t g = 0; g < groups_at_once; ++g) {
+      rare |= largest[g] >= infinite || (largest[g] < smallest_normal && largest[g] > 0);
+      inverse[g] = inverse_of(std::bit_cast<float>(largest[g]));
+    }
+    if (rare) return encode_apart(x, codes, scales, random);
+    for (std::int64_t g = 0; g < groups_at_once; ++g) scales[g] = std::bit_cast<float>(largest[g]);
+    for (std::int64_t g = 0; g < groups_at_once; ++g) {
+      const float by = inverse[g];
+      for (std::int64_t i = g * code_group; i < (g + 1) * code_group; ++i) codes[i] = encode(x[i], by, random[i]);
+    }
   }
 
  private:
@@ -88,6 +116,13 @@ struct Codes {
     const std::int32_t code = std::max(size - static_cast<std::int32_t>(base), with_sign ? 0 : 1);
     return static_cast<std::uint8_t>(with_sign ? (bits >> 24 & 0x80) | static_cast<std::uint32_t>(code)
                                                : static_cast<std::uint32_t>(code));
+  }
+
+  FASTOPT_COLD static void encode_apart(const float* x, std::uint8_t* codes, float* scales, const Dither::Bits& random) {
+    for (std::int64_t g = 0; g < groups_at_once; ++g) {
+      const std::int64_t at = g * code_group;
+      encode_group(x + at, codes + at, scales[g], code_group, random.after(at));
+    }
   }
 
   // Subnormal numbers, of which an inverse may be infinite: the codes are those of larger numbers.
@@ -127,18 +162,25 @@ struct Codes {
 // From element `at` on, which begins a group. `random` is that of `at`.
 template <bool with_sign>
 inline void decode(const char* codes, const char* scales, std::int64_t at, float* to, std::int64_t n) {
+  using Code = Codes<with_sign>;
+  constexpr std::int64_t together = groups_at_once * code_group;
   const auto* code = reinterpret_cast<const std::uint8_t*>(codes) + at;
   const auto* scale = reinterpret_cast<const float*>(scales) + at / code_group;
-  for (std::int64_t i = 0; i < n; i += code_group)
-    Codes<with_sign>::decode_group(code + i, *scale++, to + i, std::min(code_group, n - i));
+  std::int64_t i = 0;
+  for (; i + together <= n; i += together) Code::decode_groups(code + i, scale + i / code_group, to + i);
+  for (; i < n; i += code_group) Code::decode_group(code + i, scale[i / code_group], to + i, std::min(code_group, n - i));
 }
 template <bool with_sign>
 inline void encode(const float* from, char* codes, char* scales, std::int64_t at, std::int64_t n,
                    const Dither::Bits& random) {
+  using Code = Codes<with_sign>;
+  constexpr std::int64_t together = groups_at_once * code_group;
   auto* code = reinterpret_cast<std::uint8_t*>(codes) + at;
   auto* scale = reinterpret_cast<float*>(scales) + at / code_group;
-  for (std::int64_t i = 0; i < n; i += code_group)
-    Codes<with_sign>::encode_group(from + i, code + i, *scale++, std::min(code_group, n - i), random.after(i));
+  std::int64_t i = 0;
+  for (; i + together <= n; i += together) Code::encode_groups(from + i, code + i, scale + i / code_group, random.after(i));
+  for (; i < n; i += code_group)
+    Code::encode_group(from + i, code + i, scale[i / code_group], std::min(code_group, n - i), random.after(i));
 }
 
 }  // namespace fastopt::engine
