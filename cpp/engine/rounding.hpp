@@ -21,16 +21,16 @@ inline void load_sum(const Stored& s, std::int64_t at, std::int64_t n, T* __rest
   const S* __restrict rest = reinterpret_cast<const S*>(s.second) + at;
   for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(widen(values[i]) + widen(rest[i]));
 }
-// What is not finite leaves no rest: infinity minus itself would make a NaN of an infinity.
+// What is not finite leaves no rest: infinity minus itself would make a NaN of an infinity. Two plain loops: in one the
+// compiler makes branches of what is chosen, and vectors of nothing.
 template <class S, class T>
 inline void store_sum(const Stored& s, std::int64_t at, std::int64_t n, const T* __restrict from) {
   S* __restrict values = s.at<S>(at);
   S* __restrict rest = reinterpret_cast<S*>(s.second) + at;
+  for (std::int64_t i = 0; i < n; ++i) values[i] = store_one<S>(static_cast<float>(from[i]));
   for (std::int64_t i = 0; i < n; ++i) {
-    const auto x = static_cast<float>(from[i]);
-    values[i] = store_one<S>(x);
-    const float left = x - widen(values[i]);
-    rest[i] = store_one<S>(std::abs(left) <= std::numeric_limits<float>::max() ? left : 0.0f);
+    const float left = static_cast<float>(from[i]) - widen(values[i]);
+    rest[i] = store_finite<S>(std::abs(left) <= std::numeric_limits<float>::max() ? left : 0.0f);
   }
 }
 
@@ -75,8 +75,7 @@ inline void for_each_dithered(const Dither& dither, std::int64_t at, std::int64_
 }
 
 inline Bf16 to_bf16(float x, std::uint32_t random) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);  // infinity stays: its lower half is zeros
-  return {static_cast<std::uint16_t>((x == x ? bits + (random >> 3) : bits | 0x400000) >> 16)};
+  return upper_half(x, std::bit_cast<std::uint32_t>(x) + (random >> 3));  // infinity stays: its lower half is zeros
 }
 inline F16 to_f16(float x, std::uint32_t random) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
@@ -84,11 +83,11 @@ inline F16 to_f16(float x, std::uint32_t random) {
   const std::uint32_t normal = (magnitude + (random >> 6) - (112u << 23)) >> 13;
   // below 2^-14 the unit is 2^-24
   const float units = std::bit_cast<float>(std::min(magnitude, 113u << 23)) * 0x1p24f;
-  const auto subnormal =
-      static_cast<std::uint32_t>(static_cast<std::int32_t>(units + static_cast<float>(random) * 0x1p-19f));
-  std::uint32_t result = magnitude < (113u << 23) ? subnormal : normal;
-  result = magnitude >= 0x477fe000 ? (magnitude >= 0x47800000 ? 0x7c00 : 0x7bff) : result;
-  result = magnitude > 0x7f800000 ? 0x7e00 : result;
+  const float up = static_cast<float>(static_cast<std::int32_t>(random)) * 0x1p-19f;
+  const auto subnormal = static_cast<std::uint32_t>(static_cast<std::int32_t>(units + up));
+  const std::uint32_t small = magnitude < (113u << 23) ? ~0u : 0u;  // as a mask, which GCC 12 does not try to narrow
+  const std::uint32_t finite = std::min((subnormal & small) | (normal & ~small), 0x7bffu);
+  const std::uint32_t result = std::max(finite, infinite_or_nan(magnitude, 0x47800000));
   return {static_cast<std::uint16_t>(result | (bits >> 16 & 0x8000))};
 }
 template <class S>
