@@ -7,7 +7,7 @@ from functools import partial
 from importlib import import_module
 from itertools import groupby
 
-from claims import RESULTS, Judged, Row, judged, number, read, rows, step_row, unmeasured
+from claims import RESULTS, Judged, Row, best_of_step, judged, number, read, rows, step_row, unmeasured
 from reasons import why
 from tables import spread_of
 from targets import plural, shown
@@ -79,7 +79,7 @@ def met() -> str:
 
 def large() -> str:
     """Medians over processes, Adam and AdamW by size and threads."""
-    best = read(RESULTS / "step.json")[-1]
+    best = best_of_step(read(RESULTS / "step.json"))
     found = {row["case"]: row for row in best["tables"].get("large", []) if row["ratio"] is not None}
     columns = [(e, t) for t in (1, 2) for e in (22, 24, 26)]
     lines = []
@@ -136,7 +136,7 @@ def minimize() -> str:
 
 def numbers() -> str:
     """The table of README.md: some rows of step.json at its best level."""
-    best = read(RESULTS / "step.json")[-1]
+    best = best_of_step(read(RESULTS / "step.json"))
     m = best["machine"]
     found = {row["case"]: step_row(row) for rows_ in best["tables"].values() for row in rows_}
     lines = [

@@ -159,6 +159,13 @@ def read(path: Path) -> Any:
     return [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else json.loads(text)
 
 
+def best_of_step(results: list[Row]) -> Row:
+    """What was measured at the best level: its tables, of whichever state, and the machine of the first."""
+    best = [one for one in results if one["machine"]["level"] == results[-1]["machine"]["level"]]
+    tables = {name: table for one in reversed(best) for name, table in one["tables"].items()}
+    return {"machine": best[0]["machine"], "tables": tables}
+
+
 def rows(name: str, result: Any) -> Found:
     """All rows of the result of this name ("step", "eigh", ...)."""
     return READERS[name](result)  # type: ignore[operator, no-any-return]

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from claims import number
+from claims import best_of_step, number
 
 COLORS = ("#4878a8", "#d1783c", "#5a9a68")
 
@@ -24,7 +24,7 @@ def points(results: list[dict[str, Any]]) -> dict[str, Any]:
         for level in results
         if "one" in level["tables"]
     }
-    best = [result for result in results if "rules" in result["tables"]][-1]
+    best = best_of_step(results)
     rules = [
         (row["case"].removesuffix(", 20 M"), row["ratio"])
         for row in best["tables"]["rules"]
