@@ -11,7 +11,7 @@ template <class T>
 void ByRow<T>::update(const Gradient& gradient, std::int64_t place, bool zero_gradients) {
   const std::int64_t row = table_.table.number_of(place);
   if (constants_.first) start_rows(table_, constants_, row, row + 1);
-  std::copy_n(coefs_of(row), kernel_.coefs, own_.coefs);
+  take_coefs(row);
   if (const auto of_row = kernel_.template row<T>())
     of_row(mean_square(gradient, place), static_cast<T*>(table_.shaped[0]) + row, own_.coefs);
   table_.table.for_each_run(place, [&](std::int64_t begin, std::int64_t end) {
@@ -30,12 +30,16 @@ T ByRow<T>::mean_square(const Gradient& gradient, std::int64_t place) const {
   return static_cast<T>(lanes.total() / static_cast<double>(table_.table.width()));
 }
 
-// Counts stay where float's unit becomes 2, at 2^24: no correction is left by then.
+// The row's own coefficients, if it counts its steps. Copied only where they differ from those of the row before, as a loop
+// that reads what has just been copied waits for it. Counts stay where float's unit becomes 2, at 2^24: no correction is
+// left by then.
 template <class T>
-const T* ByRow<T>::coefs_of(std::int64_t row) {
-  if (kernel_.row_steps < 0) return constants_.coefs;
+void ByRow<T>::take_coefs(std::int64_t row) {
+  if (kernel_.row_steps < 0) return;
   T& count = static_cast<T*>(table_.shaped[kernel_.row_steps])[row];
   const auto t = static_cast<std::int64_t>(count += 1);
+  if (t == t_) return;
+  t_ = t;
   Known& here = known_[static_cast<std::size_t>(t) % known];
   if (here.t != t) {
     double coefs[max_coefs];
@@ -43,7 +47,7 @@ const T* ByRow<T>::coefs_of(std::int64_t row) {
     std::transform(coefs, coefs + kernel_.coefs, here.coefs, [](double c) { return static_cast<T>(c); });
     here.t = t;
   }
-  return here.coefs;
+  std::copy_n(here.coefs, kernel_.coefs, own_.coefs);
 }
 
 template <class T>

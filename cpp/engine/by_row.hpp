@@ -28,7 +28,7 @@ class ByRow {
   };
   static constexpr std::size_t known = 16;
 
-  const T* coefs_of(std::int64_t row);
+  void take_coefs(std::int64_t row);
   T mean_square(const Gradient& gradient, std::int64_t place) const;
 
   const Tensor& table_;
@@ -36,6 +36,7 @@ class ByRow {
   const Kernel& kernel_;
   Constants<T> own_;  // of the row under way
   std::array<Known, known> known_;
+  std::int64_t t_ = 0;  // of which the coefficients are
 };
 
 // What is kept of rows before the first step.

@@ -8,6 +8,18 @@
 
 namespace fastopt::engine {
 
+// Every line that holds some of these bytes: NumPy's arrays begin within one, and then a row ends in one more.
+inline void ask_for([[maybe_unused]] const char* from, [[maybe_unused]] std::int64_t bytes) {
+#if defined(__GNUC__)
+  constexpr std::int64_t line = 64;
+  const char* const end = from + bytes;
+  for (const char* at = from - reinterpret_cast<std::uintptr_t>(from) % line; at < end; at += line) __builtin_prefetch(at);
+  __asm__ volatile("");  // GCC takes it that a function that only asks does nothing, and leaves the call out
+#endif
+}
+// Of a row: the beginning, for of a long one the rest comes by itself.
+inline void ask_for_row(const char* row, std::int64_t bytes) { ask_for(row, bytes < 512 ? bytes : 512); }
+
 struct Prefetch {
   static constexpr int max_arrays = 12;  // parameter, gradient, four states, average, second arrays
   static constexpr std::int64_t ahead = 1024, piece = 256, line = 64;  // bytes, of the type of computation

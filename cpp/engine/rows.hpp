@@ -90,6 +90,8 @@ class Rows {
   template <class T>
   const T* in_place(std::int64_t occurrence) const;
   template <class T>
+  void ask_ahead(std::int64_t i, std::int64_t column, std::int64_t columns) const;
+  template <class T>
   RowNotFinite not_finite() const;
   template <class T>
   T* slot(std::int64_t i) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/environment.hpp"
+#include "engine/prefetch.hpp"
 #include "engine/rows.hpp"
 #include "threads/pool.hpp"
 
@@ -80,6 +81,7 @@ void Rows::add_up(std::int64_t begin, std::int64_t end, std::int64_t column, std
   while (i < end) {
     const std::int64_t first = begins(i) ? i : first_of(i), last = end_of(i);
     const bool alone = last == first + 1 && in_place_stride_ != 0;
+    if (alone) ask_ahead<T>(i, column, columns);
     if (i == first && column == 0) {
       const auto k = static_cast<std::size_t>(next++);
       row_[k] = row_of(key(i));
@@ -94,15 +96,27 @@ void Rows::add_up(std::int64_t begin, std::int64_t end, std::int64_t column, std
   }
 }
 
+// For what is added some occurrences later: those lie anywhere. What is not added is asked for when it is used.
+template <class T>
+void Rows::ask_ahead(std::int64_t i, std::int64_t column, std::int64_t columns) const {
+  constexpr std::int64_t ahead = 12;
+  const std::int64_t later = i + ahead;
+  if (in_place_stride_ == 0 || later + 1 >= given.count || (begins(later) && begins(later + 1))) return;
+  ask_for_row(reinterpret_cast<const char*>(in_place<T>(occurrence_of(key(later))) + column),
+              columns * static_cast<std::int64_t>(sizeof(T)));
+}
+
 // One part of a row: in the order in which the occurrences were given.
 template <class T>
 void Rows::sum(std::int64_t begin, std::int64_t end, std::int64_t column, std::int64_t columns) {
   T* const total = slot<T>(begin) + column;
+  ask_ahead<T>(begin, column, columns);
   load_gradient(given.values, occurrence_of(key(begin)) * given.width + column, columns, total);
   constexpr std::int64_t block = 1024;
   alignas(64) T buffer[block];
   for (std::int64_t i = begin + 1; i < end; ++i) {
     const std::int64_t occurrence = occurrence_of(key(i));
+    ask_ahead<T>(i, column, columns);
     for (std::int64_t at = 0; at < columns; at += block) {
       const std::int64_t n = std::min(block, columns - at);
       const T* more = buffer;

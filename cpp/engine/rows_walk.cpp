@@ -18,10 +18,10 @@ void for_each_row(std::int64_t width, std::int64_t begin, std::int64_t end, F&& 
     f(k, std::max<std::int64_t>(begin - k * width, 0), std::min(end - k * width, width));
 }
 
-// Asks for the beginnings of rows: of a long one the rest comes by itself.
+// Asks for rows of all of a table's arrays.
 class Ask {
  public:
-  static constexpr std::int64_t ahead = 1024;  // bytes of a row's gradient, in rows that are under way
+  static constexpr std::int64_t ahead = 4096;  // bytes of a row's gradient, in rows that are under way
 
   Ask(const Tensor& table, std::int64_t width) {
     add(table.theta, width);
@@ -32,17 +32,10 @@ class Ask {
       if (of_rows != nullptr) arrays_[count_++] = {static_cast<const char*>(of_rows), number};
   }
   void row(std::int64_t row) const {
-    for (int a = 0; a < count_; ++a) lines(arrays_[a].data + row * arrays_[a].row_bytes, arrays_[a].row_bytes);
-  }
-  static void lines([[maybe_unused]] const char* from, [[maybe_unused]] std::int64_t bytes) {
-#if defined(__GNUC__)
-    for (std::int64_t i = 0; i < std::min(bytes, most); i += Prefetch::line) __builtin_prefetch(from + i);
-    __asm__ volatile("");  // GCC takes it that a function that only asks does nothing, and leaves the call out
-#endif
+    for (int a = 0; a < count_; ++a) ask_for_row(arrays_[a].data + row * arrays_[a].row_bytes, arrays_[a].row_bytes);
   }
 
  private:
-  static constexpr std::int64_t most = 512;  // bytes of a row
   struct Array {
     const char* data;
     std::int64_t row_bytes;
@@ -96,12 +89,12 @@ void for_each_touched(const Tensor& table, const Rows& rows, const Constants<T>&
   const Ask ask(table, width);
   const auto row_bytes = width * static_cast<std::int64_t>(sizeof(T));
   const std::int64_t ahead = std::max<std::int64_t>(Ask::ahead / row_bytes, 1);
-  const auto ask_for = [&](std::int64_t k) {
+  const auto ask_for_place = [&](std::int64_t k) {
     if (k >= rows.count()) return;
     ask.row(rows.row(k));
-    Ask::lines(reinterpret_cast<const char*>(rows.gradient<T>(k)), row_bytes);
+    ask_for_row(reinterpret_cast<const char*>(rows.gradient<T>(k)), row_bytes);
   };
-  for (std::int64_t k = begin / width; k < begin / width + ahead; ++k) ask_for(k);
+  for (std::int64_t k = begin / width; k < begin / width + ahead; ++k) ask_for_place(k);
 
   Tensor alone = table;
   alone.ema = {};  // averages of all rows move, in a pass of their own
@@ -112,7 +105,7 @@ void for_each_touched(const Tensor& table, const Rows& rows, const Constants<T>&
   Constants<T> own = constants;
   if (own.centralize) own.means = &mean;
   for_each_row(width, begin, end, [&](std::int64_t k, std::int64_t first, std::int64_t last) {
-    ask_for(k + ahead);
+    ask_for_place(k + ahead);
     const std::int64_t offset = rows.row(k) * width;
     // such that the table's element is met by its own
     gradient.data = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(rows.gradient<T>(k)) -
