@@ -192,11 +192,11 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def default_rows() -> int:
-    """Of ten million rows each side holds 7.7 GB: a tenth of them where memory is short."""
+    """Of ten million rows two sides hold 15.4 GB: a tenth of them where memory is short."""
     if QUICK:
         return 10_000
     here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    return 10_000_000 if here > 30e9 else 1_000_000
+    return 10_000_000 if here > 19e9 else 1_000_000
 
 
 def main() -> int:

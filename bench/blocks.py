@@ -198,10 +198,13 @@ def curvature() -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     **{f.__name__: f for f in (misses, met, large, eigh, curvature, minimize, numbers, wheel)},
-    **{name: partial(part, name) for name in ("training", "torch")},
+    **{name: partial(part, name) for name in ("training", "torch", "bytes", "rules", "sparse")},
 }
 #: Page, and the blocks that stand in it.
 PAGES = {
-    "bench/README.md": ("met", "misses", "large", "torch", "training", "eigh", "curvature", "minimize"),
+    "bench/README.md": (
+        *("met", "misses", "large", "bytes", "sparse", "rules"),
+        *("torch", "training", "eigh", "curvature", "minimize"),
+    ),
     "README.md": ("numbers", "wheel"),
 }

@@ -139,11 +139,23 @@ def torch_rows(result: Row) -> Found:
         yield machine, {**row, "ours": row["ours_us"], "peer": row["torch_us"], "unit": "us"}
 
 
+def sparse_rows(result: Row) -> Found:
+    """A row for each peer; of a rule that no peer has, ours alone."""
+    for row in result["rows"]:
+        peers = [(key, name) for key, name in (("torch", "torch.optim"), ("fbgemm", "FBGEMM")) if f"{key}_us" in row]
+        for key, name in peers or [("", "")]:
+            case = f"{row['case']}, beside {name}" if name else row["case"]
+            numbers = {"ours": row["ours_us"], "peer": row.get(f"{key}_us"), "unit": "us"}
+            numbers |= {"ratio": row.get(f"{key}_ratio"), "of_floor": row["floor_us"] / row["ours_us"]}
+            yield result["machine"], {"case": case, **numbers}
+
+
 READERS = {
     "step": step_rows,
     "torch": torch_rows,
     "bytes": torch_rows,
     "rules": torch_rows,
+    "sparse": sparse_rows,
     "threads": threads_rows,
     "training": training_rows,
     "eigh": eigh_rows,

@@ -274,6 +274,19 @@ NEWER: Targets = {
     },
 }
 
+#: 10^4 rows of 10^7; PyTorch's SparseAdam and dense classes, and FBGEMM where it has the rule on a CPU.
+SPARSE: Targets = at_least(
+    {
+        f"sparse: {name}, 10,000 rows of 10,000,000 x 64, uniform, {plural(t)}, beside {peer}": bound
+        for peer, bound, names in (
+            ("torch.optim", 20.0, ("Adam",)),
+            ("FBGEMM", 2.0, ("Adagrad", "SGD", "RowWiseAdagrad")),
+        )
+        for name in names
+        for t in (1, 2)
+    }
+)
+
 #: By the result's part.
 TARGETS: dict[str, Targets] = {
     "step": {case: targets for table in STEP.values() for case, targets in table.items()},
@@ -284,4 +297,5 @@ TARGETS: dict[str, Targets] = {
     "torch": TORCH,
     "bytes": BYTES,
     "rules": NEWER,
+    "sparse": SPARSE,
 }
