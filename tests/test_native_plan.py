@@ -70,6 +70,21 @@ def test_indices_that_are_none(index: Any) -> None:
         refuses(lambda plan, c=call: c(plan, index), (TypeError, RuntimeError))
 
 
+@pytest.mark.parametrize("rates", [None, {}, {0: 0.5}])
+def test_rates_are_those_of_the_scheduled_groups_at_this_step(rates: Any) -> None:
+    """What another thread did between the question and the step would show in them."""
+    theta, g = np.zeros(3), np.ones(3)
+    opt = make("SGD", [theta], lr=lambda step: 0.5)
+    opt.step([g])
+    before = everything(opt)
+    for at in (-1, 0, 2, 2**40) if rates else (1,):
+        with pytest.raises(RuntimeError, match="another thread has stepped, or assigned a schedule"):
+            opt._plan.step([g], 1.0, False, rates, at)
+    assert everything(opt) == before
+    opt._plan.step([g], 1.0, False, {0: 0.25}, 1)
+    np.testing.assert_array_equal(theta, -0.75)
+
+
 def test_an_empty_plan_has_no_tensors() -> None:
     plan = _dispatch.core.Plan(0, 0, 2, "all", "skip", -1, False)
     for call in (*BY_TENSOR.values(), *BY_GROUP.values()):
@@ -234,6 +249,35 @@ BAD_CODES: dict[str, Any] = {
     "codes of another shape": (np.zeros((4, 3), np.uint8), SCALES, False),
     "codes of another order": (np.zeros((4, 3), np.uint8).T, SCALES, False),
     "no codes": (None, SCALES, False),
+    "no array of scales": (CODES, [0.0], False),
+    "scales of two axes": (CODES, np.zeros((1, 1), np.float32), False),
+    "scales bytes swapped": (CODES, SCALES.astype(">f4"), False),
+    "scales of bfloat16": (CODES, np.zeros(1, BFLOAT16), False),
+}
+
+
+BAD_GROUPS |= {
+    "a master in a list": {"masters": [["split8", np.zeros((3, 4), np.int8)]], **BFLOAT16_PARAMETER},
+    "a compensation of another dtype": {
+        "masters": [("kahan", np.zeros((3, 4), np.float16))],
+        **BFLOAT16_PARAMETER,
+    },
+    "a compensation of float32": {"masters": [("kahan", np.zeros((3, 4), F))]},
+    "a remainder of float16": {
+        "arrays": [np.zeros((3, 4), np.float16)],
+        "masters": [("split16", np.zeros((3, 4), np.int16))],
+    },
+    "a shadow of bfloat16": {"shadows": [np.zeros((3, 4), BFLOAT16)], **BFLOAT16_PARAMETER},
+    "a shadow of float64": {
+        "arrays": [np.zeros((3, 4))],
+        "ema": [np.zeros((3, 4))],
+        "shadows": [np.zeros((3, 4), BFLOAT16)],
+    },
+    "codes of a float64": {
+        "arrays": [np.zeros((3, 4))],
+        "ema": [np.zeros((3, 4))],
+        "states": [((np.zeros((3, 4), np.uint8), np.zeros(1, F), False),)],
+    },
 }
 
 
@@ -245,6 +289,104 @@ def lion_group(state: Any) -> dict[str, Any]:
 
 def test_codes_are_taken() -> None:
     optimizer()._plan.add_groups([lion_group((CODES.copy(), SCALES.copy(), False))], [])
+
+
+@pytest.mark.parametrize("scales", [np.zeros(4, F)[::2], np.zeros(2, F)[::-1], np.broadcast_to(F(0), (2,))])
+def test_scales_lie_one_behind_the_other(scales: Any) -> None:
+    """Of so many codes that there are two."""
+    assert len(scales) == 2
+    codes, wide = np.zeros((3, 40), np.uint8), np.zeros((3, 40), F)
+    good = lion_group((codes, np.zeros(2, F), False)) | {"arrays": [wide], "ema": [wide.copy()]}
+    optimizer()._plan.add_groups([good], [])
+    bad = good | {"states": [((codes, scales, False),)]}
+    refuses(lambda plan: plan.add_groups([bad], []), TypeError, "expected 2 scales of float32")
+
+
+def test_codes_without_a_sign_are_not_taken_for_others() -> None:
+    rule = next(r for r in _dispatch.core.rules() if "u" in r["codes"])
+    hypers = dict.fromkeys(rule["hypers"], 0.5)
+    states = [
+        (CODES.copy(), SCALES.copy(), kind == "u") if kind else None if not name else np.zeros((3, 4), F)
+        for name, kind in zip(rule["states"], rule["codes"], strict=True)
+    ]
+    given = new_group(
+        rule=rule["name"], flags=rule["flags"], hypers=hypers, starts={}, states=[tuple(states)]
+    )
+    optimizer()._plan.add_groups([given], [])
+    at = rule["codes"].index("u")
+    states[at] = (*states[at][:2], False)
+    bad = {**given, "states": [tuple(states)], "arrays": [np.zeros((3, 4), F)]}
+    refuses(lambda plan: plan.add_groups([bad], []), TypeError, "expected codes without sign")
+
+
+def test_a_state_of_one_axis_with_gaps() -> None:
+    flat = new_group(arrays=[np.zeros(4, F)], ema=[np.zeros(4, F)], states=[(np.zeros(8, F)[::2],)])
+    text = "with strides of (2,) items, where the parameter has (1,)"
+    refuses(lambda plan: plan.add_groups([flat], []), ValueError, text)
+
+
+# --- a rule of matrices ---
+
+
+def soap_group(**changes: Any) -> dict[str, Any]:
+    """Two moments of the parameter's shape, then the matrices of both sides, one behind the other."""
+    rule = next(r for r in _dispatch.core.rules() if r["name"] == "soap" and r["flags"] == 0)
+    assert rule["states"] == ["exp_avg", "exp_avg_sq", "GG", "Q"]
+    hypers = {**dict.fromkeys(rule["hypers"], 0.5), "max_precond_dim": 100.0, "merge_dims": 0.0}
+    states = [np.zeros((3, 4), F), np.zeros((3, 4), F), np.zeros(25, F), np.zeros(25, F)]
+    return new_group(rule="soap", hypers=hypers, starts={}, states=[tuple(states)]) | changes
+
+
+def matrix_state(at: int, value: Any) -> dict[str, Any]:
+    states = list(soap_group()["states"][0])
+    states[at] = value
+    return {"states": [tuple(states)]}
+
+
+BAD_MATRICES: dict[str, Any] = {
+    "none": None,
+    "no array": 5,
+    "too few": np.zeros(24, F),
+    "too many": np.zeros((5, 6), F),
+    "float64": np.zeros(25),
+    "bytes swapped": np.zeros(25, ">f4"),
+    "whole numbers": np.zeros(25, np.int32),
+    "backwards": np.zeros(25, F)[::-1],
+    "gaps": np.zeros((5, 10), F)[:, ::2],
+    "other order": np.zeros((5, 5), F).T,
+    "repeats": np.broadcast_to(np.zeros(5, F), (5, 5)),
+    "read-only": np.frombuffer(bytes(100), F),
+    "misaligned": np.zeros(101, np.uint8)[1:].view(F),
+    "masked": np.ma.masked_array(np.zeros(25, F), mask=True),
+}
+
+
+@pytest.mark.parametrize("shape", [(25,), (5, 5), (1, 25), (5, 1, 5)])
+def test_a_group_of_matrices_is_taken(shape: tuple[int, ...]) -> None:
+    optimizer()._plan.add_groups([soap_group(**matrix_state(2, np.zeros(shape, F)))], [])
+
+
+@pytest.mark.parametrize("at", [2, 3])
+@pytest.mark.parametrize("case", BAD_MATRICES)
+def test_a_matrix_beside_the_states(case: str, at: int) -> None:
+    bad = soap_group(**matrix_state(at, BAD_MATRICES[case]))
+    for groups in ([bad], [new_group(), bad]):
+        refuses(lambda plan, g=groups: plan.add_groups(g, []), (TypeError, ValueError), "params[9]: state ")
+
+
+@pytest.mark.parametrize("arrays", [np.zeros(12, F), np.zeros((3, 4), F)], ids=["one axis", "long sides"])
+def test_a_matrix_where_the_rule_has_none(arrays: Any) -> None:
+    """No side is multiplied that is longer than max_precond_dim, nor one axis without precondition_1d."""
+    bad = soap_group(arrays=[arrays], ema=[arrays.copy()])
+    bad["states"] = [(arrays.copy(), arrays.copy(), *bad["states"][0][2:])]
+    bad["hypers"] |= {"precondition_1d": 0.0, "max_precond_dim": 2.0}
+    refuses(lambda plan: plan.add_groups([bad], []), TypeError, "expected one where the rule has one")
+
+
+@pytest.mark.parametrize("axes", [-1, 1, 2, 7, 2**31 - 1, -(2**31)])
+def test_axes_of_a_batch_leave_a_matrix(axes: int) -> None:
+    bad = soap_group(batch_axes=[axes])
+    refuses(lambda plan: plan.add_groups([bad], []), ValueError, "expected an array of two axes behind")
 
 
 @pytest.mark.parametrize("case", BAD_CODES)

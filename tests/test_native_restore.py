@@ -143,6 +143,29 @@ def test_a_matrix_that_is_missing(side: int) -> None:
     refused(opt, TypeError, "expected one where the rule has one", states=tuple(states))
 
 
+def test_a_matrix_where_the_rule_has_none() -> None:
+    """All sides are longer than max_precond_dim."""
+    theta = np.ones((3, 40), F)
+    opt = stepped(make("SOAP", [theta], max_precond_dim=2), theta)
+    states = arguments(opt)[0][0][2]
+    assert states[2:] == (None, None)
+    for at in (2, 3):
+        bad = [*states[:at], np.zeros(25, F), *states[at + 1 :]]
+        refused(opt, TypeError, "expected one where the rule has one", states=tuple(bad))
+
+
+def test_an_average_where_there_is_none() -> None:
+    refused(with_matrices(), TypeError, "ema: expected None, there is no average", ema=np.zeros((3, 4), F))
+
+
+def test_a_saved_array_has_the_axes_of_its_parameter() -> None:
+    theta = np.ones((1, 4), F)
+    opt = stepped(make("Adam", [theta]), theta)
+    first, *others = arguments(opt)[0][0][2]
+    assert first.shape == (1, 4)
+    refused(opt, ValueError, "expected a saved array of the parameter's shape", states=(first[0], *others))
+
+
 def test_a_matrix_with_gaps_is_read() -> None:
     opt = with_matrices()
     given, before = arguments(opt), everything(opt)

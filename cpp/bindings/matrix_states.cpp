@@ -46,7 +46,7 @@ bool in_c_order(const View& view, std::int64_t item) {
 
 void BoundPlan::read_matrix(Parameter& parameter, engine::Tensor& t, int batch_axes) const {
   const View view(parameter.owner.ptr());
-  if (batch_axes < 0 || (batch_axes > 0 && view.axes() < batch_axes + 2))
+  if (batch_axes < 0 || (batch_axes > 0 && batch_axes > view.axes() - 2))
     throw py::value_error(parameter.label + ": expected an array of two axes behind " + std::to_string(batch_axes) +
                           ", got " + describe(parameter.owner.ptr()));
   parameter.matrix = std::make_unique<engine::MatrixView>();

@@ -77,8 +77,7 @@ void BoundPlan::read_copies(const py::tuple& saved, std::size_t tensor, std::vec
     if (!PyTuple_Check(states.ptr())) throw py::type_error("states: expected a tuple");
     check_length("states", py::len(states), known.size() + kernel.shaped.size());
     for (std::size_t s = 0; s < kernel.shaped.size(); ++s)
-      if (t.shaped[s] != nullptr)
-        read_shaped_copy(PyTuple_GET_ITEM(states.ptr(), static_cast<Py_ssize_t>(known.size() + s)), tensor, s, copies);
+      read_shaped_copy(PyTuple_GET_ITEM(states.ptr(), static_cast<Py_ssize_t>(known.size() + s)), tensor, s, copies);
     for (std::size_t s = 0; s < known.size(); ++s) {
       PyObject* const array = PyTuple_GET_ITEM(states.ptr(), static_cast<Py_ssize_t>(s));
       if ((array == Py_None) == bool(t.states[s])) throw py::type_error("states: expected one where the rule has one");
