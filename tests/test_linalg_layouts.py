@@ -160,6 +160,94 @@ def test_the_engine_checks_what_it_is_given() -> None:
         core.eigh(a[:2], True, w, None)
 
 
+def results(dtype: Any, *shape: int) -> dict[str, Any]:
+    """What is no result: of the wrong kind, dtype, size or layout, or read-only."""
+    good, wide = np.empty(shape, dtype), np.empty((*shape[:-1], 2 * shape[-1]), dtype)
+    frozen = np.empty(shape, dtype)
+    frozen.flags.writeable = False
+    return {
+        "none": None,
+        "list": good.tolist(),
+        "bytes swapped": good.astype(good.dtype.newbyteorder()),
+        "other dtype": np.empty(shape, np.float16),
+        "too large": np.empty((*shape, 2), dtype),
+        "too small": good[..., :1].copy(),
+        "gaps": wide[..., ::2],
+        "read-only": frozen,
+    }
+
+
+RESULTS = [case for case in results(float, 4) if case != "none"]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("case", RESULTS)
+def test_the_engine_writes_into_results_alone(case: str, dtype: Any) -> None:
+    a = symmetric(4, 4, dtype=dtype)
+    w, v = np.full(4, 7, dtype), np.full((4, 4), 7, dtype)
+    counts, bounds, work = np.full(3, 7), np.full(1, 7.0), np.full(1, 7)
+    refused = pytest.raises((TypeError, ValueError), match=r"^expected .*results")
+    with refused:
+        core.eigh(a, True, results(dtype, 4)[case], v)
+    with refused:
+        core.eigh(a, True, w, results(dtype, 4, 4)[case])
+    with refused:
+        core.inertia(a, True, 0.0, results(np.int64, 3)[case], bounds, work)
+    if case not in ("too small", "gaps"):  # of one entry there is neither
+        with refused:
+            core.inertia(a, True, 0.0, counts, results(np.float64, 1)[case], work)
+        with refused:
+            core.inertia(a, True, 0.0, counts, bounds, results(np.int64, 1)[case])
+    assert all((b == 7).all() for b in (w, v, counts, bounds, work))
+
+
+@pytest.mark.parametrize(
+    "a",
+    [
+        symmetric(4, 4).tolist(),
+        symmetric(4, 4, dtype=np.int64),
+        symmetric(4, 4, dtype=np.float16),
+        symmetric(4, 4, dtype=np.complex128),
+        symmetric(4, 4).astype(">f8"),
+        symmetric(4, 4).astype(">f4"),
+        np.zeros(4),
+        np.array(1.0),
+    ],
+    ids=["list", "int64", "float16", "complex128", "float64 swapped", "float32 swapped", "one axis", "none"],
+)
+def test_the_engine_converts_nothing(a: Any) -> None:
+    """What it would have to convert it refuses, or leaves to Python by an answer of None."""
+    w = np.full(4, 7.0)
+    with pytest.raises((TypeError, ValueError), match=r"^a: expected"):
+        core.eigh(a, True, w, None)
+    with pytest.raises((TypeError, ValueError), match=r"^a: expected"):
+        core.inertia(a, True, 0.0, np.empty(3, np.int64), np.empty(()), np.empty((), np.int64))
+    assert (w == 7).all()
+    assert core.eigh_new(a, "L", None) is None
+
+
+@pytest.mark.parametrize("result", [int, dict, object, list, 5, "tuple", (), lambda pair: pair])
+def test_the_class_of_results_is_of_tuples(result: Any) -> None:
+    """Its memory is filled as a tuple's."""
+    for a in (symmetric(4, 4), symmetric(2, 3, 3)):
+        with pytest.raises(TypeError, match="result: expected None or a subclass of tuple"):
+            core.eigh_new(a, "L", result)
+        for good in (tuple, type(eigh(a))):
+            made = core.eigh_new(a, "L", good)
+            assert type(made) is good
+            assert same(tuple(made), tuple(eigh(a)))
+
+
+@pytest.mark.parametrize("uplo", [None, 1, "l", "LU", "", b"L"])
+def test_a_triangle_that_is_none_is_left_to_python(uplo: Any) -> None:
+    a = symmetric(4, 4)
+    assert core.eigh_new(a, uplo, None) is None
+    for good in "LU":
+        assert core.eigh_new(a, good, None).shape == (4,)
+    assert core.eigh_new(a[:2], "L", None) is None
+    assert core.eigh_new(in_bytes(a, (32, 8), 1), "L", None) is None
+
+
 def test_line_vectors_refuse_misaligned_memory() -> None:
     odd = np.zeros(8 * 4 + 1, np.uint8)[1:].view(np.float64)
     with pytest.raises(ValueError, match=r"x: expected contiguous float64 of shape \(4,\) in aligned memory"):

@@ -111,6 +111,10 @@ py::object solve_new(const View& a, bool lower, const py::object& result) {
 
 py::object eigh_new(const py::object& matrices, const py::object& uplo, const py::object& result) {
   if (Py_TYPE(matrices.ptr()) != Numpy::get().PyArray_Type_ || !PyUnicode_Check(uplo.ptr())) return py::none();
+  // its memory is filled as a tuple's
+  if (!result.is_none() &&
+      !(PyType_Check(result.ptr()) && PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(result.ptr()), &PyTuple_Type)))
+    throw py::type_error("result: expected None or a subclass of tuple");
   const bool lower = PyUnicode_CompareWithASCIIString(uplo.ptr(), "L") == 0;
   if (!lower && PyUnicode_CompareWithASCIIString(uplo.ptr(), "U") != 0) return py::none();
   const View a(matrices.ptr());
