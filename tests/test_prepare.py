@@ -351,3 +351,17 @@ def test_the_scalars_that_a_step_leaves(t: int) -> None:
             e = {k: Decimal(v) for k, v in n.items()}
             mu_t = e["beta1"] * (1 - _NADAM ** (t * e["momentum_decay"]) / 2)
             assert _ulps(product, Decimal(PRODUCT) * mu_t) <= ULPS, n
+
+
+def test_what_no_step_is_prepared_with() -> None:
+    prepare, hypers = _dispatch.core.prepare, dict.fromkeys(_rules()["nadam"]["hypers"], 0.5)
+    assert prepare("nadam", 0, hypers, 1, [1.0])[1] != [1.0]
+    for name, flags in (("nadm", 0), ("nadam", 1 << 20)):
+        with pytest.raises(ValueError, match=f"no rule {name} with flags {flags}"):
+            prepare(name, flags, hypers, 1, [1.0])
+    for t, scalars in ((0, [1.0]), (-5, [1.0]), (1, []), (1, [1.0, 1.0])):
+        with pytest.raises(ValueError, match="expected a step >= 1 and the scalars of the rule"):
+            prepare("nadam", 0, hypers, t, scalars)
+    for missing in hypers:
+        with pytest.raises(IndexError):
+            prepare("nadam", 0, {k: v for k, v in hypers.items() if k != missing}, 1, [1.0])
