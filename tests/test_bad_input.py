@@ -147,7 +147,7 @@ def test_a_step_without_gradients_needs_bound_ones() -> None:
     Twins().refuses(TypeError, text("grads: missing", "bind_grads()"), lambda opt: opt.step())
 
 
-@pytest.mark.parametrize("scale", [0, 0.0, -1.0, np.nan, np.inf, -np.inf, 5e-324])
+@pytest.mark.parametrize("scale", [0, 0.0, -1.0, np.nan, np.inf, -np.inf, 5e-324, 10**400, -(10**400)])
 def test_grad_scale_out_of_range(scale: Any) -> None:
     twins = Twins()
     twins.refuses(ValueError, text("grad_scale: expected a positive finite number", "got"),
@@ -210,6 +210,23 @@ def test_interleaved_views_do_not_overlap() -> None:
     seen.step([both[1::2, 5:7], np.ones(64)])
     with pytest.raises(ValueError, match=text("grads[0]: shares memory with params[1]")):
         seen.step([both[0::2, 5:7], np.ones(64)])
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_parameter_between_the_elements_of_its_gradient(backwards: bool) -> None:
+    """Bounds meet; each element of the gradient is looked at, and the last lies behind the parameter."""
+    memory = np.zeros(30)
+    theta, grad = memory[16:19], memory[5:30:10][:: -1 if backwards else 1]
+    grad[:] = [1, 2, 3]
+    opt = make("SGD", [theta], lr=1.0)
+    opt.step([grad])
+    assert theta.tolist() == [-1, -2, -3]
+    assert grad.tolist() == [1, 2, 3]
+    for offset in (6, 7, 8):  # one element further, the second meets the parameter
+        before = memory.copy()
+        with pytest.raises(ValueError, match=text("grads[0]: shares memory with params[0]")):
+            opt.step([memory[offset : offset + 21 : 10]])
+        np.testing.assert_array_equal(memory, before)
 
 
 def test_a_gradient_seen_before_is_looked_at_again_when_a_parameter_is_added() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import fastopt
-from engine import everything, make
+from engine import BFLOAT16, everything, make
 from test_threads import INTERRUPTS, in_child, needs_fork, needs_timer, python
 
 LARGE = 1 << 18
@@ -404,6 +404,56 @@ def test_a_parameter_resized_inside_is_named_and_the_others_return() -> None:
     a.resize(50_000, refcheck=False)
     with pytest.raises(ValueError, match=r"params\[0\]: was resized"):
         context.__exit__()
+    np.testing.assert_array_equal(b, -2)
+    assert not opt._plan.elsewhere
+
+
+def test_of_several_resized_inside_the_first_is_named() -> None:
+    params = [np.zeros(3) for _ in range(4)]
+    opt = make("SGD", params, lr=1.0, ema_decay=0.5)
+    for _ in range(2):
+        opt.step([np.ones(3)] * 4)
+    context = opt.ema_weights()
+    context.__enter__()
+    for at in (1, 2):
+        params[at].resize(50_000, refcheck=False)
+    with pytest.raises(ValueError, match=r"params\[1\]: was resized"):
+        context.__exit__()
+    for at in (0, 3):
+        np.testing.assert_array_equal(params[at], -2)
+    assert not opt._plan.elsewhere
+
+
+def test_a_shadow_resized_inside_is_named() -> None:
+    a = np.zeros(3, np.float32)
+    opt = make("SGD", [a], lr=1.0, ema_decay=0.5)
+    theta, shadow = np.ones(4, np.float32), np.zeros(4, BFLOAT16)
+    opt.add_param_group({"params": [theta], "shadow": [shadow]})
+    for _ in range(2):
+        opt.step([np.ones(3, np.float32), np.ones(4, np.float32)])
+    context = opt.ema_weights()
+    context.__enter__()
+    shadow.resize(50_000, refcheck=False)
+    with pytest.raises(ValueError, match=r"params\[1\]: was resized"):
+        context.__exit__()
+    np.testing.assert_array_equal(a, -2)
+
+
+def test_a_context_that_is_dropped_tells_what_it_cannot_put_back(monkeypatch: Any) -> None:
+    """There is no caller to raise to."""
+    a, b = np.zeros(3), np.zeros(3)
+    opt = make("SGD", [a, b], lr=1.0, ema_decay=0.5)
+    for _ in range(2):
+        opt.step([np.ones(3), np.ones(3)])
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda seen: told.append((seen.exc_type, str(seen.exc_value))))
+    context: Any = opt.ema_weights()
+    context.__enter__()
+    a.resize(50_000, refcheck=False)
+    del context
+    [(kind, words)] = told
+    assert kind is ValueError
+    assert "params[0]: was resized" in words
     np.testing.assert_array_equal(b, -2)
     assert not opt._plan.elsewhere
 

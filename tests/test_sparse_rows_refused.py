@@ -210,6 +210,19 @@ def test_what_is_wrong_from_the_beginning_is_said_there(
         SparseRows(indices, values)
 
 
+@pytest.mark.parametrize("missing", ["indices", "values"])
+def test_rows_that_were_never_made(missing: str) -> None:
+    """By __new__ alone, or with a part deleted."""
+    opt, given = make("SGD", [np.zeros((5, 3), np.float32)]), SparseRows(I64.copy(), F32.copy())
+    delattr(given, missing)
+    before = everything(opt)
+    for bad in (given, SparseRows.__new__(SparseRows)):
+        with pytest.raises(AttributeError, match=missing if bad is given else "indices"):
+            opt.step([bad])
+    assert everything(opt) == before
+    opt.step([SparseRows(I64, F32)])
+
+
 def test_a_table_without_rows() -> None:
     with pytest.raises(
         ValueError, match=r"indices: expected none, as there are no rows in params\[0\], got 0 at"
