@@ -114,6 +114,13 @@ def other_step(value: float) -> Any:
     return change
 
 
+def step_in_place(value: float) -> Any:
+    def change(opt: Any, p: Any) -> None:
+        opt.state[p]["step"].fill_(value)
+
+    return change
+
+
 def edited_step(opt: Any, p: Any) -> None:
     opt.state[p]["step"].fill_(2.5)
 
@@ -129,6 +136,7 @@ def edited_step(opt: Any, p: Any) -> None:
         resized,
         edited_step,
         *map(other_step, (2.5, -1.0, float("nan"), float("inf"))),
+        *map(step_in_place, (-1.0, float("nan"), float("inf"), 2.0**54)),
     ],
 )
 def test_a_damaged_state_is_named_and_the_parameter_kept(change: Any) -> None:
@@ -138,6 +146,30 @@ def test_a_damaged_state_is_named_and_the_parameter_kept(change: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=r"params\[0\] \(w\)"):
         step(opt, p)
     assert torch.equal(p.detach(), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
+@pytest.mark.parametrize("shape", [(), (1,)])
+@pytest.mark.parametrize("name", ["Adam", "NAdam"])
+def test_numbers_of_a_state_that_move_are_followed(name: str, shape: Any, dtype: Any) -> None:
+    """The same tensor objects, over other memory: of another dtype, or with an axis."""
+    results = []
+    for cls in (getattr(ours, name), getattr(torch.optim, name)):
+        p = torch.nn.Parameter(torch.linspace(-1, 1, 5))
+        opt = cls([p], lr=0.1)
+        for k in range(6):
+            if k == 3:
+                state = opt.state[p]
+                state["step"].data = torch.full(shape, 40, dtype=dtype)
+                if name == "NAdam" and dtype.is_floating_point:
+                    state["mu_product"].data = torch.full(shape, 0.5, dtype=dtype)
+            p.grad = torch.linspace(0.5, 2.0, 5) * (k + 1)
+            opt.step()
+        assert opt.state[p]["step"] == 43
+        results.append(p.detach())
+    # in bfloat16 PyTorch computes with mu_product as it is kept
+    rtol = 1e-2 if dtype == torch.bfloat16 else 1e-6
+    torch.testing.assert_close(*results, rtol=rtol, atol=rtol)
 
 
 def test_a_state_as_gradient_is_refused() -> None:

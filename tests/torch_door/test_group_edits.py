@@ -344,3 +344,75 @@ def test_where_accumulators_begin(name: str) -> None:
     late.grad = torch.zeros(3, dtype=torch.float64)
     opt.step()
     assert any(bool((state >= 0.4).all()) for state in everything(opt, late)[1:] if state.dim())
+
+
+def after_edit(cls: Any, name: str, edit: Any) -> Any:
+    """A parameter after two steps, an edit of the optimizer, and three more."""
+    p = torch.nn.Parameter(torch.linspace(-1, 1, 5))
+    opt = cls([p], lr=0.1)
+    for k in range(5):
+        if k == 2:
+            edit(opt)
+        p.grad = torch.linspace(0.5, 2.0, 5) * (k + 1)
+        opt.step()
+    return p.detach()
+
+
+def another_dict(opt: Any) -> None:
+    opt.param_groups[0] = {**opt.param_groups[0], "lr": 0.5}
+
+
+def another_list(opt: Any) -> None:
+    opt.param_groups = [dict(group, lr=0.5) for group in opt.param_groups]
+
+
+def a_tuple(opt: Any) -> None:
+    opt.param_groups[0].update(params=tuple(opt.param_groups[0]["params"]), lr=0.5)
+
+
+def another_key(opt: Any) -> None:
+    """As many keys as before, in other places."""
+    group = opt.param_groups[0]
+    group["added"] = 1
+    opt.step()
+    del group["added"]
+    group["lr"] = group.pop("lr") * 5
+
+
+def another_state(opt: Any) -> None:
+    opt.state = dict(opt.state)
+    opt.param_groups[0]["lr"] = 0.5
+
+
+def appended(opt: Any) -> None:
+    """A group that nobody added with add_param_group, of a parameter without a gradient so far."""
+    opt.param_groups.append({**opt.param_groups[0], "params": [torch.nn.Parameter(torch.ones(2))], "lr": 7.0})
+
+
+@pytest.mark.parametrize("edit", [another_dict, another_list, a_tuple, another_key, another_state, appended])
+@pytest.mark.parametrize("name", ["Adam", "NAdam", "SGD"])
+def test_what_stands_in_the_place_of_groups_and_states(name: str, edit: Any) -> None:
+    """Replaced as a whole, by something equal but for its rate: the next step goes by what is there."""
+    got, expected = (after_edit(cls(name), name, edit) for cls in (mine, theirs))
+    torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6)
+
+
+@ours_alone
+@pytest.mark.parametrize("kind", [None, dict.fromkeys, set])
+def test_parameters_of_a_group_that_are_no_list(kind: Any) -> None:
+    """Nothing is modified, and the next step goes on once they are a list again."""
+    p = torch.nn.Parameter(torch.ones(5))
+    opt = mine("Adam")([p], lr=0.1)
+    p.grad = torch.ones(5)
+    opt.step()
+    before, group = p.detach().clone(), opt.param_groups[0]
+    params = group.pop("params")
+    if kind is not None:
+        group["params"] = kind(params)
+    with pytest.raises((KeyError, TypeError, RuntimeError)):
+        opt.step()
+    assert torch.equal(p, before)
+    assert opt.state[p]["step"] == 1
+    group["params"] = params
+    opt.step()
+    assert opt.state[p]["step"] == 2

@@ -94,6 +94,49 @@ def test_scalars_and_empty_tensors(name: str, shape: tuple[int, ...]) -> None:
     assert p.numel() == 0 or not torch.equal(p.detach(), before)
 
 
+#: Of a transposed convolution in three dimensions, and of as many axes as an array may have.
+MANY_AXES = [(2, 3, 2, 4, 3), (2, 1, 3, 1, 2, 2), (2,) * 9, (1,) * 64]
+
+
+@pytest.mark.parametrize("shape", MANY_AXES, ids=len)
+@pytest.mark.parametrize("name", ["Adam", "SGD"])
+def test_many_axes(name: str, shape: tuple[int, ...]) -> None:
+    """Also where parameter and gradient lie in another order each, and the gradient's changes."""
+    order = torch.randperm(len(shape), generator=torch.Generator().manual_seed(0)).tolist()
+    results = []
+    for cls in (mine(name), theirs(name)):
+        draw = torch.Generator().manual_seed(1)
+
+        def numbers(permuted: bool, draw: Any = draw) -> Any:
+            made = torch.randn(shape, generator=draw)
+            return (
+                made.permute(order).contiguous().permute(*torch.tensor(order).argsort()) if permuted else made
+            )
+
+        p = torch.nn.Parameter(numbers(True))
+        opt = cls([p], lr=0.1, **({} if name == "Adam" else {"momentum": 0.9}))
+        for k in range(6):
+            p.grad = numbers(k % 2 == 0)
+            opt.step()
+            if k == 3:
+                p.data = p.data.clone(memory_format=torch.contiguous_format)
+        results.append(p.detach())
+    torch.testing.assert_close(*results, rtol=1e-6, atol=1e-6)
+
+
+def test_a_gradient_of_many_axes_that_changes_its_order_in_place() -> None:
+    """The same tensor object, address and shape: the strides alone are others."""
+    p = torch.nn.Parameter(torch.zeros(2, 2, 2, 2, 2))
+    opt = mine("SGD")([p], lr=1.0)
+    p.grad = torch.arange(32.0).view(2, 2, 2, 2, 2)
+    opt.step()
+    p.grad.data = p.grad.data.permute(4, 3, 2, 1, 0)
+    before = p.detach().clone()
+    opt.step()
+    assert torch.equal(before - p, p.grad)
+    assert not torch.equal(before, -p.grad)
+
+
 def test_tied_parameters_step_once() -> None:
     """A module that uses one parameter twice lists it once; PyTorch sums its gradients."""
     for cls in (mine("AdamW"), theirs("AdamW")):

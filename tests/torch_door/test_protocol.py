@@ -173,6 +173,48 @@ def test_an_error_in_a_closure_passes_through_and_changes_nothing() -> None:
     opt.step()
 
 
+class Raises(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
+    """Sees every operation that Python asks of tensors, and fails at one of them."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.left = at
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            raise ZeroDivisionError
+        return func(*args, **(kwargs or {}))
+
+
+@ours_alone
+def test_an_error_in_a_mode_of_torch_functions_passes_through_and_changes_nothing() -> None:
+    """Whatever a step asks of a tensor; once nothing fails, the step is what it would have been."""
+    p, opt = one("Adam")
+    q, twin = one("Adam")
+    for _ in range(2):
+        opt.step()
+        twin.step()
+    failed = 0
+    for at in range(1, 100):
+        p.grad, q.grad = torch.full((3,), float(at)), torch.full((3,), float(at))
+        before = p.detach().clone(), copy.deepcopy(opt.state_dict()["state"])
+        mode = Raises(at)
+        try:
+            with mode:
+                opt.step()
+        except ZeroDivisionError:
+            failed += 1
+            assert torch.equal(p, before[0])
+            assert str(opt.state_dict()["state"]) == str(before[1])
+            opt.step()
+        twin.step()
+        assert torch.equal(p, q)
+        if mode.left > 0:
+            break
+    assert failed >= 3, "a mode no longer sees the step"
+
+
 def test_the_step_may_be_replaced_and_subclassed() -> None:
     """accelerate patches ``opt.step``; Lightning subclasses and copies ``__dict__``."""
     p, opt = one()

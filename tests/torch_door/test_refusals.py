@@ -74,6 +74,49 @@ def test_gradients_are_refused_and_nothing_is_modified(name: str, kind: str, aft
     assert all(not torch.equal(p.detach(), h) for p, h in zip(params, held, strict=True))
 
 
+def freed(p: Any) -> None:
+    p.grad.untyped_storage().resize_(0)
+
+
+def longer(p: Any) -> None:
+    p.grad.data = torch.ones(2, 4)
+
+
+def flat(p: Any) -> None:
+    p.grad.data = p.grad.data.view(6)
+
+
+def of_float64(p: Any) -> None:
+    p.grad.data = torch.ones(2, 3, dtype=torch.float64)
+
+
+def of_integers(p: Any) -> None:
+    p.grad.data = torch.ones(2, 3, dtype=torch.int32)
+
+
+def over_the_parameter(p: Any) -> None:
+    p.grad.data = p.data
+
+
+@pytest.mark.parametrize("change", [freed, longer, flat, of_float64, of_integers, over_the_parameter])
+@pytest.mark.parametrize("name", ["Adam", "SGD"])
+def test_a_gradient_that_became_another_is_refused_and_nothing_is_modified(name: str, change: Any) -> None:
+    """Under the same tensor object, which the step before has taken."""
+    params = [torch.nn.Parameter(torch.ones(2, 3)) for _ in range(2)]
+    opt = mine(name)(params, lr=0.1)
+    for p in params:
+        p.grad = torch.ones(2, 3)
+    opt.step()
+    held = [p.detach().clone() for p in params]
+    change(params[1])
+    with pytest.raises((RuntimeError, TypeError, ValueError), match=r"params\[1\]"):
+        opt.step()
+    assert equal(params, held)
+    params[1].grad = torch.ones(2, 3)
+    opt.step()
+    assert all(not torch.equal(p.detach(), h) for p, h in zip(params, held, strict=True))
+
+
 @pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD", "Adagrad"])
 def test_fused_steps_on_the_meta_device_are_refused_in_pytorchs_words(name: str) -> None:
     p = torch.nn.Parameter(torch.ones(2, device="meta"))
