@@ -22,6 +22,10 @@ void for_each_row(std::int64_t width, std::int64_t begin, std::int64_t end, F&& 
 class Ask {
  public:
   static constexpr std::int64_t ahead = 4096;  // bytes of a row's gradient, in rows that are under way
+  // Rows that are asked for in one go. To ask a processor has to find the page, which in a large table takes as long as the
+  // memory does, and it holds up what comes behind: a whole row's instructions in between, and no two are looked for at
+  // once.
+  static constexpr std::int64_t together = 8;
 
   Ask(const Tensor& table, std::int64_t width) {
     add(table.theta, width);
@@ -94,7 +98,8 @@ void for_each_touched(const Tensor& table, const Rows& rows, const Constants<T>&
     ask.row(rows.row(k));
     ask_for_row(reinterpret_cast<const char*>(rows.gradient<T>(k)), row_bytes);
   };
-  for (std::int64_t k = begin / width; k < begin / width + ahead; ++k) ask_for_place(k);
+  const std::int64_t first_row = begin / width, together = std::min(ahead, Ask::together);
+  for (std::int64_t k = first_row; k < first_row + ahead; ++k) ask_for_place(k);
 
   Tensor alone = table;
   alone.ema = {};  // averages of all rows move, in a pass of their own
@@ -105,7 +110,8 @@ void for_each_touched(const Tensor& table, const Rows& rows, const Constants<T>&
   Constants<T> own = constants;
   if (own.centralize) own.means = &mean;
   for_each_row(width, begin, end, [&](std::int64_t k, std::int64_t first, std::int64_t last) {
-    ask_for_place(k + ahead);
+    if ((k - first_row) % together == 0)
+      for (std::int64_t j = k + ahead; j < k + ahead + together; ++j) ask_for_place(j);
     const std::int64_t offset = rows.row(k) * width;
     // such that the table's element is met by its own
     gradient.data = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(rows.gradient<T>(k)) -
