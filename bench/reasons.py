@@ -23,17 +23,19 @@ REASONS: dict[str, str] = {
         "1.2x to 1.3x (of 1.3x): our states are float32, 22 bytes an element, PyTorch's bfloat16, 14"
     ),
     "bytes: *, 4 M, *": (
-        "20x to 25x (of 40x): 1.6 ns an element against 32 to 40 of theirs; bound as the larger case is"
+        "35x to 46x (of 40x) from run to run; 20x to 25x on Sapphire Rapids before four groups went together"
     ),
     "bytes: float32 with bfloat16 shadow *": (
-        "1.77x (of 2x) on one thread, 2.08x on two; conversions of three arrays between the loops, 62 % of "
-        "the floor"
+        "1.35x and 1.6x (of 2x; on Sapphire Rapids 1.77x and 2.08x): conversions of three arrays between the "
+        "loops, at 67 and 77 % of the floor"
     ),
     "bytes: *": (
-        "bound by arithmetic, not by bytes, on one and two threads of Sapphire Rapids at 2 GHz, whose memory "
-        "gives a thread 28 GB/s: of 1.2 ns in the caches 0.56 are the root and the division, 1.15 the 330 "
-        "vector operations of 64 elements on two ports (docs/design/bytes.md); not measured where many "
-        "threads share the memory"
+        "bound by arithmetic on one thread, not by bytes: this Zen 5 gives a thread 59 GB/s, with which "
+        "PyTorch's 28 bytes take 0.47 ns an element. Eight bits take 0.46 ns in the caches and 0.54 in memory "
+        "(0.55 and 0.62 before four groups went together), of which root, division and the update are 0.17 "
+        "and the codes 0.22 to 0.26 by themselves; bfloat16 takes 0.42 and 0.53, its conversions 0.15. On two "
+        "threads, which share 90 to 110 GB/s, both come nearer (docs/design/bytes.md); not measured where "
+        "many threads share the memory"
     ),
     "Adam 2^??, 16 threads, 1 ms between": (
         "passes of the reference model between the steps push the arrays out of the caches: 29 MB at 2^20 "
@@ -63,42 +65,32 @@ REASONS: dict[str, str] = {
     "NAdam, 20 M": "7.9x on Sapphire Rapids, 10x on Zen 4: ours runs at the floor on both, see its share",
     "Adadelta, 20 M": "8.5x to 9.9x on Sapphire Rapids: ours runs at 90 % of the floor at v3, 106 % at v4",
     "rules: Prodigy, 20 M, *": (
-        "4.1x and 4.8x (of 5x): two passes of 52 bytes an element, at 72 % of the time that these take; what "
-        "the step sums decides how long it is, so there is no single pass"
+        "5.0x on one thread, 4.8x on two (of 5x; on Sapphire Rapids 4.1x and 4.8x): two passes of 52 bytes an "
+        "element; what the step sums decides how long it is, so there is no single pass"
     ),
     "rules: Muon, 12 x *": (
-        "PyTorch's bfloat16 goes to AMX, which has sixteen times the peak of float32 with AVX-512 (460 "
-        "to 680 "
-        "GFLOP/s measured here, 166 is our peak on one thread, and our products reach 130). float32 "
-        "cannot be "
-        "faster there; without AMX the comparison turns round (docs/design/matrix-rules.md)"
+        "float32 beside PyTorch's bfloat16, which this Zen 5 multiplies twice as fast (AVX512-BF16), and "
+        "Sapphire Rapids sixteen times (AMX: 0.36x and 0.70x there): 0.99x and 0.93x with half of the "
+        "operations, as products are symmetric (docs/design/matrix-rules.md)"
     ),
     "rules: Muon, 64 x *": (
-        "1.4x and 2.9x (of 5x): 5.4 GFLOP on one thread at 166 are 33 ms, which is what the step takes "
-        "when products "
-        "count as five plain steps; 5x would be 500 GFLOP/s in float32"
+        "1.5x and 2.7x (of 5x; on Sapphire Rapids 1.4x and 2.9x): 17 ms of one thread are 235 GFLOP/s, when "
+        "products count as five plain steps; 5x would be 780 GFLOP/s in float32"
     ),
     "rules: Muon, exact, 512 *, 2 threads": (
-        "1.55 to 1.68 (of 1.5), on one thread 1.48: the two processors share their host, and two threads of "
-        "products alone gain 1.1x to 1.6x; the reduction to tridiagonal form is bound by memory and "
-        "gains less"
+        "1.6 (of 1.5; on one thread 1.3): the reduction to tridiagonal form is bound by memory and gains less "
+        "from a second thread than products do"
     ),
     "rules: SOAP *": (
-        "1.2x to 1.6x (of 2x): four products and two symmetric ones of 768 x 768 are 4.5 GFLOP, 35 of our 43 "
-        "ms at the 130 GFLOP/s that our products reach (142 for MKL's, which the peers call); they "
-        "compute all six "
-        "in full"
+        "2.5x to 3.5x on Zen 5, where MKL's products are slower than ours; 1.2x to 1.6x on Sapphire Rapids"
     ),
     "rules: Adafactor, *": (
-        "33 and 34 % of the floor (of 50): the floor counts the bytes of three passes, 24 an element; the "
+        "36 and 32 % of the floor (of 50): the floor counts the bytes of three passes, 24 an element; the "
         "step writes the gradient to memory of its own, reads it for the sums, for the size of the update "
         "and for the update, writes that and reads it again, 44 an element. The first pass and the second, "
         "the last and the one before it could each be one"
     ),
-    "rules: Shampoo *": (
-        "1.1x and 1.2x (of 2x), as SOAP: two products of 768 x 768 and two symmetric ones are 2.7 GFLOP, "
-        "21 of 25 ms at the 130 GFLOP/s that products reach; the peer computes all four in full, by MKL"
-    ),
+    "rules: Shampoo *": "2.6x to 2.8x on Zen 5; 1.1x and 1.2x on Sapphire Rapids: as SOAP",
     "LAMB, 20 M": "as LARS: the pass that sums is at fault, not the one that moves",
     "LARS, 20 M": (
         "74 % of the floor: the first pass adds squares in float64 in one order for every number of threads, "
