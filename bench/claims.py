@@ -142,7 +142,11 @@ def torch_rows(result: Row) -> Found:
 def sparse_rows(result: Row) -> Found:
     """A row for each peer; of a rule that no peer has, ours alone."""
     for row in result["rows"]:
-        peers = [(key, name) for key, name in (("torch", "torch.optim"), ("fbgemm", "FBGEMM")) if f"{key}_us" in row]
+        peers = [
+            (key, name)
+            for key, name in (("torch", "torch.optim"), ("fbgemm", "FBGEMM"))
+            if f"{key}_us" in row
+        ]
         for key, name in peers or [("", "")]:
             case = f"{row['case']}, beside {name}" if name else row["case"]
             numbers = {"ours": row["ours_us"], "peer": row.get(f"{key}_us"), "unit": "us"}

@@ -31,9 +31,9 @@ REASONS: dict[str, str] = {
     ),
     "bytes: *": (
         "bound by arithmetic on one thread, not by bytes: this Zen 5 gives a thread 59 GB/s, with which "
-        "PyTorch's 28 bytes take 0.47 ns an element. Eight bits take 0.46 ns in the caches and 0.54 in memory "
+        "PyTorch's 28 bytes take 0.47 ns an element. Eight bits take 0.46 ns in the caches, 0.54 in memory "
         "(0.55 and 0.62 before four groups went together), of which root, division and the update are 0.17 "
-        "and the codes 0.22 to 0.26 by themselves; bfloat16 takes 0.42 and 0.53, its conversions 0.15. On two "
+        "and the codes 0.22 to 0.26 by themselves; bfloat16 takes 0.42 and 0.53, conversions 0.15. On two "
         "threads, which share 90 to 110 GB/s, both come nearer (docs/design/bytes.md); not measured where "
         "many threads share the memory"
     ),
@@ -65,8 +65,8 @@ REASONS: dict[str, str] = {
     "NAdam, 20 M": "7.9x on Sapphire Rapids, 10x on Zen 4: ours runs at the floor on both, see its share",
     "Adadelta, 20 M": "8.5x to 9.9x on Sapphire Rapids: ours runs at 90 % of the floor at v3, 106 % at v4",
     "rules: Prodigy, 20 M, *": (
-        "5.0x on one thread, 4.8x on two (of 5x; on Sapphire Rapids 4.1x and 4.8x): two passes of 52 bytes an "
-        "element; what the step sums decides how long it is, so there is no single pass"
+        "5.0x on one thread, 4.8x on two (of 5x; on Sapphire Rapids 4.1x and 4.8x): two passes of 52 bytes "
+        "an element; what the step sums decides how long it is, so there is no single pass"
     ),
     "rules: Muon, 12 x *": (
         "float32 beside PyTorch's bfloat16, which this Zen 5 multiplies twice as fast (AVX512-BF16), and "
@@ -78,8 +78,8 @@ REASONS: dict[str, str] = {
         "products count as five plain steps; 5x would be 780 GFLOP/s in float32"
     ),
     "rules: Muon, exact, 512 *, 2 threads": (
-        "1.6 (of 1.5; on one thread 1.3): the reduction to tridiagonal form is bound by memory and gains less "
-        "from a second thread than products do"
+        "1.6 (of 1.5; on one thread 1.3): the reduction to tridiagonal form is bound by memory and gains "
+        "less from a second thread than products do"
     ),
     "rules: SOAP *": (
         "2.5x to 3.5x on Zen 5, where MKL's products are slower than ours; 1.2x to 1.6x on Sapphire Rapids"

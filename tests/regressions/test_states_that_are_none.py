@@ -14,7 +14,7 @@ from engine import everything, make
 
 
 def stepped(name: str, **options: Any) -> Any:
-    opt = make(name, [np.ones(3, np.float32), np.ones((2, 2), np.float32)], lr=0.1, **options)
+    opt = make(name, [np.ones(3, np.float32), np.ones((2, 2), np.float32)], **{"lr": 0.1, **options})
     opt.step([np.ones(3, np.float32), np.ones((2, 2), np.float32)])
     return opt
 
@@ -71,6 +71,11 @@ CASES: dict[str, tuple[str, dict[str, Any], list[Callable[[Any], Any]]]] = {
         "Adam",
         {},
         [foreign, at("param_groups", 0, "lr", value=print)],
+    ),
+    "a rate that a plateau cannot have come to": (
+        "Adam",
+        {"lr": fastopt.schedules.reduce_on_plateau(0.1)},
+        [at("param_groups", 0, "lr_schedule", "state", "rate", value=1e308)],
     ),
     "a momentum that is callable": ("SGD", {}, [at("param_groups", 0, "momentum", value=print)]),
     "no groups at all": ("ScheduleFreeAdamW", {}, [foreign, at("param_groups", value=[])]),

@@ -112,11 +112,15 @@ Path = list[tuple[Any, Any]]
 
 
 def nodes(tree: Any) -> Path:
-    """(container, key) of every node below the root."""
+    """(container, key) of every node below the root, once each: an earlier change may have tied a knot."""
     found: Path = []
-    stack = [tree]
+    stack, seen = [tree], set[int]()
     while stack:
         here = stack.pop()
+        if id(here) in seen:
+            continue
+        if isinstance(here, dict | list):
+            seen.add(id(here))
         items = here.items() if isinstance(here, dict) else enumerate(here) if isinstance(here, list) else ()
         for key, item in items:
             found.append((here, key))

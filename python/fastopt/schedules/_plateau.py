@@ -158,7 +158,12 @@ class reduce_on_plateau(Schedule):
         return {**super().describe(), "state": self._now._asdict()}
 
     def _remember(self, state: object) -> None:
-        self._check("_heard", _Heard.read(state))
+        heard = _Heard.read(state)
+        if heard.rate > self.lr:  # which it falls from
+            raise ValueError(
+                f"state['rate']: expected at most the lr it began with, {self.lr}, got {heard.rate}"
+            )
+        self._check("_heard", heard)
 
     def _memories(self, other: Schedule) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         assert isinstance(other, reduce_on_plateau)
