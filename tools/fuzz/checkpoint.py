@@ -114,7 +114,7 @@ def _built(rng: Random, document: Any, elements: list[bytes]) -> bytes:
             wanted = _metadata.Entry(name, dtype, tuple(shape)).nbytes
             if 0 <= wanted < 1 << 16 and rng.randrange(8):
                 data = data.ljust(wanted, b"\1")[:wanted]
-        except (TypeError, ValueError, UnboundLocalError):
+        except (TypeError, ValueError, OverflowError, UnboundLocalError):  # no lengths at all
             pass
         if len(label) < 1 << 16:
             members.append(_npz.Member(label, zlib.crc32(header + data), len(header) + len(data)))
