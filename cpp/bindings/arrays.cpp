@@ -15,12 +15,9 @@ void Fingerprint::take(PyObject* array) {
   type_ = Py_TYPE(array);
   data_ = view.data();
   axes_ = view.axes();
-  far_.resize(axes_ > near_axes ? 2 * static_cast<std::size_t>(axes_) : 0);
-  std::int64_t* extents = axes_ <= near_axes ? near_ : far_.data();
-  for (int axis = 0; axis < axes_; ++axis) {
-    extents[2 * axis] = view.shape(axis);
-    extents[2 * axis + 1] = view.stride(axis);
-  }
+  far_.resize(axes_ > near_axes ? static_cast<std::size_t>(axes_) : 0);
+  AxisLayout* extents = axes_ <= near_axes ? near_ : far_.data();
+  for (int axis = 0; axis < axes_; ++axis) extents[axis] = {view.shape(axis), view.stride(axis)};
 }
 
 bool is_plain_array(PyObject* object) {

@@ -33,6 +33,10 @@ struct View {
   }
 };
 
+struct AxisLayout {
+  std::int64_t size, stride;
+};
+
 // What an array was when it was looked at; equal as long as nobody has resized, reshaped or retyped it since. Compared for
 // every array at every step, so shape and strides of the usual ranks lie in the object itself.
 class Fingerprint {
@@ -42,9 +46,9 @@ class Fingerprint {
     if (Py_TYPE(array) != type_) return false;  // and so it is a NumPy array if it does
     const View view(array);
     if (view.data() != data_ || view.descr() != descr_.ptr() || view.axes() != axes_) return false;
-    const std::int64_t* extents = axes_ <= near_axes ? near_ : far_.data();
+    const AxisLayout* extents = axes_ <= near_axes ? near_ : far_.data();
     for (int axis = 0; axis < axes_; ++axis)
-      if (view.shape(axis) != extents[2 * axis] || view.stride(axis) != extents[2 * axis + 1]) return false;
+      if (view.shape(axis) != extents[axis].size || view.stride(axis) != extents[axis].stride) return false;
     return true;
   }
   void forget() { type_ = nullptr; }
@@ -55,8 +59,8 @@ class Fingerprint {
   const char* data_ = nullptr;
   py::object descr_;  // held: another dtype must not take its address
   int axes_ = -1;
-  std::int64_t near_[2 * near_axes] = {};  // shape and stride of each axis
-  std::vector<std::int64_t> far_;          // the same, of arrays with more axes
+  AxisLayout near_[near_axes] = {};
+  std::vector<AxisLayout> far_;  // of arrays with more axes
 };
 
 // An axis of a dense array, outermost in memory first.

@@ -50,12 +50,9 @@ bool TensorFacts::read(const dlpack::Table& table, PyObject* tensor, bool any_nu
   std::int64_t size = 1;
   for (int axis = 0; axis < t.axes; ++axis) size *= t.shape[axis];
   if (t.data == nullptr && size > 0) return false;  // its memory was taken from it
-  far_.resize(t.axes > near_axes ? 2 * static_cast<std::size_t>(t.axes) : 0);
-  std::int64_t* extents = t.axes <= near_axes ? near_ : far_.data();
-  for (int axis = 0; axis < t.axes; ++axis) {
-    extents[2 * axis] = t.shape[axis];
-    extents[2 * axis + 1] = t.strides[axis];
-  }
+  far_.resize(t.axes > near_axes ? static_cast<std::size_t>(t.axes) : 0);
+  AxisLayout* extents = t.axes <= near_axes ? near_ : far_.data();
+  for (int axis = 0; axis < t.axes; ++axis) extents[axis] = {t.shape[axis], t.strides[axis]};
   data_ = t.data + t.byte_offset;
   axes_ = t.axes;
   return true;
@@ -65,9 +62,9 @@ bool TensorFacts::same(const dlpack::Table& table, PyObject* tensor) const {
   dlpack::Tensor t;
   if (!borrow(table, tensor, t) || t.axes != axes_ || t.data + t.byte_offset != data_) return false;
   if (t.dtype.code != type_.code || t.dtype.bits != type_.bits || t.dtype.lanes != type_.lanes) return false;
-  const std::int64_t* known = extents();
+  const AxisLayout* known = extents();
   for (int axis = 0; axis < axes_; ++axis)
-    if (t.shape[axis] != known[2 * axis] || t.strides[axis] != known[2 * axis + 1]) return false;
+    if (t.shape[axis] != known[axis].size || t.strides[axis] != known[axis].stride) return false;
   return true;
 }
 
@@ -75,8 +72,8 @@ py::detail::PyArray_Proxy TensorFacts::as_array(std::vector<std::int64_t>& lent)
   const auto n = static_cast<std::size_t>(axes_), item = item_size();
   lent.resize(2 * n);
   for (std::size_t axis = 0; axis < n; ++axis) {
-    lent[axis] = extents()[2 * axis];
-    lent[n + axis] = extents()[2 * axis + 1] * static_cast<std::int64_t>(item);
+    lent[axis] = extents()[axis].size;
+    lent[n + axis] = extents()[axis].stride * static_cast<std::int64_t>(item);
   }
   py::detail::PyArray_Proxy proxy{};
   proxy.data = data_;

@@ -50,19 +50,19 @@ class TensorFacts {
   engine::Dtype dtype() const { return dtype_; }  // of floating-point numbers
   std::size_t item_size() const { return type_.bits / 8u; }
   int axes() const { return axes_; }
-  std::int64_t shape(int axis) const { return extents()[2 * axis]; }
+  std::int64_t shape(int axis) const { return extents()[axis].size; }
   // As the arrays of NumPy are described, with strides in bytes; `lent` is the memory for them.
   py::detail::PyArray_Proxy as_array(std::vector<std::int64_t>& lent) const;
 
  private:
   static constexpr int near_axes = 4;
-  const std::int64_t* extents() const { return axes_ <= near_axes ? near_ : far_.data(); }
+  const AxisLayout* extents() const { return axes_ <= near_axes ? near_ : far_.data(); }
   char* data_ = nullptr;
   dlpack::DataType type_{};
   engine::Dtype dtype_ = engine::Dtype::f32;
   int axes_ = -1;
-  std::int64_t near_[2 * near_axes] = {};  // shape, and stride in elements, of each axis
-  std::vector<std::int64_t> far_;
+  AxisLayout near_[near_axes] = {};  // strides in elements
+  std::vector<AxisLayout> far_;
 };
 
 // The table in a capsule of that name, or an exception.
