@@ -20,8 +20,8 @@ std::size_t BoundPlan::group_index(int group) const {
   return static_cast<std::size_t>(group);
 }
 
-SavedGroup BoundPlan::saved_group(int index) {
-  const NativeGroup& native = native_[group_index(index)];
+SavedGroup BoundPlan::saved_group(int index) noexcept {
+  const NativeGroup& native = engine::at(native_, index);
   SavedGroup saved{plan_.group(native.first), {}, native.lr_ratio, native.scheduled};
   if (native.other >= 0) saved.other = plan_.group(native.other);
   return saved;
@@ -36,6 +36,7 @@ void BoundPlan::keep(int index, const SavedGroup& saved) noexcept {
 }
 
 SavedGroup BoundPlan::read_group(int index, const py::dict& hypers, bool maximize, bool scheduled) {
+  group_index(index);
   SavedGroup saved = saved_group(index);
   assign(saved.group, saved.other ? &*saved.other : nullptr, saved.lr_ratio, hypers);
   saved.group.maximize = maximize;
@@ -55,12 +56,14 @@ void BoundPlan::set_group(int index, const py::dict& hypers, bool maximize, bool
 
 void BoundPlan::set_hypers(int index, const py::dict& hypers) {
   const auto lock = in_use_.within();
+  group_index(index);
   const SavedGroup now = saved_group(index);
   keep(index, read_group(index, hypers, now.group.maximize, now.scheduled));
 }
 
 double BoundPlan::lr(int group) {
   const auto lock = in_use_.within();
+  group_index(group);
   const engine::Group g = saved_group(group).group;
   return g.hypers[g.lr];
 }
@@ -94,6 +97,7 @@ void BoundPlan::set_scalars(int tensor, const std::vector<double>& values) {
 std::vector<bool> BoundPlan::averaged() {
   const auto lock = in_use_.within();
   std::vector<bool> begun;
+  begun.reserve(native_.size());
   for (const NativeGroup& group : native_) begun.push_back(plan_.group(group.first).averaged);
   return begun;
 }

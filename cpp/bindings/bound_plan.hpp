@@ -162,7 +162,7 @@ class BoundPlan {
   void read_bytes(PyObject* source, std::size_t tensor, char* to, std::size_t bytes, std::vector<Copy>& copies);
   void read_copies(const py::tuple& saved, std::size_t tensor, std::vector<Copy>& copies);
   void stage_overlapping(std::vector<Copy>& copies);
-  SavedGroup saved_group(int index);
+  SavedGroup saved_group(int index) noexcept;
   void keep(int index, const SavedGroup& saved) noexcept;
   SavedGroup read_group(int index, const py::dict& hypers, bool maximize, bool scheduled);
 
