@@ -78,7 +78,7 @@ class BoundBasis {
     });
   }
 
-  void swap(std::int64_t i, std::int64_t j) {
+  void swap_columns(std::int64_t i, std::int64_t j) {
     visit([&](auto& b, auto) {
       check(i, b.columns());
       check(j, b.columns());
@@ -145,7 +145,7 @@ void register_lanczos(py::module_& m) {
         "w becomes scale w without its components in the basis; returns these, and the norm of what is left.")
       .def("append", &BoundBasis::append, py::arg("w"), py::arg("scale"))
       .def("column", &BoundBasis::column, py::arg("j"), "A copy.")
-      .def("swap", &BoundBasis::swap, py::arg("i"), py::arg("j"))
+      .def("swap", &BoundBasis::swap_columns, py::arg("i"), py::arg("j"))
       .def("truncate", &BoundBasis::truncate, py::arg("columns"))
       .def("rotate", &BoundBasis::rotate, py::arg("q"), "The first len(q) columns V become V q; those behind them follow.")
       .def("combine", &BoundBasis::combine, py::arg("q"), "V q with the first len(q) columns, vector j in row j.")

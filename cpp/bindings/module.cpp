@@ -12,8 +12,8 @@
 
 namespace {
 
-// MemoryError with a text that says more than "std::bad_alloc".
-void translate_out_of_memory(std::exception_ptr exception) {
+// MemoryError with a text that says more than "std::bad_alloc". By value, as pybind11 wants it.
+void translate_out_of_memory(std::exception_ptr exception) {  // NOLINT(performance-unnecessary-value-param)
   try {
     if (exception) std::rethrow_exception(exception);
   } catch (const fastopt::linalg::OutOfMemory& e) {

@@ -97,7 +97,7 @@ void Plan::check_range(const Cohort& cohort, Dtype dtype) const {
   larger("l1", g.l1);
   larger("l1_proximal", g.l1_proximal);
   char numbers[96];
-  std::snprintf(numbers, sizeof numbers, "%.9g (a number of the step would be %.3g)", value, cohort.greatest);
+  (void)std::snprintf(numbers, sizeof numbers, "%.9g (a number of the step would be %.3g)", value, cohort.greatest);
   throw std::invalid_argument(name + ": expected a value of which the step is formed within " +
                               (wide ? "float64" : "float32") + ", in which " + dtype_name(dtype) +
                               " parameters are computed, got " + numbers);

@@ -52,7 +52,7 @@ inline IVec<T> bits(const Vec<T>& v) {
 }
 template <class T>
 inline IVec<T> biased_exponent(const Vec<T>& v) {
-  constexpr auto mask = typename Bits<T>::Int(2 * Bits<T>::bias + 1);
+  constexpr auto mask = 2 * typename Bits<T>::Int(Bits<T>::bias) + 1;
   return (bits<T>(v) >> Bits<T>::mantissa) & mask;
 }
 // 2^(bias - biased): what brings a number with this biased exponent to [1, 2).

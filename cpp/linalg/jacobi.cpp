@@ -25,7 +25,7 @@ int load_square(Source<T> s, std::int64_t n, T* to) {
     for (std::int64_t j = 0; j <= i; ++j) {
       const T x = s.a[i * s.row + j * s.column];
       most = std::max(most, std::abs(x));
-      poison += x - x;
+      poison += zero_if_finite(x);
       to[i * n + j] = x;
     }
   if (poison != T(0)) throw std::domain_error(not_finite);

@@ -62,7 +62,7 @@ struct Lane<T, T> {
 template <class T, class X>
 using Mask = decltype(X{} < X{});
 template <class T, class X>
-inline constexpr int width = int(sizeof(X) / sizeof(T));
+inline constexpr int width = int(sizeof(X) / sizeof(T));  // NOLINT(bugprone-sizeof-expression): 1 where X is T
 
 template <class M, class X>
 inline X select(const M& mask, const X& yes, const X& no) {

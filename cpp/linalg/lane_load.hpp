@@ -57,7 +57,7 @@ inline void lane_scale(X* a, N n, Scales<T, width<T, X>>& scales) {
     for (int j = 0; j <= i; ++j) {
       const X x = a[i * n + j], size = magnitude(x);
       most = select(most < size, size, most);
-      poison = poison + (x - x);
+      poison = poison + zero_if_finite(x);
     }
   scales.set(reinterpret_cast<const T*>(&most), reinterpret_cast<const T*>(&poison));
   X first, second;

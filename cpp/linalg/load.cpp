@@ -44,9 +44,9 @@ T largest(const T* a, std::int64_t n, std::int64_t ld) {
     for (; i + lanes<T> <= n; i += lanes<T>) {
       const Vec<T> v = load(a + j * ld + i), m = v < Vec<T>{} ? -v : v;
       most = m > most ? m : most;
-      poison += v - v;  // 0 for a number, NaN for NaN and infinity
+      poison += zero_if_finite(v);
     }
-    for (; i < n; ++i) rest = std::max(rest, std::abs(a[j * ld + i])), bad += a[j * ld + i] - a[j * ld + i];
+    for (; i < n; ++i) rest = std::max(rest, std::abs(a[j * ld + i])), bad += zero_if_finite(a[j * ld + i]);
   }
   for (int l = 0; l < lanes<T>; ++l) {
     T x[lanes<T>], p[lanes<T>];

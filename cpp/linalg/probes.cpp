@@ -17,11 +17,11 @@ struct Row {
   static Row zero() { return Row{}; }
   static Row at(const double* p) {
     Row r;
-    for (int i = 0; i < vectors; ++i) r.v[i] = load(p + i * lanes<double>);
+    for (std::int64_t i = 0; i < vectors; ++i) r.v[i] = load(p + i * lanes<double>);
     return r;
   }
   void put(double* p) const {
-    for (int i = 0; i < vectors; ++i) store(p + i * lanes<double>, v[i]);
+    for (std::int64_t i = 0; i < vectors; ++i) store(p + i * lanes<double>, v[i]);
   }
   void add(double s, const Row& x) {
     const Vec<double> sv = splat(s);

@@ -67,7 +67,8 @@ void pack_b(View<T> b, std::int64_t k, std::int64_t n, T alpha, T* out) {
 template <class T, int M>
 void micro_of(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t height, std::int64_t width,
               bool set) {
-  constexpr int N = Tile<T>::columns, L = lanes<T>;
+  constexpr int N = Tile<T>::columns;
+  constexpr std::int64_t L = lanes<T>;
   Vec<T> sum[N][M] = {};
   for (std::int64_t p = 0; p < k; ++p, a += Tile<T>::rows, b += N) {
     Vec<T> av[M];
@@ -90,7 +91,7 @@ void micro_of(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, st
       }
     return;
   }
-  T whole[N * M * L];
+  T whole[L * M * N];
 #pragma GCC unroll 8
   for (int j = 0; j < N; ++j)
 #pragma GCC unroll 8
@@ -102,7 +103,8 @@ void micro_of(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, st
 template <class T>
 void micro(std::int64_t k, const T* a, const T* b, T* c, std::int64_t ldc, std::int64_t height, std::int64_t width,
            bool set) {
-  constexpr int M = Tile<T>::vectors, L = lanes<T>;
+  constexpr int M = Tile<T>::vectors;
+  constexpr std::int64_t L = lanes<T>;
   if constexpr (M == 3) {
     if (height <= L) return micro_of<T, 1>(k, a, b, c, ldc, height, width, set);
     if (height <= 2 * L) return micro_of<T, 2>(k, a, b, c, ldc, height, width, set);

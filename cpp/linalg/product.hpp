@@ -36,7 +36,7 @@ enum class Part { all, lower, packed };
 // Does a product of this size use the packing buffers? (Eigen's own, for the others, are Eigen's concern.)
 inline bool is_packed(std::int64_t m, std::int64_t n, Part part) {
   // where Eigen's kernel was the faster one (x86-64-v4 and v3, measured side by side), or the only one that vectorises
-  constexpr std::int64_t small_area = vector_bytes == 8 ? INT64_MAX : 300 * 300;
+  constexpr std::int64_t small_area = vector_bytes == 8 ? INT64_MAX : std::int64_t(300) * 300;
   return part != Part::all || m * n > small_area;
 }
 

@@ -82,6 +82,11 @@ template <class T>
 inline Vec<T> splat(T x) {
   return x - Vec<T>{};  // not 0 + x: that would cost an addition, for the sake of -0
 }
+// Of NaN and infinity NaN: sums of it say whether all was finite. T, or a vector of it.
+template <class X>
+inline X zero_if_finite(const X& x) {
+  return x - x;  // NOLINT(misc-redundant-expression)
+}
 // Horizontal sums fold a vector in halves inside registers; through memory they dominated the reduction of small matrices.
 #if defined(__GNUC__) && !defined(FASTOPT_SCALAR)
 template <class T>

@@ -101,6 +101,7 @@ void solve_in_lanes(const Stack<T>& s, Interrupt interrupt, Report& report) {
   const std::int64_t work = s.n * s.n * std::min(round_up(s.count, lanes<T>), grain);
   const int helpers = threads::size();
   std::vector<Buffer<T>> buffers;
+  buffers.reserve(std::size_t(helpers));
   for (int i = 0; i < helpers; ++i) buffers.emplace_back(work);
   in_rounds(s.count, grain, each_ns, helpers, interrupt, report, [&](std::int64_t first, std::int64_t last, int worker) {
     for (; first < last; first += grain)

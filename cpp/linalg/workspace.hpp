@@ -22,7 +22,8 @@ inline std::size_t alignment(std::size_t bytes) { return bytes >= 2 * huge_page 
 class OutOfMemory : public std::bad_alloc {
  public:
   explicit OutOfMemory(std::size_t bytes) noexcept {
-    std::snprintf(text_, sizeof text_, "not enough memory: %.3g MB of working memory could not be had", double(bytes) / 1e6);
+    (void)std::snprintf(text_, sizeof text_, "not enough memory: %.3g MB of working memory could not be had",
+                        double(bytes) / 1e6);
   }
   const char* what() const noexcept override { return text_; }
 

@@ -65,7 +65,7 @@ void refresh_eigenbasis(const T* a, std::int64_t n, T* q, std::int64_t* order, T
   multiply(team, n, n, n, scale_of(most), View<T>{a, 1, n}, View<T>{q, n, 1}, product, n);
   estimate(q, product, n, estimates);
   // NaN, of a basis that was, is in no order
-  if (std::none_of(estimates, estimates + n, [](T x) { return x != x; }))
+  if (std::none_of(estimates, estimates + n, [](T x) { return std::isnan(x); }))
     std::stable_sort(order, order + n, [&](auto i, auto j) { return estimates[i] > estimates[j]; });
   for (std::int64_t j = 0; j < n; ++j) std::copy_n(product + order[j] * n, n, sorted + j * n);
   orthonormal_columns(sorted, n, product, rest, team);

@@ -106,7 +106,7 @@ class Step {
     q_.multiply(x.data, spare, true);
     const double own = std::sqrt(sum_of_squares(team_, x.data, size_, sums_) / double(size_));
     const double all = std::ldexp(1.0, x.exponent), capped = 1.1 / (own + 1e-6 * std::ldexp(1.0, -x.exponent));
-    const double by = std::isfinite(own) ? std::min(all, capped) : own - own;  // NaN of all if of one
+    const double by = std::isfinite(own) ? std::min(all, capped) : std::nan("");  // NaN of all if of one
     for_blocks(team_, size_, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) x_[i] = static_cast<T>(double(x.data[i]) * by);
     });

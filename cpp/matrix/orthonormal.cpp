@@ -47,7 +47,7 @@ T reflect(T* x, std::int64_t n, bool& flip) {
   if (!(rest > nothing)) {
     flip = alpha < T(0);
     std::fill(x + 1, x + n, T(0));
-    return alpha - alpha + (rest - rest);  // 0, or NaN if anything is
+    return linalg::zero_if_finite(alpha) + linalg::zero_if_finite(rest);
   }
   const T beta = -std::copysign(std::sqrt(alpha * alpha + rest), alpha);
   flip = beta < T(0);

@@ -33,8 +33,9 @@ class History {
   struct Pair {
     double *s = nullptr, *y = nullptr;
   };
-  double& sy(int i, int j) { return sy_[static_cast<std::size_t>(i * slots() + j)]; }
-  double& yy(int i, int j) { return yy_[static_cast<std::size_t>(i * slots() + j)]; }
+  std::size_t entry(int i, int j) const { return static_cast<std::size_t>(i) * pairs_.size() + static_cast<std::size_t>(j); }
+  double& sy(int i, int j) { return sy_[entry(i, j)]; }
+  double& yy(int i, int j) { return yy_[entry(i, j)]; }
   int free_slot() const;
   void coefficients(double gamma);
 
