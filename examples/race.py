@@ -60,7 +60,7 @@ def race(out: Path) -> dict[str, Array]:
     for colour, (name, path) in zip(COLOURS, paths.items(), strict=True):
         axes[0].plot(*path.T, "-", color=colour, lw=1.4, label=name)
         axes[0].plot(*path[40], "o", color=colour, ms=10, mec="white", zorder=5)
-        axes[1].semilogy([valley(*p) + 1e-9 for p in path], color=colour, lw=1.4, label=name)
+        axes[1].semilogy(valley(*path.T) + 1e-9, color=colour, lw=1.4, label=name)
     axes[0].set_title("A curved valley: where each is after 40 of 120 steps")
     axes[1].set(title="Loss", xlabel="step", ylim=(1e-8, 30))
     axes[1].legend(ncols=2, loc="lower left")

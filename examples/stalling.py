@@ -181,7 +181,7 @@ def rare_features(axis: Any) -> None:
 def warm_up(axis: Any) -> None:
     """Adam's first steps have the full length whatever the gradient; its sigma knows one sample only."""
     rng = np.random.default_rng(2)
-    hessian = np.diag(np.geomspace(1, 100, 20))
+    hessian = np.diag(np.geomspace(1, 100, 20, dtype=np.float64))
     for name, warmup in (("without warm-up", 0), ("50 steps of warm-up", 50)):
         loss = []
         for _ in range(20):
