@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from torch_door.door import torch  # without PyTorch it skips this file
+
+# isort: split
 from fastopt.torch import curvature
-from torch_door.door import torch
 
 #: torch.func.hessian scripts its decompositions at the first call.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")

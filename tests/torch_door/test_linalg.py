@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from torch_door.door import torch  # without PyTorch it skips this file
+
+# isort: split
 from fastopt.torch import linalg
-from torch_door.door import torch
 
 DTYPES = (torch.float32, torch.float64)
 

@@ -11,7 +11,6 @@ import weakref
 from typing import Any
 
 import pytest
-import torch.optim.optimizer as optimizer
 
 from torch_door.door import (
     EVERY,
@@ -66,8 +65,8 @@ def test_global_hooks() -> None:
     _, opt = one()
     seen: list[str] = []
     handles = [
-        optimizer.register_optimizer_step_pre_hook(lambda o, a, k: seen.append("pre")),
-        optimizer.register_optimizer_step_post_hook(lambda o, a, k: seen.append("post")),
+        torch.optim.optimizer.register_optimizer_step_pre_hook(lambda o, a, k: seen.append("pre")),
+        torch.optim.optimizer.register_optimizer_step_post_hook(lambda o, a, k: seen.append("post")),
     ]
     try:
         opt.step()
