@@ -20,11 +20,17 @@ View<T> transposed(View<T> a) {
   return {a.data, a.col, a.row};
 }
 
-// f(begin, end, packs) for two ranges per member that cover [0, count): each packs an operand anew.
+// Two for each member, so that one that begins late does not keep the others waiting; each packs an operand anew.
+template <class T>
+std::int64_t ranges_of(const Team<T>& team) {
+  return team.size() == 1 ? 1 : 2 * team.size();
+}
+
+// f(begin, end, packs) for ranges that cover [0, count).
 template <class T, class F>
 void in_ranges(const Team<T>& team, std::int64_t count, std::int64_t grain, double flops, F&& f) {
-  const std::int64_t pieces = team.size() == 1 ? 1 : 2 * team.size();
-  const std::int64_t share = linalg::round_up((count + pieces - 1) / pieces, grain);
+  const std::int64_t ranges = ranges_of(team);
+  const std::int64_t share = linalg::round_up((count + ranges - 1) / ranges, grain);
   team.each((count + share - 1) / share, ns_per_flop * flops,
             [&](std::int64_t i, linalg::Packs<T>& packs) { f(i * share, std::min(count, (i + 1) * share), packs); });
 }
@@ -85,13 +91,13 @@ void multiply_symmetric(const Team<T>& team, std::int64_t n, std::int64_t k, T a
                         std::int64_t ldc, bool set = true) {
   constexpr std::int64_t grain = 8;
   const double flops = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(k);
-  const std::int64_t pieces = team.size() == 1 ? 1 : 2 * team.size();
-  const auto begins = [&](std::int64_t piece) {
-    const double right = 1 - static_cast<double>(piece) / static_cast<double>(pieces);
-    return piece == pieces ? n : static_cast<std::int64_t>(static_cast<double>(n) * (1 - std::sqrt(right))) / grain * grain;
+  const std::int64_t ranges = ranges_of(team);
+  const auto begins = [&](std::int64_t range) {
+    const double right = 1 - static_cast<double>(range) / static_cast<double>(ranges);
+    return range == ranges ? n : static_cast<std::int64_t>(static_cast<double>(n) * (1 - std::sqrt(right))) / grain * grain;
   };
-  team.each(pieces, ns_per_flop * flops, [&](std::int64_t piece, linalg::Packs<T>& packs) {
-    const std::int64_t j = begins(piece), end = begins(piece + 1);
+  team.each(ranges, ns_per_flop * flops, [&](std::int64_t range, linalg::Packs<T>& packs) {
+    const std::int64_t j = begins(range), end = begins(range + 1);
     product(n - j, end - j, k, alpha, View<T>{a.data + j * a.row, a.row, a.col}, View<T>{b.data + j * b.col, b.row, b.col},
             c + j * ldc + j, ldc, set, Part::lower, packs);
   });
