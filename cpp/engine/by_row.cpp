@@ -27,7 +27,8 @@ T ByRow<T>::mean_square(const Gradient& gradient, std::int64_t place) const {
   Lanes lanes;
   if (gradient.dense && gradient.dtype == dtype_of<T> && !constants_.changes_gradient()) {  // as it lies
     const T* const g = reinterpret_cast<const T*>(gradient.data);
-    table_.table.for_each_run(place, [&](std::int64_t begin, std::int64_t end) { lanes.add_squares(g + begin, end - begin); });
+    table_.table.for_each_run(place,
+                              [&](std::int64_t begin, std::int64_t end) { lanes.add_squares(g + begin, end - begin); });
   } else {
     Walk<T> walk(table_, gradient, constants_, false);
     table_.table.for_each_run(place, [&](std::int64_t begin, std::int64_t end) { walk.add_squares(begin, end, lanes); });
