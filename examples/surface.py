@@ -101,7 +101,7 @@ def paths(axes: list[Any], x: Array, t: Array) -> None:
     # The main directions from the small Gram matrix: there are fewer points than parameters.
     values, vectors = fastopt.eigh(moved @ moved.T)
     plane = (moved.T @ vectors[:, -2:]) / np.sqrt(values[-2:])
-    share = values[-2:].sum() / values.sum()
+    share = float(values[-2:].sum()) / float(values.sum())
     places = {name: (w - mean) @ plane for name, w in walked.items()}
     spots = np.concatenate(list(places.values()))
     low, high = spots.min(0), spots.max(0)
