@@ -62,11 +62,13 @@ def test_hooks_of_a_step_run_in_order_and_can_be_removed(name: str) -> None:
 
 
 def test_global_hooks() -> None:
+    from torch.optim import optimizer  # not an attribute: the package deletes it
+
     _, opt = one()
     seen: list[str] = []
     handles = [
-        torch.optim.optimizer.register_optimizer_step_pre_hook(lambda o, a, k: seen.append("pre")),
-        torch.optim.optimizer.register_optimizer_step_post_hook(lambda o, a, k: seen.append("post")),
+        optimizer.register_optimizer_step_pre_hook(lambda o, a, k: seen.append("pre")),
+        optimizer.register_optimizer_step_post_hook(lambda o, a, k: seen.append("post")),
     ]
     try:
         opt.step()
