@@ -64,6 +64,14 @@ REASONS: dict[str, str] = {
     "Rprop, 20 M": ("ours runs at 93 to 105 % of the floor, PyTorch varies: 20x to 28x in four runs"),
     "NAdam, 20 M": "7.9x on Sapphire Rapids, 10x on Zen 4: ours runs at the floor on both, see its share",
     "Adadelta, 20 M": "8.5x to 9.9x on Sapphire Rapids: ours runs at 90 % of the floor at v3, 106 % at v4",
+    "sparse: Adam, *": (
+        "18x on one thread (of 20x), 46x on two: 108 ns a row, of which the three arrays' rows and the "
+        "gradient's are 20 lines from anywhere in 10 GB; 68 ns where the table has a tenth of the rows"
+    ),
+    "sparse: RowWiseAdagrad, *": (
+        "1.3x on one thread (of 2x), 2.6x on two: 75 ns a row. From a row's gradient to its rate there is "
+        "one chain, sum, division and root, before its update: 37 ns where all lies in the caches, 17 for SGD"
+    ),
     "rules: Prodigy, 20 M, *": (
         "5.0x on one thread, 4.8x on two (of 5x; on Sapphire Rapids 4.1x and 4.8x): two passes of 52 bytes "
         "an element; what the step sums decides how long it is, so there is no single pass"
