@@ -45,6 +45,9 @@ def look(folder: Path, file: str) -> str:
 def main() -> int:
     folder, sources = configure()
     wanted = [str(Path(name).resolve()) for name in sys.argv[1:]]
+    if unknown := sorted(set(wanted) - set(sources)):  # those of the bindings are joined into two
+        print(f"{unknown[0]}: expected sources that are compiled by themselves:", *sources, sep="\n  ")
+        return 2
     sources = [source for source in sources if not wanted or source in wanted]
     seen: set[str] = set()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2) as crew:
