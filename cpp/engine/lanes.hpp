@@ -35,6 +35,24 @@ struct Lanes {
     for (int j = 0; j < count; ++j) lane[j] = sum[j];
   }
 
+  // Each times a weight.
+  template <class T>
+  void add_squares(const T* x, const double* weights, std::int64_t n) {
+    double sum[count];
+    for (int j = 0; j < count; ++j) sum[j] = lane[j];
+    std::int64_t i = 0;
+    for (; i + count <= n; i += count)
+      for (int j = 0; j < count; ++j) {
+        const double value = static_cast<double>(x[i + j]);
+        sum[j] += value * value * weights[i + j];
+      }
+    for (int j = 0; i + j < n; ++j) {
+      const double value = static_cast<double>(x[i + j]);
+      sum[j] += value * value * weights[i + j];
+    }
+    for (int j = 0; j < count; ++j) lane[j] = sum[j];
+  }
+
   template <class T>
   void add(const T* x, std::int64_t n) {
     double sum[count];
@@ -80,20 +98,38 @@ inline double dot(const double* x, const double* y, std::int64_t n) {
 
 // The largest magnitude: NaN if there is one, else infinite if there is an infinity. The bits of magnitudes, read as
 // integers, are in the order of the numbers, with infinity and then NaN above them; of floats a maximum drops one of NaN's
-// sides. Lanes of maxima: a single one would be a chain.
+// sides. Lanes of maxima: a single one would be a chain. To fold them takes as long as some hundred elements.
+template <class T>
+struct Largest {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  static constexpr Bits no_sign = std::numeric_limits<Bits>::max();  // all bits but the sign
+  static constexpr int count = 64;
+  Bits lane[count] = {};
+
+  void add(const T* x, std::int64_t n) {
+    Bits most[count];
+    for (int j = 0; j < count; ++j) most[j] = lane[j];
+    std::int64_t i = 0;
+    for (; i + count <= n; i += count)
+      for (int j = 0; j < count; ++j) most[j] = std::max(most[j], std::bit_cast<Bits>(x[i + j]) & no_sign);
+    for (; i < n; ++i) most[0] = std::max(most[0], std::bit_cast<Bits>(x[i]) & no_sign);
+    for (int j = 0; j < count; ++j) lane[j] = most[j];
+  }
+
+  T value() const {
+    Bits most[count];
+    for (int j = 0; j < count; ++j) most[j] = lane[j];
+    for (int width = count / 2; width > 0; width /= 2)
+      for (int j = 0; j < width; ++j) most[j] = std::max(most[j], most[j + width]);
+    return std::bit_cast<T>(most[0]);
+  }
+};
+
 template <class T>
 inline T largest(const T* x, std::int64_t n) {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  constexpr Bits no_sign = std::numeric_limits<Bits>::max();  // all bits but the sign
-  constexpr int lanes = 64;
-  Bits most[lanes] = {};
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (int j = 0; j < lanes; ++j) most[j] = std::max(most[j], std::bit_cast<Bits>(x[i + j]) & no_sign);
-  for (; i < n; ++i) most[0] = std::max(most[0], std::bit_cast<Bits>(x[i]) & no_sign);
-  for (int width = lanes / 2; width > 0; width /= 2)
-    for (int j = 0; j < width; ++j) most[j] = std::max(most[j], most[j + width]);
-  return std::bit_cast<T>(most[0]);
+  Largest<T> most;
+  most.add(x, n);
+  return most.value();
 }
 
 }  // namespace fastopt::engine

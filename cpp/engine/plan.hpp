@@ -105,6 +105,7 @@ class Plan {
   void make_waves();
   void share_out_waves();
   void add_task(Wave& wave, const Item& item);
+  void give_to_streams(Wave& wave, std::span<const Gradient> gradients, bool zero_gradients);
   template <class F>
   void for_each_run_of_kernel(const Wave& wave, F&& f);
   void transform(const Wave& wave);

@@ -13,7 +13,10 @@ namespace fastopt::engine {
 
 inline constexpr int max_shaped = 6;
 
+struct Gradient;
 struct Tensor;
+template <class T>
+struct Constants;
 
 // How the elements of a tensor form matrices, `count` of rows x columns in C order, one behind the other. A tensor of less
 // than two axes is a row.
@@ -41,13 +44,18 @@ struct MatrixView {
 struct MatrixTask {
   const MatrixView* view;
   bool wide;              // numbers are double, else float
-  void* x;                // what the first pass wrote; what the last pass shall apply takes its place
+  void* x;                // what the first pass wrote; what the last pass shall apply takes its place. Null: streamed
   void* const* shaped;    // the rule's shaped states, null where the flags do not use them; zeros at the first step
   const double* hypers;   // of the group, in the rule's order
   std::int64_t t;         // 1 at the first step
   const Tensor* tensor;   // theta is still as it was before the step
   const double* scalars;  // as they were before the step
   std::uint64_t random;   // of seed and step
+  // Of the step under way, for who streams; the constants in the type of computation, the other null.
+  const Gradient* gradient = nullptr;
+  const Constants<float>* f32 = nullptr;
+  const Constants<double>* f64 = nullptr;
+  bool zero_gradients = false;
 };
 
 // Memory of a transform, kept from step to step.
@@ -67,6 +75,9 @@ struct Transform {
   void (*run)(std::span<const MatrixTask> tasks, TransformRoom& room) noexcept = nullptr;
   // Numbers in a state of the rule's own shape, < 0 where a tensor has none.
   std::int64_t (*state_size)(std::size_t state, const MatrixView& view, const double* hypers) = nullptr;
+  // Of tensors that lie as their matrices do it reads the gradients itself, as often as it likes, and takes the step: there
+  // are no passes before and after it, and no memory for the matrices.
+  bool streams = false;
   explicit operator bool() const { return run != nullptr; }
 };
 

@@ -71,6 +71,10 @@ class Walk {
     }
   }
 
+  // Up to a block of the gradient as the rule meets it: where it lies, or else here until the next call.
+  const T* gradient(std::int64_t at, std::int64_t n) { return adjusted_gradient(load_theta(at, n), at, n); }
+  bool owns_gradient() const { return own_gradient_; }
+
   // The first pass of a rule of matrices, into memory that lies as a gradient does.
   void gather(std::int64_t begin, std::int64_t end, const Gradient& matrix) {
     alignas(64) T buffer[block_size<T>];

@@ -3,16 +3,24 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <optional>
 #include <vector>
 
+#include "engine/constants.hpp"
 #include "engine/cut.hpp"
 
 namespace fastopt::engine {
 
 struct Wave {
-  std::vector<Item> items;
+  // A tensor's constants where they are not those of its cohort.
+  struct Own {
+    std::optional<Constants<float>> f32;
+    std::optional<Constants<double>> f64;
+  };
+  std::vector<Item> items;         // of size 0 where the transform streams
   std::vector<MatrixTask> tasks;   // one for each
   std::vector<Gradient> matrices;  // where each lies, as its tensor's elements meet it
+  std::vector<Own> own;
   Cut parts{chunk_elements};
   std::size_t bytes = 0;
 };

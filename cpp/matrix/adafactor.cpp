@@ -30,8 +30,6 @@ double epsilon_of(engine::Dtype dtype) {
   }
 }
 
-constexpr std::int64_t stretch = 512;  // elements of a buffer on the stack
-
 template <class T>
 SecondMoments<T> moments_of(const MatrixTask& task) {
   const Numbers& n = numbers_of(task);
@@ -39,14 +37,14 @@ SecondMoments<T> moments_of(const MatrixTask& task) {
   const double eps = n.eps1 >= 0 ? n.eps1 : epsilon_of(task.tensor->dtype());
   const double rest = std::pow(static_cast<double>(task.t), n.beta2_decay);
   const double added = n.added != 0 ? eps : 0;
-  return {Pieces(*task.view), static_cast<T*>(task.x), state(0), state(1), state(2), rest, added, eps - added};
+  return {Pieces(*task.view), &task, state(0), state(1), state(2), rest, added, eps - added};
 }
 
 template <class T>
 class Step {
  public:
   Step(const MatrixTask& task, const Team<T>& team, Scratch scratch)
-      : task_(task), n_(numbers_of(task)), team_(team), moments_(moments_of<T>(task)), x_(static_cast<T*>(task.x)) {
+      : task_(task), n_(numbers_of(task)), team_(team), moments_(moments_of<T>(task)) {
     moments_.take(scratch);
     sums_ = scratch.take<double>(std::max(pieces().all(), blocks_of(pieces().size())));
   }
@@ -59,8 +57,10 @@ class Step {
   void run() {
     moments_.update(team_);
     const double rate = rate_of_step();
-    apply(static_cast<T>(rate / std::max(1.0, size_of_update() / n_.d)));
-    if (n_.scaled_decay != 0 && n_.weight_decay > 0) add_decay(static_cast<T>(rate * n_.weight_decay));
+    const T by = static_cast<T>(rate / std::max(1.0, size_of_update() / n_.d));
+    const T decay = n_.scaled_decay != 0 ? static_cast<T>(rate * n_.weight_decay) : T(0);
+    apply(by, decay);
+    if (task_.x != nullptr && decay > T(0)) add_decay(decay);
   }
 
  private:
@@ -93,47 +93,40 @@ class Step {
     return root_mean_square(blocks_of(size));
   }
 
-  // f(piece, first element, count, the update before rate and clipping)
-  template <class F>
-  void for_each_stretch(F&& f) {
-    pieces().each(team_, [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
-      alignas(64) T u[stretch];
-      for (std::int64_t row = first; row < last; ++row)
-        for (std::int64_t j = 0; j < pieces().columns; j += stretch) {
-          const std::int64_t n = std::min(stretch, pieces().columns - j);
-          moments_.scale(row, j, n, u);
-          f(piece, row * pieces().columns + j, n, u);
-        }
-    });
-  }
-
   double size_of_update() {
-    std::fill_n(sums_, pieces().all(), 0.0);
-    for_each_stretch([&](std::int64_t piece, std::int64_t, std::int64_t n, const T* u) {
-      engine::Lanes lanes;
-      lanes.add_squares(u, n);
-      sums_[piece] += lanes.total();
+    pieces().each(team_, [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
+      sums_[piece] = moments_.sum_of_squares(first, last);
     });
     return root_mean_square(pieces().all());
   }
 
-  void apply(T by) {
+  void apply(T by, T decay) {
     T* const average = static_cast<T*>(task_.shaped[3]);
     const auto beta1 = average_in<T>(n_.beta1);
-    for_each_stretch([&](std::int64_t, std::int64_t at, std::int64_t n, const T* u) {
-      if (average == nullptr) {
-        for (std::int64_t j = 0; j < n; ++j) x_[at + j] = by * u[j];
-      } else {
-        for (std::int64_t j = 0; j < n; ++j)
-          x_[at + j] = average[at + j] = rules::flushed(rules::ema(average[at + j], by * u[j], beta1));
-      }
+    pieces().each(team_, [&](std::int64_t, std::int64_t first, std::int64_t last) {
+      Source<T> gradient = moments_.source();
+      Sink<T> sink(task_);
+      alignas(64) T buffer[stretch<T>], u[stretch<T>];
+      for_each_stretch<T>(first * pieces().columns, last * pieces().columns, [&](std::int64_t at, std::int64_t n) {
+        moments_.scale(at, n, gradient.read(at, n, buffer), u);
+        if (average == nullptr)
+          for (std::int64_t j = 0; j < n; ++j) u[j] *= by;
+        else
+          for (std::int64_t j = 0; j < n; ++j)
+            u[j] = average[at + j] = rules::flushed(rules::ema(average[at + j], by * u[j], beta1));
+        if (sink.streams() && decay > T(0)) {
+          engine::load(task_.tensor->theta, at, n, buffer);
+          for (std::int64_t j = 0; j < n; ++j) u[j] += decay * buffer[j];
+        }
+        sink.write(at, n, u);
+      });
     });
   }
 
-  // x += decay * theta, which may lie in another order.
+  // x += decay * theta, which lies in another order.
   void add_decay(T decay) {
     engine::Gradient where;
-    where.data = reinterpret_cast<char*>(x_) + task_.view->offset;
+    where.data = static_cast<char*>(task_.x) + task_.view->offset;
     where.axes = static_cast<int>(task_.view->shape.size());
     where.shape = task_.view->shape.data();
     where.strides = task_.view->strides.data();
@@ -151,7 +144,6 @@ class Step {
   const Numbers& n_;
   const Team<T>& team_;
   SecondMoments<T> moments_;
-  T* const x_;
   double* sums_;
 };
 
@@ -168,7 +160,7 @@ std::int64_t Adafactor<averages>::state_size(std::size_t state, const MatrixView
   }
 }
 
-// Five passes over the elements, as bytes of memory and not as operations.
+// Four passes over the elements, as bytes of memory and not as operations.
 template <bool averages>
 double Adafactor<averages>::flops(const MatrixTask& task) {
   return 100 * static_cast<double>(Pieces(*task.view).size());

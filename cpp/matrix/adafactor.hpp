@@ -8,6 +8,7 @@ namespace fastopt::matrix {
 template <bool averages>
 struct Adafactor {
   static constexpr bool whole = true;  // clipping looks at all matrices of a tensor
+  static constexpr bool streams = true;
   static std::int64_t state_size(std::size_t state, const MatrixView& view, const double* hypers);
   static double flops(const MatrixTask& task);
   static std::size_t scratch(const MatrixTask& task);

@@ -5,6 +5,7 @@
 //
 //   struct T {
 //     static constexpr bool whole = true;                 // (if so) all matrices of a tensor count as one
+//     static constexpr bool streams = true;               // (if so) as engine/transform.hpp has it; matrix/stream.hpp
 //     static double flops(const MatrixTask&);             // of one of its matrices
 //     static std::size_t scratch(const MatrixTask&);      // bytes that one of them needs
 //     static bool wide(const MatrixTask&);                // does it compute in double although the task is not wide?
@@ -164,6 +165,7 @@ void run(std::span<const MatrixTask> tasks, engine::TransformRoom& room) noexcep
 template <class Rule>
 engine::Transform each_matrix() {
   engine::Transform transform{prepare<Rule>, run<Rule>};
+  transform.streams = requires { requires Rule::streams; };
   if constexpr (requires { Rule::state_size(0, MatrixView(), nullptr); }) transform.state_size = Rule::state_size;
   return transform;
 }

@@ -1,80 +1,158 @@
 #include "matrix/second_moments.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/lanes.hpp"
 #include "matrix/range.hpp"
 #include "rules/rule.hpp"
 
 namespace fastopt::matrix {
+namespace {
+
+// Rows that are walked side by side, so that what is kept of columns is read and written once for all of them. However many
+// threads there are, these rows are the same.
+constexpr std::int64_t abreast = 4;
+
+bool is_narrow(const Pieces& pieces) { return pieces.columns < 64; }
+
+// Calls f(first row, rows) for as many as go side by side, the last ones fewer.
+template <class F>
+void for_each_band(std::int64_t first, std::int64_t last, F&& f) {
+  for (std::int64_t row = first; row < last; row += abreast) f(row, static_cast<int>(std::min(abreast, last - row)));
+}
+
+template <class T>
+void add_squares_of_columns(const T* const* rows, int count, std::int64_t n, double* sums) {
+  const auto square = [](T x) { return double(x) * double(x); };
+  if (count == abreast) {
+    const T *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+    for (std::int64_t j = 0; j < n; ++j) sums[j] += (square(a[j]) + square(b[j])) + (square(c[j]) + square(d[j]));
+  } else {
+    for (int r = 0; r < count; ++r)
+      for (std::int64_t j = 0; j < n; ++j) sums[j] += square(rows[r][j]);
+  }
+}
+
+}  // namespace
 
 template <class T>
 std::size_t SecondMoments<T>::scratch(const MatrixView& view) {
   const Pieces p(view);
-  return Scratch::bytes<double>(p.all() * p.columns) + Scratch::bytes<double>(p.count * p.rows) +
-         Scratch::bytes<T>(p.all()) + Scratch::bytes<T>(p.count * p.rows) + Scratch::bytes<T>(p.count * p.columns);
+  return Scratch::bytes<double>(p.parts() * p.columns) + Scratch::bytes<double>(p.count * p.rows) +
+         Scratch::bytes<double>(p.count * p.columns) + Scratch::bytes<T>(p.all()) + Scratch::bytes<T>(p.count * p.rows) +
+         Scratch::bytes<T>(p.count * p.columns) + Scratch::bytes<T>(p.count);
 }
 
 template <class T>
 void SecondMoments<T>::take(Scratch& scratch) {
-  sums = scratch.take<double>(pieces.all() * pieces.columns);
+  sums = scratch.take<double>(pieces.parts() * pieces.columns);
   means = scratch.take<double>(pieces.count * pieces.rows);
+  weights = scratch.take<double>(pieces.count * pieces.columns);
   most = scratch.take<T>(pieces.all());
   row_factors = scratch.take<T>(pieces.count * pieces.rows);
   column_factors = scratch.take<T>(pieces.count * pieces.columns);
+  least_factors = scratch.take<T>(pieces.count);
 }
 
 // No state is written before it is known that their squares are numbers. Sums are in double, where those of float32 are.
+// No state is written before it is known that their squares are numbers. Sums are in double, where those of float32 are.
 template <class T>
-void SecondMoments<T>::update(const linalg::Team<T>& team) const {
+void SecondMoments<T>::update(const linalg::Team<T>& team) {
   measure(team);
   const std::int64_t summed = sizeof(T) == sizeof(double) ? pieces.size() : 1;
-  const T by = into_range(engine::largest(most, pieces.all()), summed, added == 0 && least == 0);
-  if (by != T(1)) {
-    matrix::scale(team, by, pieces.size(), x);
-    measure(team);
-  }
+  unit = into_range(engine::largest(most, pieces.all()), summed, added == 0 && least == 0);
+  if (unit != T(1)) measure(team);
   if (vector != nullptr) return update_vector(team);
-  for (std::int64_t matrix = 0; matrix < pieces.count; ++matrix) {
-    team.split(pieces.columns, 512, double(pieces.of_matrix * pieces.columns),
-               [&](std::int64_t begin, std::int64_t end, linalg::Packs<T>&) { update_columns(matrix, begin, end); });
-    update_rows(matrix);
-    form_factors(matrix);
-  }
+  const auto work = static_cast<double>(pieces.parts() * pieces.columns);
+  if (pieces.count == 1)
+    team.split(pieces.columns, 512, work,
+               [&](std::int64_t begin, std::int64_t end, linalg::Packs<T>&) { update_columns(0, begin, end); });
+  team.split(pieces.count, 1, 8 * work, [&](std::int64_t begin, std::int64_t end, linalg::Packs<T>&) {
+    for (std::int64_t matrix = begin; matrix < end; ++matrix) {
+      if (pieces.count > 1) update_columns(matrix, 0, pieces.columns);
+      update_rows(matrix);
+      form_factors(matrix);
+    }
+  });
 }
 
 template <class T>
 void SecondMoments<T>::measure(const linalg::Team<T>& team) const {
   pieces.each(team, [&](std::int64_t piece, std::int64_t first, std::int64_t last) {
-    most[piece] = T(0);
-    if (vector != nullptr)
-      most[piece] = engine::largest(x + first * pieces.columns, (last - first) * pieces.columns);
-    else
-      measure_rows(piece, first, last);
+    Source<T> gradient = source();
+    engine::Largest<T> largest;
+    if (vector != nullptr) {
+      alignas(64) T buffer[stretch<T>];
+      for_each_stretch<T>(first * pieces.columns, last * pieces.columns,
+                          [&](std::int64_t at, std::int64_t n) { largest.add(gradient.read(at, n, buffer), n); });
+    } else {
+      pieces.each_part(first, last, [&](std::int64_t part, std::int64_t row, std::int64_t end) {
+        double* const of_columns = sums + part * pieces.columns;
+        std::fill_n(of_columns, pieces.columns, 0.0);
+        if (is_narrow(pieces))
+          measure_narrow_rows(gradient, row, end, of_columns, largest);
+        else
+          measure_rows(gradient, row, end, of_columns, largest);
+      });
+    }
+    most[piece] = largest.value();
   });
 }
 
 template <class T>
-void SecondMoments<T>::measure_rows(std::int64_t piece, std::int64_t first, std::int64_t last) const {
-  const std::int64_t n = pieces.columns;
-  double* const of_columns = sums + piece * n;
-  std::fill_n(of_columns, n, 0.0);
-  for (std::int64_t row = first; row < last; ++row) {
-    const T of[2] = {most[piece], engine::largest(x + row * n, n)};
-    most[piece] = engine::largest(of, 2);
-    const T* const of_row = x + row * n;
-    engine::Lanes lanes;
-    lanes.add_squares(of_row, n);
-    for (std::int64_t j = 0; j < n; ++j) of_columns[j] += double(of_row[j]) * double(of_row[j]);
-    means[row] = lanes.total() / double(n);
+void SecondMoments<T>::measure_rows(Source<T>& gradient, std::int64_t first, std::int64_t last, double* of_columns,
+                                    engine::Largest<T>& largest) const {
+  alignas(64) T buffers[abreast][stretch<T>];
+  const std::int64_t columns_of_row = pieces.columns;
+  for_each_band(first, last, [&](std::int64_t row, int count) {
+    engine::Lanes lanes[abreast];
+    for (std::int64_t j = 0; j < columns_of_row; j += stretch<T>) {
+      const std::int64_t n = std::min(stretch<T>, columns_of_row - j);
+      const T* x[abreast];
+      for (int r = 0; r < count; ++r) {
+        x[r] = gradient.read((row + r) * columns_of_row + j, n, buffers[r]);
+        lanes[r].add_squares(x[r], n);
+        largest.add(x[r], n);
+      }
+      add_squares_of_columns(x, count, n, of_columns + j);
+    }
+    for (int r = 0; r < count; ++r) means[row + r] = lanes[r].total() / double(columns_of_row);
+  });
+}
+
+// Many rows of a few elements each, of a convolution's kernels, say: as they follow each other.
+template <class T>
+void SecondMoments<T>::measure_narrow_rows(Source<T>& gradient, std::int64_t first, std::int64_t last, double* of_columns,
+                                           engine::Largest<T>& largest) const {
+  alignas(64) T buffer[stretch<T>];
+  const std::int64_t n = pieces.columns, at_once = stretch<T> / n;
+  for (std::int64_t row = first; row < last; row += at_once) {
+    const std::int64_t end = std::min(last, row + at_once);
+    const T* x = gradient.read(row * n, (end - row) * n, buffer);
+    largest.add(x, (end - row) * n);
+    for (std::int64_t i = row; i < end; ++i, x += n) {
+      double sum = 0;
+      for (std::int64_t j = 0; j < n; ++j) {
+        const double square = double(x[j]) * double(x[j]);
+        sum += square;
+        of_columns[j] += square;
+      }
+      means[i] = sum / double(n);
+    }
   }
 }
 
 template <class T>
 void SecondMoments<T>::update_vector(const linalg::Team<T>& team) const {
   pieces.each(team, [&](std::int64_t, std::int64_t first, std::int64_t last) {
-    for (std::int64_t i = first * pieces.columns; i < last * pieces.columns; ++i)
-      vector[i] = averaged(vector[i], double(x[i]) * double(x[i]) + added);
+    Source<T> gradient = source();
+    alignas(64) T buffer[stretch<T>];
+    for_each_stretch<T>(first * pieces.columns, last * pieces.columns, [&](std::int64_t at, std::int64_t n) {
+      const T* const x = gradient.read(at, n, buffer);
+      for (std::int64_t i = 0; i < n; ++i) vector[at + i] = averaged(vector[at + i], double(x[i]) * double(x[i]) + added);
+    });
   });
 }
 
@@ -101,22 +179,78 @@ void SecondMoments<T>::form_factors(std::int64_t matrix) const {
   mean = rules::max(mean / double(pieces.rows), std::max(least, std::numeric_limits<double>::min()));
   for (std::int64_t i = 0; i < pieces.rows; ++i)
     row_factors[matrix * pieces.rows + i] = static_cast<T>(std::sqrt(double(of_rows[i]) / mean));
-  for (std::int64_t j = 0; j < pieces.columns; ++j)
-    column_factors[matrix * pieces.columns + j] = static_cast<T>(std::sqrt(double(of_columns[j])));
+  T* const factors = column_factors + matrix * pieces.columns;
+  double* const of_weights = weights + matrix * pieces.columns;
+  T lowest = std::numeric_limits<T>::max();
+  for (std::int64_t j = 0; j < pieces.columns; ++j) {
+    factors[j] = static_cast<T>(std::sqrt(double(of_columns[j])));
+    of_weights[j] = 1 / (double(factors[j]) * double(factors[j]));
+    lowest = factors[j] >= lowest ? lowest : factors[j];  // NaN too
+  }
+  least_factors[matrix] = lowest;
 }
 
 template <class T>
-void SecondMoments<T>::scale(std::int64_t row, std::int64_t at, std::int64_t n, T* u) const {
-  const std::int64_t begin = row * pieces.columns + at;
-  const T floor = static_cast<T>(least);
-  const auto over = [](T value, T root) { return root == T(0) ? T(0) : value / root; };
+void SecondMoments<T>::scale(std::int64_t begin, std::int64_t n, const T* x, T* u) const {
   if (vector != nullptr) {
-    for (std::int64_t j = 0; j < n; ++j) u[j] = over(x[begin + j], rules::max(std::sqrt(vector[begin + j]), floor));
+    for (std::int64_t j = 0; j < n; ++j) u[j] = std::sqrt(vector[begin + j]);
   } else {
-    const T* const of_columns = column_factors + row / pieces.rows * pieces.columns + at;
-    const T of_row = row_factors[row];
-    for (std::int64_t j = 0; j < n; ++j) u[j] = over(x[begin + j], rules::max(of_row * of_columns[j], floor));
+    std::int64_t row = begin / pieces.columns, column = begin % pieces.columns;
+    for (std::int64_t at = 0; at < n; ++row, column = 0) {
+      const T* const of_columns = column_factors + row / pieces.rows * pieces.columns + column;
+      const std::int64_t count = std::min(n - at, pieces.columns - column);
+      for (std::int64_t j = 0; j < count; ++j) u[at + j] = row_factors[row] * of_columns[j];
+      at += count;
+    }
   }
+  const T floor = static_cast<T>(least);
+  for (std::int64_t j = 0; j < n; ++j) {
+    const T root = rules::max(u[j], floor);
+    u[j] = root == T(0) ? T(0) : x[j] / root;
+  }
+}
+
+// No root of this row meets its floor or leaves the normal numbers: then u^2 is x^2 times a weight of the column and one of
+// the row, and a quotient for each element is spared. Double has no wider type to hold them.
+template <class T>
+bool SecondMoments<T>::has_weights(std::int64_t row) const {
+  const T floor = std::max(static_cast<T>(least), std::numeric_limits<T>::min());
+  return sizeof(T) < sizeof(double) && row_factors[row] * least_factors[row / pieces.rows] >= floor;
+}
+
+template <class T>
+double SecondMoments<T>::sum_of_squares(std::int64_t first, std::int64_t last) const {
+  Source<T> gradient = source();
+  alignas(64) T buffer[stretch<T>], u[stretch<T>];
+  double sum = 0;
+  if (vector != nullptr || is_narrow(pieces)) {
+    engine::Lanes lanes;
+    for_each_stretch<T>(first * pieces.columns, last * pieces.columns, [&](std::int64_t at, std::int64_t n) {
+      scale(at, n, gradient.read(at, n, buffer), u);
+      lanes.add_squares(u, n);
+    });
+    return lanes.total();
+  }
+  for_each_band(first, last, [&](std::int64_t row, int count) {
+    engine::Lanes lanes[abreast];
+    for (std::int64_t j = 0; j < pieces.columns; j += stretch<T>) {
+      const std::int64_t n = std::min(stretch<T>, pieces.columns - j);
+      for (int r = 0; r < count; ++r) {
+        const T* const x = gradient.read((row + r) * pieces.columns + j, n, buffer);
+        if (has_weights(row + r)) {
+          lanes[r].add_squares(x, weights + (row + r) / pieces.rows * pieces.columns + j, n);
+        } else {
+          scale((row + r) * pieces.columns + j, n, x, u);
+          lanes[r].add_squares(u, n);
+        }
+      }
+    }
+    for (int r = 0; r < count; ++r) {
+      const double factor = double(row_factors[row + r]);
+      sum += has_weights(row + r) ? lanes[r].total() / (factor * factor) : lanes[r].total();
+    }
+  });
+  return sum;
 }
 
 template struct SecondMoments<float>;
