@@ -9,6 +9,16 @@
 
 namespace fastopt::matrix {
 
+// Rows that are walked side by side, so that what is kept of columns is read and written once for all of them. However many
+// threads there are, these rows are the same.
+constexpr std::int64_t abreast = 4;
+
+// Calls f(first row, rows) for as many as go side by side, the last ones fewer.
+template <class F>
+void for_each_band(std::int64_t first, std::int64_t last, F&& f) {
+  for (std::int64_t row = first; row < last; row += abreast) f(row, static_cast<int>(std::min(abreast, last - row)));
+}
+
 // Some rows of a matrix: few where columns are many, but enough that the sums of a piece's columns are small beside it. Of
 // small matrices several.
 struct Pieces {
@@ -20,12 +30,14 @@ struct Pieces {
       : count(view.count),
         rows(view.rows),
         columns(view.columns),
-        rows_of_piece(std::clamp<std::int64_t>(elements / std::max<std::int64_t>(columns, 1), 8, 4096)),
+        rows_of_piece(std::clamp<std::int64_t>(elements / std::max<std::int64_t>(columns, 1), 16, 4096)),
         of_matrix((rows + rows_of_piece - 1) / rows_of_piece),
         matrices_of_piece(of_matrix > 1 ? 1
                                         : std::max<std::int64_t>(elements / std::max<std::int64_t>(rows * columns, 1), 1)) {}
 
   std::int64_t size() const { return count * rows * columns; }
+  // Rows of so few elements are walked as they follow each other, not side by side.
+  bool narrow() const { return columns < 64; }
   std::int64_t all() const { return (count + matrices_of_piece - 1) / matrices_of_piece * of_matrix; }
   // Of a piece what is of one matrix.
   std::int64_t parts() const { return count * of_matrix; }

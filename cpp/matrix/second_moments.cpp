@@ -6,37 +6,10 @@
 
 #include "engine/lanes.hpp"
 #include "matrix/range.hpp"
+#include "matrix/row_squares.hpp"
 #include "rules/rule.hpp"
 
 namespace fastopt::matrix {
-namespace {
-
-// Rows that are walked side by side, so that what is kept of columns is read and written once for all of them. However many
-// threads there are, these rows are the same.
-constexpr std::int64_t abreast = 4;
-
-bool is_narrow(const Pieces& pieces) { return pieces.columns < 64; }
-
-// Calls f(first row, rows) for as many as go side by side, the last ones fewer.
-template <class F>
-void for_each_band(std::int64_t first, std::int64_t last, F&& f) {
-  for (std::int64_t row = first; row < last; row += abreast) f(row, static_cast<int>(std::min(abreast, last - row)));
-}
-
-template <class T>
-void add_squares_of_columns(const T* const* rows, int count, std::int64_t n, double* sums) {
-  const auto square = [](T x) { return double(x) * double(x); };
-  if (count == abreast) {
-    const T *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
-    for (std::int64_t j = 0; j < n; ++j) sums[j] += (square(a[j]) + square(b[j])) + (square(c[j]) + square(d[j]));
-  } else {
-    for (int r = 0; r < count; ++r)
-      for (std::int64_t j = 0; j < n; ++j) sums[j] += square(rows[r][j]);
-  }
-}
-
-}  // namespace
-
 template <class T>
 std::size_t SecondMoments<T>::scratch(const MatrixView& view) {
   const Pieces p(view);
@@ -91,57 +64,12 @@ void SecondMoments<T>::measure(const linalg::Team<T>& team) const {
       pieces.each_part(first, last, [&](std::int64_t part, std::int64_t row, std::int64_t end) {
         double* const of_columns = sums + part * pieces.columns;
         std::fill_n(of_columns, pieces.columns, 0.0);
-        if (is_narrow(pieces))
-          measure_narrow_rows(gradient, row, end, of_columns, largest);
-        else
-          measure_rows(gradient, row, end, of_columns, largest);
+        const RowSquares<T> squares{pieces.columns, of_columns, means, largest};
+        pieces.narrow() ? squares.of_narrow_rows(gradient, row, end) : squares.of_rows(gradient, row, end);
       });
     }
     most[piece] = largest.value();
   });
-}
-
-template <class T>
-void SecondMoments<T>::measure_rows(Source<T>& gradient, std::int64_t first, std::int64_t last, double* of_columns,
-                                    engine::Largest<T>& largest) const {
-  alignas(64) T buffers[abreast][stretch<T>];
-  const std::int64_t columns_of_row = pieces.columns;
-  for_each_band(first, last, [&](std::int64_t row, int count) {
-    engine::Lanes lanes[abreast];
-    for (std::int64_t j = 0; j < columns_of_row; j += stretch<T>) {
-      const std::int64_t n = std::min(stretch<T>, columns_of_row - j);
-      const T* x[abreast];
-      for (int r = 0; r < count; ++r) {
-        x[r] = gradient.read((row + r) * columns_of_row + j, n, buffers[r]);
-        lanes[r].add_squares(x[r], n);
-        largest.add(x[r], n);
-      }
-      add_squares_of_columns(x, count, n, of_columns + j);
-    }
-    for (int r = 0; r < count; ++r) means[row + r] = lanes[r].total() / double(columns_of_row);
-  });
-}
-
-// Many rows of a few elements each, of a convolution's kernels, say: as they follow each other.
-template <class T>
-void SecondMoments<T>::measure_narrow_rows(Source<T>& gradient, std::int64_t first, std::int64_t last, double* of_columns,
-                                           engine::Largest<T>& largest) const {
-  alignas(64) T buffer[stretch<T>];
-  const std::int64_t n = pieces.columns, at_once = stretch<T> / n;
-  for (std::int64_t row = first; row < last; row += at_once) {
-    const std::int64_t end = std::min(last, row + at_once);
-    const T* x = gradient.read(row * n, (end - row) * n, buffer);
-    largest.add(x, (end - row) * n);
-    for (std::int64_t i = row; i < end; ++i, x += n) {
-      double sum = 0;
-      for (std::int64_t j = 0; j < n; ++j) {
-        const double square = double(x[j]) * double(x[j]);
-        sum += square;
-        of_columns[j] += square;
-      }
-      means[i] = sum / double(n);
-    }
-  }
 }
 
 template <class T>
@@ -223,7 +151,7 @@ double SecondMoments<T>::sum_of_squares(std::int64_t first, std::int64_t last) c
   Source<T> gradient = source();
   alignas(64) T buffer[stretch<T>], u[stretch<T>];
   double sum = 0;
-  if (vector != nullptr || is_narrow(pieces)) {
+  if (vector != nullptr || pieces.narrow()) {
     engine::Lanes lanes;
     for_each_stretch<T>(first * pieces.columns, last * pieces.columns, [&](std::int64_t at, std::int64_t n) {
       scale(at, n, gradient.read(at, n, buffer), u);

@@ -32,11 +32,6 @@ struct SecondMoments {
  private:
   T averaged(T state, double mean) const { return static_cast<T>(double(state) + rest * (mean - double(state))); }
   void measure(const linalg::Team<T>& team) const;
-  // Of rows of one matrix: their means, what their columns sum to, and the largest element.
-  void measure_rows(Source<T>& gradient, std::int64_t first, std::int64_t last, double* of_columns,
-                    engine::Largest<T>& largest) const;
-  void measure_narrow_rows(Source<T>& gradient, std::int64_t first, std::int64_t last, double* of_columns,
-                           engine::Largest<T>& largest) const;
   void update_vector(const linalg::Team<T>& team) const;
   void update_columns(std::int64_t matrix, std::int64_t begin, std::int64_t end) const;
   void update_rows(std::int64_t matrix) const;

@@ -32,17 +32,6 @@ const engine::Constants<T>& constants_of(const MatrixTask& task) {
     return *task.f64;
 }
 
-// What follows on what is about to be read. The prefetchers begin anew with every page and every row; on memory this makes a
-// step 1.6 times faster.
-template <class T>
-inline void ask_for_next([[maybe_unused]] const T* x, [[maybe_unused]] std::int64_t n) {
-#if defined(__GNUC__)
-  const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(x + n), bytes = static_cast<std::uintptr_t>(n) * sizeof(T);
-  for (std::uintptr_t i = 0; i < bytes; i += engine::Prefetch::line)
-    __builtin_prefetch(reinterpret_cast<const void*>(at + i));
-#endif
-}
-
 // One for each thread.
 template <class T>
 class Source {
@@ -55,7 +44,7 @@ class Source {
   const T* read(std::int64_t begin, std::int64_t n, T* buffer) {
     const T* const from = x_ != nullptr ? x_ + begin : walk_->gradient(begin, n);
     if (unit_ == T(1) && !(walk_ && walk_->owns_gradient())) {
-      ask_for_next(from, n);
+      engine::ask_for_next(from, n);
       return from;
     }
     for (std::int64_t i = 0; i < n; ++i) buffer[i] = unit_ * from[i];
@@ -88,7 +77,7 @@ class Sink {
     // A gradient is known by where its first element would be; only [begin, begin + n) is looked at.
     step_.data =
         reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(step) - static_cast<std::uintptr_t>(begin) * sizeof(T));
-    if (task_.tensor->in_place) ask_for_next(task_.tensor->theta.template at<T>(begin), n);
+    if (task_.tensor->in_place) engine::ask_for_next(task_.tensor->theta.template at<T>(begin), n);
     engine::update(*task_.tensor, step_, *after_, begin, begin + n, false);
     if (task_.zero_gradients) engine::zero_gradient(*task_.gradient, begin, n);
   }
