@@ -25,13 +25,13 @@ void plan_prefetch(Prefetch& prefetch, const Tensor& tensor, const Gradient& gra
     add(s.data, bytes, first ? block_size<T> * bytes : Prefetch::ahead);
     if (second > 0) add(s.second, second, block_size<T> * second);
   };
-  add_stored(tensor.theta, copied.theta);
+  add_stored(tensor.theta, copied.theta || copied.gradient);
   if (gradient.dense) {
     const std::size_t bytes = item_size(gradient.dtype);
     add(gradient.data, bytes, copied.gradient ? block_size<T> * bytes : Prefetch::ahead);
   }
   for (int s = 0; s < max_states; ++s)
-    if (tensor.states[s]) add_stored(tensor.states[s], copied.states[s]);
+    if (tensor.states[s]) add_stored(tensor.states[s], copied.states[s] || copied.gradient);
   if (tensor.ema) add(tensor.ema.data, sizeof(T), 0);
 }
 

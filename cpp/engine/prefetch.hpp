@@ -44,6 +44,16 @@ struct Prefetch {
   }
 };
 
+// What follows on n elements that are about to be read, as many. For passes that only read: prefetchers begin anew with
+// every page, and what is formed of an element leaves them no time.
+template <class T>
+inline void ask_for_next([[maybe_unused]] const T* x, [[maybe_unused]] std::int64_t n) {
+#if defined(__GNUC__)
+  const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(x + n), bytes = static_cast<std::uintptr_t>(n) * sizeof(T);
+  for (std::uintptr_t i = 0; i < bytes; i += Prefetch::line) __builtin_prefetch(reinterpret_cast<const void*>(at + i));
+#endif
+}
+
 // Every line that holds some of a row, for NumPy's arrays begin within one, and then a row ends in one more. Of a long row
 // the beginning: the rest comes by itself.
 inline void ask_for_row([[maybe_unused]] const char* row, [[maybe_unused]] std::int64_t bytes) {

@@ -39,7 +39,7 @@ struct Mars {
   }
 
   static constexpr int sums = 1;
-  static constexpr bool reduce_writes_states = false, reads_gradient = true;
+  static constexpr bool reduce_writes_states = false, reads_gradient = true, reduce_reads_theta = false;
   static constexpr unsigned reduce_reads = 1u << 2;  // last_grad
 
   template <class T>

@@ -27,6 +27,7 @@
 //                                                          //   with x the average that counts
 //     static constexpr int sums;                           // whole-tensor sums of squares are needed before `update`:
 //     template <class T> static void reduce(T theta, T g, T& state..., const Coefs<T>&, T (&x)[sums]);
+//     static constexpr bool reduce_reads_theta = false;    // (if so) `reduce` leaves it out
 //     static constexpr bool reduce_writes_states;          // false: `reduce` has no state arguments
 //     static constexpr unsigned reduce_reads;              //   but if it reads them: `reduce(theta, g, state..., c, x)`
 //                                                          //   takes their values; a bit for each that is looked at

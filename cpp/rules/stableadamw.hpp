@@ -29,7 +29,7 @@ struct StableAdamW {
   }
 
   static constexpr int sums = 1;
-  static constexpr bool reduce_writes_states = true, reads_gradient = false;
+  static constexpr bool reduce_writes_states = true, reads_gradient = false, reduce_reads_theta = false;
 
   template <class T>
   static void reduce(T, T g, T& m, T& v, const Coefs<T>& c, T (&x)[sums]) {
