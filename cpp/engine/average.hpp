@@ -40,7 +40,7 @@ inline void add_first_state(const Tensor& tensor, double by, std::int64_t begin,
     const std::int64_t n = std::min(size, end - at);
     load(tensor.states[0], at, n, state);
     load(tensor.theta, at, n, theta);
-    block::add_scaled(theta, state, n, static_cast<T>(by));
+    block::add_scaled(theta, state, theta, n, static_cast<T>(by));
     store_theta(tensor, at, n, theta);
   }
 }

@@ -4,35 +4,51 @@
 #include <cmath>
 #include <cstdint>
 
+#include "engine/independent.hpp"
 #include "rules/rule.hpp"
 
 namespace fastopt::engine {
 
 namespace block {
 
+// Of x, to an array that may be the same and is returned.
 template <class T>
-void clip(T* x, std::int64_t n, T limit) {  // NaN stays NaN
-  for (std::int64_t i = 0; i < n; ++i) x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+T* multiply(const T* x, T* to, std::int64_t n, T by) {
+  FASTOPT_INDEPENDENT
+  for (std::int64_t i = 0; i < n; ++i) to[i] = by * x[i];
+  return to;
 }
 template <class T>
-void negate(T* x, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) x[i] = -x[i];
+T* clip(const T* x, T* to, std::int64_t n, T limit) {  // NaN stays NaN
+  FASTOPT_INDEPENDENT
+  for (std::int64_t i = 0; i < n; ++i) to[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+  return to;
+}
+template <class T>
+T* negate(const T* x, T* to, std::int64_t n) {
+  FASTOPT_INDEPENDENT
+  for (std::int64_t i = 0; i < n; ++i) to[i] = -x[i];
+  return to;
+}
+template <class T>
+T* add_scaled(const T* x, const T* y, T* to, std::int64_t n, T by) {
+  FASTOPT_INDEPENDENT
+  for (std::int64_t i = 0; i < n; ++i) to[i] = x[i] + by * y[i];
+  return to;
+}
+template <class T>
+T* add_sign(const T* x, const T* y, T* to, std::int64_t n, T by) {
+  FASTOPT_INDEPENDENT
+  for (std::int64_t i = 0; i < n; ++i) to[i] = x[i] + by * rules::sign(y[i]);
+  return to;
 }
 template <class T>
 void subtract(T* x, T y, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) x[i] -= y;
 }
 template <class T>
-void add_scaled(T* __restrict x, const T* __restrict y, std::int64_t n, T by) {
-  for (std::int64_t i = 0; i < n; ++i) x[i] += by * y[i];
-}
-template <class T>
 void move_towards(T* __restrict x, const T* __restrict y, std::int64_t n, T by) {
   for (std::int64_t i = 0; i < n; ++i) x[i] += by * (y[i] - x[i]);
-}
-template <class T>
-void add_sign(T* __restrict x, const T* __restrict y, std::int64_t n, T by) {
-  for (std::int64_t i = 0; i < n; ++i) x[i] += by * rules::sign(y[i]);
 }
 template <class T>
 void soft_threshold(T* x, std::int64_t n, T by) {

@@ -16,10 +16,11 @@ namespace fastopt::engine {
 template <class T>
 void add_to_rows(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants, std::int64_t begin,
                  std::int64_t end, std::int64_t first, double* sums) {
-  alignas(64) T g[block_size<T>];
+  alignas(64) T own[block_size<T>];
   for (std::int64_t at = begin; at < end; at += block_size<T>) {
     const std::int64_t n = std::min(block_size<T>, end - at);
-    clipped_gradient(gradient, constants, at, n, g);
+    const Underway<T> clipped = clipped_gradient(gradient, constants, at, n, own);
+    const T* const g = clipped.get();
     for_each_row_part(tensor, at, n, [&](std::int64_t row, std::int64_t from, std::int64_t count, bool one) {
       if (one)
         sums[row - first] += sum_of(g + from, count);

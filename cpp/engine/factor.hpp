@@ -59,22 +59,6 @@ struct Factor {
   }
 
   explicit operator bool() const { return count > 0; }
-
-  void apply(T* x, std::int64_t n) const { apply(x, x, n, 0); }
-  // Of x, which is only read.
-  void apply(const T* x, T* to, std::int64_t n) const {
-    const T factor = count > 0 ? by[0] : T(1);
-    for (std::int64_t i = 0; i < n; ++i) to[i] = factor * x[i];
-    apply(to, to, n, 1);
-  }
-
- private:
-  void apply(const T* x, T* to, std::int64_t n, int first) const {
-    for (int k = first; k < count; ++k) {
-      const T factor = by[k];
-      for (std::int64_t i = 0; i < n; ++i) to[i] = factor * x[i];
-    }
-  }
 };
 
 }  // namespace fastopt::engine

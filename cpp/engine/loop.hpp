@@ -6,17 +6,10 @@
 #include <cstdint>
 #include <utility>
 
+#include "engine/independent.hpp"
 #include "engine/kernels.hpp"
 #include "engine/lanes.hpp"
 #include "engine/prefetch.hpp"
-
-#if defined(__clang__)
-#define FASTOPT_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define FASTOPT_INDEPENDENT _Pragma("GCC ivdep")
-#else
-#define FASTOPT_INDEPENDENT __pragma(loop(ivdep))
-#endif
 
 #if defined(_MSC_VER)
 #define FASTOPT_INLINE __forceinline

@@ -96,21 +96,16 @@ inline Magnitude magnitude(const Gradient& gradient, const Constants<T>& constan
                            std::int64_t end) {
   alignas(64) T buffer[sum_block];
   const std::int64_t n = end - begin;
-  const bool in_place = gradient.dense && gradient.dtype == dtype_of<T> && !constants.unscale && !constants.clip_value;
-  const T* x = reinterpret_cast<const T*>(gradient.data) + begin;
   Magnitude m;
-  if (!in_place) {
-    raw_gradient(gradient, constants, begin, n, buffer);
-    if (constants.clip_value) {
-      m.finite = std::isfinite(largest(buffer, n));  // clipping would hide an infinity
-      block::clip(buffer, n, constants.limit);
-    }
-    x = buffer;
+  Underway<T> x = raw_gradient(gradient, constants, begin, n, buffer);
+  if (constants.clip_value) {
+    m.finite = std::isfinite(largest(x.get(), n));  // clipping would hide an infinity
+    x.clip(constants.limit);
   }
   if (type == NormType::infinity)
-    add_largest(m, x, n);
+    add_largest(m, x.get(), n);
   else
-    add_squares(m, x, n);
+    add_squares(m, x.get(), n);
   return m;
 }
 

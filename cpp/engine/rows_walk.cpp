@@ -78,8 +78,7 @@ double mean_of_row(const T* row, std::int64_t width, const Constants<T>& constan
   alignas(64) T g[block_size<T>];
   for (std::int64_t at = 0; at < width; at += block_size<T>) {
     const std::int64_t n = std::min(block_size<T>, width - at);
-    clipped_gradient(gradient, constants, at, n, g);
-    sum += sum_of(g, n);
+    sum += sum_of(clipped_gradient(gradient, constants, at, n, g).get(), n);
   }
   return sum / static_cast<double>(width);
 }

@@ -156,12 +156,12 @@ class Walk {
   // The order of operations of DESIGN section 4, up to the rule.
   const T* adjusted_gradient(const T* theta, std::int64_t at, std::int64_t n) {
     if (!own_gradient_) return gradient_at(at);
-    clipped_gradient(gradient_, constants_, at, n, g_);
-    if (constants_.means != nullptr) take_means(tensor_, constants_, at, n, g_);
-    if (constants_.negate) block::negate(g_, n);
-    if (constants_.coupled) block::add_scaled(g_, theta, n, constants_.coupled_by);
-    if (constants_.l1) block::add_sign(g_, theta, n, constants_.l1_by);
-    return g_;
+    Underway<T> g = clipped_gradient(gradient_, constants_, at, n, g_);
+    if (constants_.means != nullptr) take_means(tensor_, constants_, at, n, g.owned());
+    if (constants_.negate) g.negate();
+    if (constants_.coupled) g.add_scaled(theta, constants_.coupled_by);
+    if (constants_.l1) g.add_sign(theta, constants_.l1_by);
+    return g.get();
   }
 
   // `copies`: also of what lies in the type of computation, so that nothing is written. `which`: a bit for each state.
