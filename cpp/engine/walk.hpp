@@ -26,8 +26,7 @@ class Walk {
   }
 
   void update(std::int64_t begin, std::int64_t end) {
-    if (end - begin > block_size<T>)
-      plan_prefetch<T>(prefetch_, tensor_, gradient_, begin, {own_theta_, own_gradient_, own_state_});
+    if (end - begin > block_size<T>) plan_prefetch<T>(prefetch_, tensor_, gradient_, begin, copies());
     for (std::int64_t at = begin; at < end; at += block_size<T>) {
       prefetch_.elements = at + block_size<T> < end ? block_size<T> : 0;  // not in the last block
       update_block(at, std::min(block_size<T>, end - at));
@@ -124,6 +123,9 @@ class Walk {
     load_states(states, theta, g, at, n, begun());
     kernel_.template update<T>(constants_.decay)(theta, g, states, n, constants_.coefs, constants_.decay_by, prefetch_);
     if (!begun()) store_states(at, n);
+  }
+  bool copies() const {
+    return own_theta_ || own_gradient_ || std::find(own_state_, own_state_ + max_states, true) != own_state_ + max_states;
   }
   // The first phase has been at the states.
   bool begun() const { return (kernel_.sums > 0 || kernel_.transform) && kernel_.reduce_writes_states; }
