@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import UserDict, deque
 from typing import Any
 
 import pytest
@@ -397,22 +398,130 @@ def test_what_stands_in_the_place_of_groups_and_states(name: str, edit: Any) -> 
     torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6)
 
 
+CONTAINERS: dict[str, Any] = {
+    "params in a set": lambda o: o.param_groups[0].update(params=set(o.param_groups[0]["params"])),
+    "params as keys": lambda o: o.param_groups[0].update(params=dict.fromkeys(o.param_groups[0]["params"])),
+    "params in a deque": lambda o: o.param_groups[0].update(params=deque(o.param_groups[0]["params"])),
+    "params in a module": lambda o: o.param_groups[0].update(
+        params=torch.nn.ParameterList(o.param_groups[0]["params"])
+    ),
+    "params as values": lambda o: o.param_groups[0].update(
+        params={"w": o.param_groups[0]["params"][0]}.values()
+    ),
+    "groups in a tuple": lambda o: setattr(o, "param_groups", tuple(o.param_groups)),
+    "groups in a deque": lambda o: setattr(o, "param_groups", deque(o.param_groups)),
+    "a group of another kind": lambda o: o.param_groups.__setitem__(0, UserDict(o.param_groups[0])),
+    "a state of another kind": lambda o: setattr(o, "state", UserDict(o.state)),
+    "a parameter's state of another kind": lambda o: o.state.update(
+        {p: UserDict(state) for p, state in o.state.items()}
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONTAINERS)
+@pytest.mark.parametrize("name", ["Adam", "NAdam", "SGD"])
+def test_containers_of_any_kind(name: str, case: str) -> None:
+    """As PyTorch's, which goes through them at every step. What is edited in them later is seen."""
+
+    def change(opt: Any) -> None:
+        CONTAINERS[case](opt)
+        opt.step()
+        for group in opt.param_groups:
+            group["lr"] = 0.5
+
+    got, expected = (after_edit(cls(name), name, change) for cls in (mine, theirs))
+    torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_parameter_appended_to_a_container_that_is_no_list() -> None:
+    p, q = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+    opt = mine("Adam")([p], lr=0.1)
+    opt.param_groups[0]["params"] = held = deque([p])
+    p.grad = q.grad = torch.ones(3)
+    opt.step()
+    held.append(q)
+    opt.step()
+    assert opt.state[q]["step"] == 1
+
+
+NO_CONTAINERS: dict[str, tuple[Any, str]] = {
+    "no params": (lambda o: o.param_groups[0].pop("params"), r"param_groups\[0\]: .* with 'params'"),
+    "None": (lambda o: o.param_groups[0].update(params=None), r"param_groups\[0\]\['params'\]: .*NoneType"),
+    "a dict": (
+        lambda o: o.param_groups[0].update(params={"w": torch.ones(5)}),
+        r"param_groups\[0\]\['params'\]: expected a list of tensors, got dict; pass list\(d.values\(\)\)",
+    ),
+    "a tensor": (
+        lambda o: o.param_groups[0].update(params=torch.ones(5)),
+        r"param_groups\[0\]\['params'\]: expected a list of tensors, got Tensor; pass \[tensor\]",
+    ),
+    "a generator": (
+        lambda o: o.param_groups[0].update(params=(p for p in o.param_groups[0]["params"])),
+        r"param_groups\[0\]\['params'\]: .*got generator; pass list",
+    ),
+    "a pair": (
+        lambda o: o.param_groups[0].update(params=[("w", o.param_groups[0]["params"][0])]),
+        r"param_groups\[0\]\['params'\]\[0\]: expected a tensor, got tuple",
+    ),
+    "one group": (lambda o: setattr(o, "param_groups", o.param_groups[0]), "param_groups: .*got dict"),
+    "no groups": (lambda o: setattr(o, "param_groups", None), "param_groups: .*got NoneType"),
+    "parameters": (
+        lambda o: setattr(o, "param_groups", o.param_groups[0]["params"]),
+        r"param_groups\[0\]: expected a dict, got Parameter",
+    ),
+    "no state": (lambda o: setattr(o, "state", None), "state: expected a dict, got NoneType"),
+    "a list of states": (lambda o: setattr(o, "state", []), "state: expected a dict, got list"),
+    "None as state": (
+        lambda o: o.state.update(dict.fromkeys(o.param_groups[0]["params"])),
+        r"params\[0\]: expected a dict as its state, got NoneType; to begin anew, delete it",
+    ),
+}
+
+
 @ours_alone
-@pytest.mark.parametrize("kind", [None, dict.fromkeys, set])
-def test_parameters_of_a_group_that_are_no_list(kind: Any) -> None:
-    """Nothing is modified, and the next step goes on once they are a list again."""
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("case", NO_CONTAINERS)
+def test_what_holds_no_parameters_is_named(case: str, slow: bool) -> None:
+    """Nothing is modified, and the next step goes on once all is as it was."""
+    p = torch.nn.Parameter(torch.ones(5))
+    opt = mine("Adam")([p], lr=0.1)
+    if slow:
+        opt.param_groups = tuple(opt.param_groups)
+    p.grad = torch.ones(5)
+    opt.step()
+    before, groups, state, own = p.detach().clone(), opt.param_groups, opt.state, opt.state[p]
+    params = groups[0]["params"]
+    edit, words = NO_CONTAINERS[case]
+    edit(opt)
+    with pytest.raises((TypeError, ValueError), match=words):
+        opt.step()
+    assert torch.equal(p, before)
+    assert own["step"] == 1
+    opt.param_groups, opt.state, opt.state[p], groups[0]["params"] = groups, state, own, params
+    opt.step()
+    assert opt.state[p]["step"] == 2
+
+
+@ours_alone
+def test_an_empty_dict_as_state_begins_anew() -> None:
+    """PyTorch's has no entry for the parameter then, and fails."""
     p = torch.nn.Parameter(torch.ones(5))
     opt = mine("Adam")([p], lr=0.1)
     p.grad = torch.ones(5)
     opt.step()
-    before, group = p.detach().clone(), opt.param_groups[0]
-    params = group.pop("params")
-    if kind is not None:
-        group["params"] = kind(params)
-    with pytest.raises((KeyError, TypeError, RuntimeError)):
-        opt.step()
-    assert torch.equal(p, before)
-    assert opt.state[p]["step"] == 1
-    group["params"] = params
+    opt.state = {}
     opt.step()
-    assert opt.state[p]["step"] == 2
+    assert opt.state[p]["step"] == 1
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_parameter_appended_to_a_group_with_names(begun: bool) -> None:
+    """It has none; errors give its number alone."""
+    p, q = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+    opt = mine("Adam")([("w", p)], lr=0.1)
+    p.grad = q.grad = torch.ones(3)
+    if begun:
+        opt.step()
+    opt.param_groups[0]["params"].append(q)
+    opt.step()
+    assert opt.state[q]["step"] == 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +15,7 @@ from fastopt import _dispatch
 from fastopt._adding import native_rules
 from fastopt._rows import SparseRows
 from fastopt._state import rule_for
+from fastopt.torch._containers import are_builtin, refuse_containers, state_of
 from fastopt.torch._groups import Values
 from fastopt.torch._states import UNCOUNTED, Maker, States, is_one_of, native_remainder, native_states
 from fastopt.torch._tensors import (
@@ -102,7 +104,11 @@ class Engine:
         ]
         self._collect(opt)
         self._make_states(opt, fresh)
-        self.plain = _EXCHANGE is not None and all(part.plain for part in self.parts)
+        self.plain = (
+            _EXCHANGE is not None
+            and are_builtin(opt)
+            and all(part.plain and isinstance(part.state, (dict, NoneType)) for part in self.parts)
+        )
         self.plan = _dispatch.core.TensorPlan(
             options.clip_value or 0.0,
             options.clip_norm or 0.0,
@@ -181,7 +187,7 @@ class Engine:
             if not keeps:
                 continue
             maker = Maker(rule, part.label, storage, average, part.batch_axes)
-            part.state = opt.state[part.parameter]
+            part.state = state_of(opt, part.parameter, part.label)
             starts = self.values[part.group].starts()
             try:
                 part.states = maker.of(part.parameter, part.stage, part.state, starts)
@@ -314,6 +320,7 @@ class Engine:
 
     def still_holds(self, opt: Optimizer) -> bool:
         """What the native code looks at itself where it can: groups, parameters, states, and their memory."""
+        refuse_containers(opt)
         if self._signature != self._sign(opt):
             return False
         known = {id(part.parameter) for part in self.parts}
@@ -335,7 +342,7 @@ class Engine:
             here = local(part.parameter)
             signature.append((here.data_ptr(), here.stride(), here.shape, here.dtype, here.is_neg()))
             state = opt.state.get(part.parameter) if part.state is not None else None
-            if not isinstance(state, dict):
+            if not isinstance(state, Mapping):
                 signature.append(state)
                 continue
             for name, value in state.items():

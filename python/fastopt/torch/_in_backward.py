@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastopt.torch._containers import state_of
 from fastopt.torch._optimizer import Optimizer
 
 __all__ = ["InBackward", "step_in_backward"]
@@ -115,7 +116,7 @@ class _Single:
         if names and "param_names" not in self.group:
             place = next(i for i, p in enumerate(group["params"]) if p is parameter)
             self.group["param_names"] = [names[place]]
-        state = self.whole.state[parameter]
+        state = state_of(self.whole, parameter, f"params[{self.own._first}]")
         if self.own.state.get(parameter) is not state:
             self.own.state[parameter] = state
         with torch.no_grad():

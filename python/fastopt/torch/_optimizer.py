@@ -19,6 +19,7 @@ from fastopt._hypers import Hyper
 from fastopt._state import all_states, find_rule, states_of
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
+from fastopt.torch._containers import refuse_containers
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine, Part
 from fastopt.torch._groups import Values, keys_of
 from fastopt.torch._options import NAMES, Options, before_of, defaults_of, refuse_ineffective, take_options
@@ -269,6 +270,7 @@ class Optimizer(torch.optim.Optimizer):
     def _rebuild(self) -> Engine:
         if self._elsewhere:
             raise RuntimeError("step(): not inside ema_weights(), where the parameters hold their averages")
+        refuse_containers(self)
         if self._engine is not None:
             self._refuse_other_states(self._engine)
         old, self._engine = self._engine, None
@@ -304,7 +306,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _has_begun(self, part: Part) -> bool:
         state = self.state.get(part.parameter)
-        return isinstance(state, dict) and any(
+        return isinstance(state, Mapping) and any(
             torch.is_tensor(state.get(name)) for name in part.rule["states"]
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,7 @@ def check(opt: Optimizer) -> None:
             number += 1
             if not state:
                 continue
-            if not isinstance(state, dict):
+            if not isinstance(state, Mapping):
                 raise TypeError(f"{label}: expected a dict as its state, got {type(state).__name__}")
             if rule["name"] not in UNCOUNTED and "step" not in state:
                 raise ValueError(

@@ -140,9 +140,9 @@ def why_not_here(tensor: Tensor) -> str | None:
 
 
 def name_of(group: Mapping[str, Any], place: int) -> str | None:
-    """The name of a group's parameter, if its parameters have names."""
+    """The name of a group's parameter, if it has one: others may have been appended without."""
     names = group.get("param_names")
-    return names[place] if names else None
+    return names[place] if isinstance(names, (list, tuple)) and place < len(names) else None
 
 
 def label_of(number: int, group: Mapping[str, Any], place: int) -> str:
