@@ -172,6 +172,47 @@ def test_numbers_of_a_state_that_move_are_followed(name: str, shape: Any, dtype:
     torch.testing.assert_close(*results, rtol=rtol, atol=rtol)
 
 
+NEGATED: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
+    "a moment": ("Adam", "exp_avg", torch.float32, {}),
+    "a step": ("Adam", "step", torch.float32, {}),
+    "a number": ("NAdam", "mu_product", torch.float32, {}),
+    "an average": ("Adam", "ema", torch.float32, {"ema_decay": 0.9}),
+    "of another shape": ("Adafactor", "row_var", torch.float32, {"lr": 0.1}),
+    "scales": ("SGD", "momentum_buffer_scales", torch.float32, {"state_dtype": {"momentum_buffer": "int8"}}),
+    "lower bits": ("AdamW", "remainder", torch.bfloat16, {"master": "split16"}),
+    "what rounding leaves out": ("AdamW", "remainder", torch.bfloat16, {"rounding": "kahan"}),
+}
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("same_object", [False, True])
+@pytest.mark.parametrize("case", NEGATED)
+def test_a_state_that_becomes_a_negated_view(case: str, same_object: bool, slow: bool) -> None:
+    """Whose memory holds the other sign: it is what it says it is, not what its memory holds."""
+    name, key, dtype, options = NEGATED[case]
+    ends = []
+    for negated in (False, True):
+        p = torch.nn.Parameter(torch.linspace(-1, 1, 12).reshape(3, 4).to(dtype))
+        if name == "SGD":
+            options = {**options, "momentum": 0.9}
+        opt = getattr(ours, name)([p], **options)
+        if slow:
+            opt.param_groups = tuple(opt.param_groups)
+        for k in range(5):
+            p.grad = torch.linspace(0.5, 2.0, 12).reshape(3, 4).to(dtype) * (k + 1)
+            if k == 2:
+                state = opt.state[p]
+                value = torch._neg_view(-state[key]) if negated else state[key].clone()
+                if same_object:
+                    state[key].data = value
+                else:
+                    state[key] = value
+            opt.step()
+        ends.append((p.detach(), opt.state[p]))
+    assert torch.equal(ends[0][0], ends[1][0])
+    assert all(torch.equal(ends[0][1][key], value) for key, value in ends[1][1].items())
+
+
 def test_a_state_as_gradient_is_refused() -> None:
     opt, p = trained("SGD", momentum=0.9)
     p.grad = opt.state[p]["momentum_buffer"]

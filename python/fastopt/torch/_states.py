@@ -193,7 +193,7 @@ class Maker:
                     f"{self.label}: state {key!r}: expected {count} scales of float32, "
                     f"got {scales.dtype} of shape {tuple(scales.shape)}"
                 )
-            return scales
+            return self._as_it_lies(state, key)
         made = torch.zeros(count, dtype=torch.float32)
         state[key] = made
         return made
@@ -215,10 +215,17 @@ class Maker:
                     f"{self.label}: state 'remainder': expected {dtype} laid out as its parameter, "
                     f"got {there.dtype} of shape {tuple(there.shape)}"
                 )
-            return kind, there
+            return kind, self._as_it_lies(state, "remainder")
         made = torch.zeros_like(stage, dtype=dtype)
         state["remainder"] = made
         return kind, made
+
+    def _as_it_lies(self, state: dict[str, Any], name: str) -> Tensor:
+        """A tensor of a state whose memory holds its elements: in the place of a negated view, a copy."""
+        there: Tensor = state[name]
+        if there.is_neg():
+            there = state[name] = there.resolve_neg()
+        return there
 
     def _tensor(
         self,
@@ -286,7 +293,7 @@ class Maker:
         value: Any = state.get(name)
         if torch.is_tensor(value):
             fits = value.dim() == 0 and value.dtype in (torch.float32, torch.float64)
-            if fits and value.device.type == "cpu" and not value.requires_grad:
+            if fits and value.device.type == "cpu" and not value.requires_grad and not value.is_neg():
                 return value
         start = start if value is None else float(value)
         new = torch.tensor(start, dtype=number_dtype(name))
