@@ -593,6 +593,71 @@ def test_steps_in_the_backward_pass(name: str) -> None:
     opt.step()
 
 
+def _reversed(opt: Any) -> None:
+    opt.param_groups.reverse()
+
+
+def _inserted(opt: Any) -> None:
+    opt.param_groups.insert(0, {**opt.param_groups[0], "params": [torch.nn.Parameter(torch.ones(2))]})
+
+
+def _moved(opt: Any) -> None:
+    opt.param_groups[2]["params"].insert(0, opt.param_groups[1]["params"].pop())
+
+
+def _taken_out(opt: Any) -> None:
+    del opt.param_groups[1]
+
+
+def _in_a_set(opt: Any) -> None:
+    opt.param_groups[0]["params"] = set(opt.param_groups[0]["params"])
+
+
+def _slower(opt: Any) -> None:
+    opt.param_groups[2]["lr"] *= 0.5
+
+
+def _begun_anew(opt: Any) -> None:
+    opt.state = {}
+
+
+def _reseeded(opt: Any) -> None:
+    saved = copy.deepcopy(opt.state_dict())
+    for group in saved["param_groups"]:
+        group["seed"] = 11
+    opt.load_state_dict(saved)
+
+
+@ours_alone
+@pytest.mark.parametrize(
+    "edit",
+    [None, _reversed, _inserted, _moved, _taken_out, _in_a_set, _slower, _begun_anew, _reseeded],
+)
+@pytest.mark.parametrize("names", [False, True])
+@pytest.mark.parametrize("name", ["AdamW", "Muon"])
+def test_steps_in_the_backward_pass_of_several_groups(name: str, names: bool, edit: Any) -> None:
+    """Parameters of equal values in groups that are edited in mid-training: as without it."""
+    from fastopt.torch import step_in_backward
+
+    ends = []
+    for within in (False, True):
+        params = [torch.nn.Parameter(torch.ones(shape)) for shape in ((2, 3), (2, 3), (1,))]
+        opt = mine(name)(
+            [{"params": [(f"p{i}", p) if names else p], "lr": 0.1 / (i + 1)} for i, p in enumerate(params)],
+            state_dtype=torch.bfloat16,
+        )
+        if within:
+            step_in_backward(opt)
+        for k in range(6):
+            if k == 3 and edit is not None:
+                edit(opt)
+            opt.zero_grad()
+            sum(((p - 0.1 * k) ** 2).sum() * (i + 1) for i, p in enumerate(params)).backward()
+            opt.step()
+        ends.append(params)
+    assert equal(*ends)
+
+
 @ours_alone
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_states_of_half_precision_parameters(dtype: Any) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fastopt.torch._containers import state_of
 from fastopt.torch._optimizer import Optimizer
+from fastopt.torch._tensors import name_of
 
 __all__ = ["InBackward", "step_in_backward"]
 
@@ -36,8 +37,9 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
     Parameters
     ----------
     optimizer : fastopt.torch.Optimizer
-        Of which groups, states and learning rates are read at every update. Groups that are added later are
-        not stepped in the backward pass: call this again for them.
+        Of which groups, states and learning rates are read at every update; what is taken out of its groups
+        is left alone. Groups that are added later are not stepped in the backward pass: call this again for
+        them.
 
     Returns
     -------
@@ -83,9 +85,9 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
             "the first update"
         )
     handles = [
-        p.register_post_accumulate_grad_hook(_Single(optimizer, group, p))
-        for group in optimizer.param_groups
-        for p in group["params"]
+        p.register_post_accumulate_grad_hook(_Single(optimizer, g, place, p))
+        for g, group in enumerate(optimizer.param_groups)
+        for place, p in enumerate(group["params"])
         if p.requires_grad
     ]
     return InBackward(handles)
@@ -94,28 +96,55 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
 class _Single:
     """Steps one parameter, as an optimizer of its own would that shares state and group."""
 
-    def __init__(self, optimizer: Optimizer, group: dict[str, Any], parameter: Tensor) -> None:
+    def __init__(self, optimizer: Optimizer, group: int, place: int, parameter: Tensor) -> None:
         self.whole = optimizer
-        self.index = optimizer.param_groups.index(group)
         self.own: Any = object.__new__(type(optimizer))
         self.own.__dict__.update(
             {k: v for k, v in vars(optimizer).items() if k not in ("param_groups", "state", "_engine")}
         )
-        before = sum(len(g["params"]) for g in optimizer.param_groups[: self.index])
-        self.own._first = before + next(i for i, p in enumerate(group["params"]) if p is parameter)
         self.group: dict[str, Any] = {"params": [parameter]}
         self.own.param_groups, self.own.state = [self.group], defaultdict(dict)
-        self.own._engine, self.own._fresh = None, []
+        self.own._fresh = []
+        self._move(group, place)
+
+    def _move(self, group: int, place: int) -> None:
+        groups = self.whole.param_groups
+        self.index, self.place = group, place
+        self.own._first = sum(len(g["params"]) for g in groups[:group]) + place
+        self.own._first_group = group
+        self.own._engine = None
+
+    def _find(self, parameter: Tensor) -> dict[str, Any] | None:
+        """The group that holds the parameter by now; None if it has been taken out of all."""
+        groups = self.whole.param_groups
+        if self.index < len(groups):
+            params = groups[self.index]["params"]
+            listed = isinstance(params, (list, tuple)) and self.place < len(params)
+            if listed and params[self.place] is parameter:
+                return groups[self.index]
+        for g, group in enumerate(groups):
+            for place, p in enumerate(group["params"]):
+                if p is parameter:
+                    self._move(g, place)
+                    return group
+        return None
+
+    def _take_values(self, group: dict[str, Any]) -> None:
+        self.group.update({k: v for k, v in group.items() if k not in ("params", "param_names")})
+        name = name_of(group, self.place)
+        if name != name_of(self.group, 0):
+            self.group["param_names"] = [name]
+        if self.own._options is not self.whole._options:  # a state dict has brought its seed
+            self.own._options, self.own._extra = self.whole._options, self.whole._extra
+            self.own._engine = None
 
     def __call__(self, parameter: Tensor) -> None:
         if self.whole._elsewhere:
             raise RuntimeError("backward(): not inside ema_weights(), the parameters hold averages")
-        group = self.whole.param_groups[self.index]
-        names = group.get("param_names")
-        self.group.update({k: v for k, v in group.items() if k not in ("params", "param_names")})
-        if names and "param_names" not in self.group:
-            place = next(i for i, p in enumerate(group["params"]) if p is parameter)
-            self.group["param_names"] = [names[place]]
+        group = self._find(parameter)
+        if group is None:
+            return
+        self._take_values(group)
         state = state_of(self.whole, parameter, f"params[{self.own._first}]")
         if self.own.state.get(parameter) is not state:
             self.own.state[parameter] = state
