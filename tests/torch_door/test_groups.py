@@ -54,6 +54,24 @@ def test_values_edited_in_place(name: str) -> None:
     checked(run, name)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.parametrize("name", NAMES)
+def test_rates_in_tensors_of_one_element(name: str, shape: tuple[int, ...]) -> None:
+    """Of any shape, at construction and edited, and in place: they are read at every step."""
+
+    def run(cls: Any, own: Any, grads: Any) -> Any:
+        opt = cls(own, lr=torch.full(shape, 0.01))
+        for k, row in enumerate(grads):
+            if k == 4:
+                opt.param_groups[0]["lr"] = torch.full(shape, 0.03)
+            if k == 8:
+                opt.param_groups[0]["lr"].mul_(0.5)
+            drive(opt, own, [row])
+        return own
+
+    checked(run, name)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_frozen_halfway_and_thawed(name: str) -> None:
     def run(cls: Any, own: Any, grads: Any) -> Any:

@@ -183,3 +183,28 @@ def test_a_value_edited_to_nonsense_is_refused_and_nothing_is_modified() -> None
         assert torch.equal(p.detach(), held)
         assert torch.equal(opt.state[p]["exp_avg"], avg)
     opt.step()
+
+
+@ours_alone
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_value_that_is_refused_is_named_with_its_group(backward: bool) -> None:
+    from fastopt.torch import step_in_backward
+
+    p, q = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    opt = mine("AdamW")([{"params": [p]}, {"params": [q], "lr": 0.5}])
+    if backward:
+        step_in_backward(opt)
+
+    def train() -> None:
+        q.sum().backward()
+        opt.step()
+
+    for key, bad in (("lr", float("nan")), ("betas", (1.5, 0.9)), ("amsgrad", "yes"), ("clip_norm", 1.0)):
+        good = opt.param_groups[1].get(key)
+        opt.param_groups[1][key] = bad
+        with pytest.raises((TypeError, ValueError), match=rf"param_groups\[1\]\['{key}'\].*: expected"):
+            train()
+        opt.param_groups[1][key] = good
+    assert q.tolist() == [1, 1]
+    with pytest.raises(ValueError, match=r"param_groups\[2\]\['weight_decay'\]: expected a finite number"):
+        opt.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": -1.0})

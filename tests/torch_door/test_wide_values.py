@@ -80,12 +80,12 @@ def test_a_group_of_which_nothing_is_stepped_is_not_read() -> None:
     assert (p.detach() < 1).all()
     before = p.detach().clone()
     q.grad = torch.ones(2)
-    with pytest.raises(ValueError, match=r"betas\[0\]: expected"):
+    with pytest.raises(ValueError, match=r"param_groups\[1\]\['betas'\]\[0\]: expected"):
         opt.step()
     assert torch.equal(p, before)
     opt.param_groups[1]["betas"] = (0.9, 0.99)
     opt.step()
     opt.param_groups[1]["betas"] = (22.0, 0.9)
     q.grad = None
-    with pytest.raises(ValueError, match=r"betas\[0\]: expected"):
+    with pytest.raises(ValueError, match=r"param_groups\[1\]\['betas'\]\[0\]: expected"):
         opt.step()

@@ -202,7 +202,7 @@ class Engine:
         for g, values in enumerate(self.values):
             parts = [part for part in self.parts if part.group == g]
             arrays = [as_array(part.stage) for part in parts]
-            values.check(g, arrays)
+            values.check(arrays)
             groups.append(
                 {
                     **native_rules(
@@ -301,7 +301,7 @@ class Engine:
     def take_values(self, group: int, values: Values) -> None:
         """Other numbers of the same formula."""
         self._refuse_late_starts(group, values)
-        values.check(group, [as_array(part.stage) for part in self.parts if part.group == group])
+        values.check([as_array(part.stage) for part in self.parts if part.group == group])
         native = values.native()
         self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
         self.values[group] = values
@@ -314,7 +314,7 @@ class Engine:
         changed = self.values[group].other_start(values)
         if changed is not None and len([p for p in self.parts if p.group == group]) == self._sizes[group]:
             raise ValueError(
-                f"param_groups[{group}][{changed!r}]: expected {self.values[group].values[changed]!r}, got "
+                f"{values.label}[{changed!r}]: expected {self.values[group].values[changed]!r}, got "
                 f"{values.values[changed]!r}: states begin there, and all of this group have begun"
             )
 

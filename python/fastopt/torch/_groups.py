@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,30 +28,43 @@ class Values:
         group: Mapping[str, Any],
         required: Iterable[str] = (),
         wider: Mapping[str, Hyper] = _NONE,
+        label: str = "param_groups",
     ) -> None:
         """`wider`: hyper-parameters of which PyTorch's class of that name takes more than the NumPy class."""
-        self.formula = formula
+        self.formula, self.label = formula, label
         for key in required:
             if key not in group:
-                raise ValueError(f"param_groups: expected a group with {key!r}, got {list(group)}")
+                raise ValueError(f"{label}: expected a group with {key!r}, got {list(group)}")
         given = {key: _given(group, key, default) for key, default in defaults_of(formula).items()}
         self.volatile = not all(_is_fixed(value) for value in given.values())
-        self.values = {
-            key: wider[key].check(key, _plain(value)) if key in wider else formula._check(key, _plain(value))
-            for key, value in given.items()
-        }
+        check = {**dict.fromkeys(given, formula._check), **{key: h.check for key, h in wider.items()}}
+        self.values = {key: self._checked(check[key], key, value) for key, value in given.items()}
         if callable(self.values["lr"]):
-            raise TypeError("lr: expected a number; a schedule is torch.optim.lr_scheduler's here")
+            raise TypeError(
+                f"{label}['lr']: expected a number; a schedule is torch.optim.lr_scheduler's here"
+            )
         self.flags = formula._flags(self.values)
         self.decay = formula.rule.decay(self.values)
 
-    def check(self, group: int, arrays: Sequence[Array]) -> None:
+    def _checked(self, check: Callable[[str, Any], Any], key: str, value: Any) -> Any:
+        try:
+            return check(key, _plain(value))
+        except (TypeError, ValueError) as error:
+            why = str(error)
+            named = (
+                f"{self.label}[{key!r}]{why.removeprefix(key)}"
+                if why.startswith(key)
+                else f"{self.label}: {why}"
+            )
+            raise type(error)(named) from None
+
+    def check(self, arrays: Sequence[Array]) -> None:
         """What must hold between the values and the parameters."""
         try:
             self.formula._check_group({**self.values, "params": [_Typed(a) for a in arrays]})
         except ValueError as error:
             key, _, why = str(error).partition(": ")
-            raise ValueError(f"param_groups[{group}][{key!r}]: {why}") from None
+            raise ValueError(f"{self.label}[{key!r}]: {why}") from None
 
     def same_formula(self, other: Values) -> bool:
         return self._formula_of() == other._formula_of()
@@ -157,7 +170,9 @@ def _is_fixed(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim == 0:
+    if isinstance(value, torch.Tensor) and value.numel() == 1:  # of any shape, as PyTorch's
+        return value.item()
+    if isinstance(value, np.ndarray) and value.ndim == 0:
         return value.item()
     if isinstance(value, (tuple, list)):
         return tuple(_plain(v) for v in value)

@@ -79,6 +79,8 @@ class Optimizer(torch.optim.Optimizer):
     _keys: ClassVar[tuple[str, ...]]
     #: The number of its first parameter, in messages and where random bits are drawn.
     _first: int = 0
+    #: The same of its first group.
+    _first_group: int = 0
     #: Hyper-parameters of which PyTorch's class takes more than the NumPy class.
     _wider: ClassVar[Mapping[str, Hyper]] = {}
     state: Any
@@ -157,11 +159,12 @@ class Optimizer(torch.optim.Optimizer):
         )
 
     def _values(self, group: dict[str, Any]) -> Values:
-        number = next((i for i, g in enumerate(self.param_groups) if g is group), 0)
-        refuse_ineffective(f"param_groups[{number}]", group, self._options, self.defaults, self._keys)
+        number = next((i for i, g in enumerate(self.param_groups) if g is group), 0) + self._first_group
+        label = f"param_groups[{number}]"
+        refuse_ineffective(label, group, self._options, self.defaults, self._keys)
         late = before_of(self._formula)
         required = [key for key in self._keys if key in self.defaults and key not in late]
-        return Values(self._formula, group, required, self._wider)
+        return Values(self._formula, group, required, self._wider, label)
 
     # --- the step ---
 
@@ -299,7 +302,7 @@ class Optimizer(torch.optim.Optimizer):
                 key = before.restarted_by(values, tuple(part.stage.shape), name)
                 if key is not None:
                     raise ValueError(
-                        f"param_groups[{g}][{key!r}]: expected {before.values[key]!r}, got "
+                        f"{values.label}[{key!r}]: expected {before.values[key]!r}, got "
                         f"{values.values[key]!r}: chooses the states, and those of {part.label} "
                         "have begun"
                     )
@@ -320,7 +323,7 @@ class Optimizer(torch.optim.Optimizer):
             if key is not None:
                 self._engine = old  # which goes on once the edit is taken back
                 raise ValueError(
-                    f"param_groups[{g}][{key!r}]: expected {before.values[key]!r}, got "
+                    f"{values.label}[{key!r}]: expected {before.values[key]!r}, got "
                     f"{values.values[key]!r}: chooses the formula, and states of this group have begun "
                     f"without {state!r}"
                 ) from None
