@@ -213,6 +213,74 @@ def test_a_state_that_becomes_a_negated_view(case: str, same_object: bool, slow:
     assert all(torch.equal(ends[0][1][key], value) for key, value in ends[1][1].items())
 
 
+def emptied(tensor: Any) -> Any:
+    tensor.untyped_storage().resize_(0)
+    return tensor
+
+
+def shortened(tensor: Any) -> Any:
+    """As hosts do that free memory; a step would write beyond what is left."""
+    storage = tensor.untyped_storage()
+    storage.resize_(storage.nbytes() // 2)
+    return tensor
+
+
+NOWHERE: dict[str, Any] = {
+    "emptied": emptied,
+    "shortened": shortened,
+    "meta": lambda tensor: tensor.to("meta"),
+    "sparse": lambda tensor: tensor.to_sparse(),
+    "text": lambda tensor: "nothing",
+}
+
+
+def with_state(case: str) -> tuple[Any, Any, str]:
+    name, key, dtype, options = NEGATED[case]
+    p = torch.nn.Parameter(torch.linspace(-1, 1, 12).reshape(3, 4).to(dtype))
+    opt = getattr(ours, name)([("w", p)], **options, **({"momentum": 0.9} if name == "SGD" else {}))
+    step(opt, p)
+    return opt, p, key
+
+
+@pytest.mark.parametrize("kind", NOWHERE)
+@pytest.mark.parametrize("case", NEGATED)
+def test_a_state_without_its_memory_is_named_and_the_parameter_kept(case: str, kind: str) -> None:
+    opt, p, key = with_state(case)
+    opt.state[p][key] = NOWHERE[kind](opt.state[p][key])
+    before = p.detach().clone()
+    with pytest.raises((TypeError, ValueError), match=r"params\[0\] \(w\): .*state"):
+        step(opt, p)
+    assert torch.equal(p.detach(), before)
+
+
+@pytest.mark.parametrize("case", NEGATED)
+def test_a_state_of_zeros_without_memory(case: str) -> None:
+    """What PyTorch makes for tangents that are zero; its own classes cannot write it."""
+    ends = []
+    for make in (torch._efficientzerotensor, torch.zeros):
+        opt, p, key = with_state(case)
+        there = opt.state[p][key]
+        opt.state[p][key] = make(there.shape, dtype=there.dtype)
+        step(opt, p)
+        ends.append(p.detach())
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("name", ["Adam", "NAdam", "Prodigy", "SOAP", "Adafactor"])
+@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9, "state_dtype": "int8"}])
+def test_states_are_made_on_the_cpu_whatever_the_default_device(name: str, options: Any) -> None:
+    p = torch.nn.Parameter(torch.ones(64, 80))
+    if name in ("SOAP", "Adafactor"):
+        options = {}
+    with torch.device("meta"):
+        opt = getattr(ours, name)([p], **options)
+        for _ in range(2):
+            p.grad = torch.ones(64, 80, device="cpu")
+            opt.step()
+    assert all(value.device.type == "cpu" for value in opt.state[p].values())
+    assert opt.state[p]["step"] == 2
+
+
 def test_a_state_as_gradient_is_refused() -> None:
     opt, p = trained("SGD", momentum=0.9)
     p.grad = opt.state[p]["momentum_buffer"]

@@ -33,6 +33,8 @@ GRADIENTS: dict[str, Any] = {
     "expanded": lambda g: g[:1, :1].expand(SHAPE),
     "a scalar expanded": lambda g: g[0, 0, 0, 0].expand(SHAPE),
     "negated": lambda g: torch._neg_view(-g),
+    "zeros without memory": lambda g: torch._efficientzerotensor(SHAPE, dtype=g.dtype),
+    "of inference mode": lambda g: torch.inference_mode()(g.clone)(),
 }
 
 
@@ -45,7 +47,7 @@ def stepped(name: str, layout: str, of_gradient: str, dtype: Any, steps: int = 4
     for k in range(steps):
         gradient = GRADIENTS[of_gradient](base(dtype, seed=k + 1))
         p.grad = gradient
-        plain.grad = gradient.resolve_neg().contiguous()
+        plain.grad = gradient.clone(memory_format=torch.contiguous_format)
         for opt in opts:
             opt.step()
     assert p.stride() == stride

@@ -21,6 +21,7 @@ from fastopt.torch._states import UNCOUNTED, Maker, States, is_one_of, native_re
 from fastopt.torch._tensors import (
     PLAIN,
     as_array,
+    as_it_lies,
     is_dense,
     is_part,
     label_of,
@@ -44,7 +45,7 @@ def _touch() -> Callable[[Any], None]:
     """What tells autograd of changed tensors; before torch 2.5 one by one."""
     increment = torch._C._increment_version
     try:
-        increment((torch.zeros(1),))
+        increment((torch.zeros(1, device="cpu"),))
     except (TypeError, RuntimeError):  # torch 2.4 raises the latter
 
         def one_by_one(tensors: Any) -> None:
@@ -449,7 +450,7 @@ def rows_of(part: Part, gradient: Tensor) -> Tensor:
             f"{expected} dimension, got {gradient.sparse_dim()} of {gradient.dim()} of shape "
             f"{tuple(gradient.shape)}"
         )
-    reason = why_not(gradient._values())
+    reason = why_not(gradient._values(), written=False)
     if reason is not None:
         raise TypeError(f"{expected} dimension on the CPU, but it {reason}")
     return gradient
@@ -468,10 +469,10 @@ def gradient_of(part: Part) -> Tensor | None:
     placements = getattr(part.parameter, "placements", None)
     if placements is not None and getattr(gradient, "placements", placements) != placements:
         gradient = gradient.redistribute(placements=placements)
-    here = local(gradient).detach()
-    reason = why_not(here.resolve_neg())
+    here = as_it_lies(local(gradient).detach())
+    reason = why_not(here, written=False)
     if reason is not None:
         raise TypeError(f"{expected}, but it {reason}")
     if here.shape != part.stage.shape:
         raise ValueError(f"{expected}, got {tuple(here.shape)}")
-    return here.resolve_neg()
+    return here

@@ -150,4 +150,4 @@ def _as_tensor(value: Any, dtype: torch.dtype | None = None) -> Tensor:
         if value.dtype.name in ("bfloat16", "uint16"):
             return torch.from_numpy(value.view(np.int16).copy()).view(torch.bfloat16)
         return torch.from_numpy(value.copy())
-    return torch.tensor(float(value), dtype=dtype or scalar_dtype())
+    return torch.tensor(float(value), dtype=dtype or scalar_dtype(), device="cpu")

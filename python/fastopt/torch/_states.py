@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fastopt._precision import GROUP
 from fastopt._storage import REMAINDERS, Storage, shape_of_state
-from fastopt.torch._tensors import FLOATS, HALF, as_array, local
+from fastopt.torch._tensors import FLOATS, HALF, as_array, as_it_lies, local, why_no_elements, wraps
 
 EMA = "ema"
 
@@ -100,6 +100,7 @@ class Maker:
         names = [name for name in self.rule["states"] if name]
         found = any(torch.is_tensor(state.get(name)) for name in names)
         self.check(state, names)
+        self._look_at(state, names)
         made: list[Tensor] = []
         counts = self.rule["name"] not in UNCOUNTED or self._draws(stage, state)
         step = self._number(state, "step", 0.0) if counts else None
@@ -154,6 +155,24 @@ class Maker:
         if missing:
             raise LacksState(self.label, missing[0])
 
+    def _look_at(self, state: dict[str, Any], names: list[str]) -> None:
+        """Raise for tensors whose elements are nowhere; copy those whose memory does not hold them."""
+        scales = [f"{name}_scales" for name in names]
+        for name in ("step", *self.rule["scalars"], *names, *scales, "remainder", EMA):
+            value: Any = state.get(name)
+            if not torch.is_tensor(value):
+                if value is not None and name in ("remainder", EMA):
+                    raise TypeError(
+                        f"{self.label}: state {name!r}: expected a tensor, got {type(value).__name__}"
+                    )
+                continue
+            held = as_it_lies(value)
+            if held is not value:
+                state[name] = held
+            reason = why_no_elements(local(held))
+            if reason is not None:
+                raise TypeError(f"{self.label}: state {name!r}: expected a dense tensor, but it {reason}")
+
     def _check_scales(self, state: Mapping[str, Any], name: str) -> None:
         if not self.rule["codes"][self.rule["states"].index(name)]:
             raise TypeError(
@@ -193,8 +212,8 @@ class Maker:
                     f"{self.label}: state {key!r}: expected {count} scales of float32, "
                     f"got {scales.dtype} of shape {tuple(scales.shape)}"
                 )
-            return self._as_it_lies(state, key)
-        made = torch.zeros(count, dtype=torch.float32)
+            return scales
+        made = torch.zeros(count, dtype=torch.float32, device=codes.device)
         state[key] = made
         return made
 
@@ -215,17 +234,10 @@ class Maker:
                     f"{self.label}: state 'remainder': expected {dtype} laid out as its parameter, "
                     f"got {there.dtype} of shape {tuple(there.shape)}"
                 )
-            return kind, self._as_it_lies(state, "remainder")
+            return kind, there
         made = torch.zeros_like(stage, dtype=dtype)
         state["remainder"] = made
         return kind, made
-
-    def _as_it_lies(self, state: dict[str, Any], name: str) -> Tensor:
-        """A tensor of a state whose memory holds its elements: in the place of a negated view, a copy."""
-        there: Tensor = state[name]
-        if there.is_neg():
-            there = state[name] = there.resolve_neg()
-        return there
 
     def _tensor(
         self,
@@ -245,7 +257,7 @@ class Maker:
                     f"{self.label}: state {name!r}: expected shape {tuple(stage.shape)}, "
                     f"got {tuple(here.shape)}"
                 )
-            fits = here.dtype == dtype and here.stride() == stage.stride() and not here.is_neg()
+            fits = here.dtype == dtype and here.stride() == stage.stride() and not wraps(here)
             if fits and here.device.type == "cpu":
                 return here
         new = torch.full_like(parameter.detach(), start, dtype=dtype)
@@ -274,14 +286,9 @@ class Maker:
                 raise ValueError(
                     f"{self.label}: state {name!r}: expected shape {wanted}, got {tuple(here.shape)}"
                 )
-            if (
-                here.dtype == dtype
-                and here.is_contiguous()
-                and not here.is_neg()
-                and here.device.type == "cpu"
-            ):
+            if here.dtype == dtype and here.is_contiguous() and not wraps(here) and here.device.type == "cpu":
                 return here
-        new = torch.zeros(wanted, dtype=dtype)
+        new = torch.zeros(wanted, dtype=dtype, device=stage.device)
         if torch.is_tensor(value):
             new.copy_(local(value))
         else:
@@ -293,10 +300,10 @@ class Maker:
         value: Any = state.get(name)
         if torch.is_tensor(value):
             fits = value.dim() == 0 and value.dtype in (torch.float32, torch.float64)
-            if fits and value.device.type == "cpu" and not value.requires_grad and not value.is_neg():
+            if fits and value.device.type == "cpu" and not value.requires_grad:
                 return value
         start = start if value is None else float(value)
-        new = torch.tensor(start, dtype=number_dtype(name))
+        new = torch.tensor(start, dtype=number_dtype(name), device="cpu")
         state[name] = new
         return new
 

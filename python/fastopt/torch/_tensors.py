@@ -95,8 +95,8 @@ def repeats(tensor: Tensor) -> bool:
     return False
 
 
-def why_not(tensor: Tensor) -> str | None:
-    """Why the engine cannot work on this tensor's elements, or None if it can."""
+def why_not(tensor: Tensor, written: bool = True) -> str | None:
+    """Why the engine cannot work on this tensor's elements, or None if it can; gradients are not written."""
     here = local(tensor)
     if here.is_quantized:
         return f"is quantised ({here.dtype})"
@@ -111,7 +111,7 @@ def why_not(tensor: Tensor) -> str | None:
         return f"is {here.dtype}"
     if here.dim() > _MOST_AXES:
         return f"has {here.dim()} dimensions, of at most {_MOST_AXES}"
-    if here.is_inference() and not torch.is_inference_mode_enabled():
+    if written and here.is_inference() and not torch.is_inference_mode_enabled():
         return "was made in inference mode and may be changed there only"
     if here.is_neg():
         return "is a negated view"
@@ -121,7 +121,7 @@ def why_not(tensor: Tensor) -> str | None:
 def why_not_here(tensor: Tensor) -> str | None:
     """Why a dense tensor's elements do not lie at its address, or None if they do."""
     elsewhere = f"is a {type(tensor).__name__}, which keeps its elements elsewhere"
-    if type(tensor) not in PLAIN and _wraps(tensor):
+    if wraps(tensor):
         return elsewhere
     if tensor.numel() == 0:
         return None
@@ -137,6 +137,21 @@ def why_not_here(tensor: Tensor) -> str | None:
     if size < (last + 1) * tensor.element_size():
         return "has less memory than its shape needs"
     return None
+
+
+def as_it_lies(tensor: Tensor) -> Tensor:
+    """A tensor whose memory holds its elements: of a negated view, and of zeros without memory, a copy."""
+    here = local(tensor)
+    return tensor.detach().clone() if here.is_neg() or here._is_zerotensor() else tensor
+
+
+def why_no_elements(tensor: Tensor) -> str | None:
+    """Why a tensor on any device, or around others, cannot be copied from; or None if it can."""
+    if tensor.layout != torch.strided:
+        return f"is sparse ({tensor.layout})"
+    if tensor.device.type == "meta":
+        return "has no memory"
+    return why_not_here(tensor) if tensor.device.type == "cpu" and not wraps(tensor) else None
 
 
 def name_of(group: Mapping[str, Any], place: int) -> str | None:
@@ -160,5 +175,6 @@ def refuse(label: str, reason: str | None) -> None:
         )
 
 
-def _wraps(tensor: Tensor) -> bool:
-    return getattr(type(tensor), "__tensor_flatten__", None) is not None
+def wraps(tensor: Tensor) -> bool:
+    """Whether a tensor is a shell around others."""
+    return type(tensor) not in PLAIN and getattr(type(tensor), "__tensor_flatten__", None) is not None
