@@ -102,6 +102,7 @@ def test_of_the_whole_optimizer(key: str) -> None:
     [
         ({"nonfinite": "ignore"}, "nonfinite: expected 'propagate', 'skip' or 'raise', got 'ignore'"),
         ({"nonfinite": None}, "nonfinite: expected"),
+        ({"nonfinite": np.array(["skip", "raise"])}, "nonfinite: expected"),
         *(
             ({"clip_norm_type": bad}, f"clip_norm_type: expected 2 or inf, got {bad!r}")
             for bad in (1, 0, -2, 3.5, -np.inf, np.nan, True, "2", "max", "infinity", None, [2], np.array(2))
@@ -124,6 +125,29 @@ def test_of_the_whole_optimizer(key: str) -> None:
 def test_words(options: dict[str, Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         make("Adam", [np.ones(3)], **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("Adam", "betas"),
+        ("Adafactor", "eps_form"),
+        ("Kron", "memory_save_mode"),
+        ("MARS", "mars_type"),
+        ("Muon", "adjust_lr_fn"),
+        ("Muon", "method"),
+        ("Rprop", "etas"),
+        ("Shampoo", "grafting"),
+        ("SGD", "momentum_form"),
+    ],
+)
+@pytest.mark.parametrize(
+    "bad", [np.array(0.5), np.array(["a", "b"]), np.ones((2, 2)), {"a"}, [["a"]]], ids=repr
+)
+def test_arrays_in_the_place_of_words_and_pairs(name: str, key: str, bad: Any) -> None:
+    """An array is equal to a word element by element, and one without axes has no length."""
+    with pytest.raises((TypeError, ValueError), match=rf"{key}(\[0\])?: expected"):
+        make(name, [np.ones((3, 2))], **{key: bad})
 
 
 @pytest.mark.parametrize(

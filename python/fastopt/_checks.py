@@ -10,10 +10,11 @@ import math
 import numbers
 import operator
 import reprlib
+from collections.abc import Container
 
 import numpy as np
 
-__all__ = ["flag", "integer", "positive", "positive_or_none", "real", "shown"]
+__all__ = ["flag", "integer", "is_word", "positive", "positive_or_none", "real", "shown"]
 
 #: Integers up to here are exact in float64, so `k / total` rounds once and never overflows.
 EXACT_IN_DOUBLE = 2**53
@@ -86,3 +87,8 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: expected True or False, got {shown(value)}")
     return bool(value)
+
+
+def is_word(value: object, words: Container[str]) -> bool:
+    """Whether `value` is one of some words: an array would compare element by element."""
+    return isinstance(value, str) and value in words

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastopt._checks import flag, integer, real
+from fastopt._checks import flag, integer, is_word, real
 
 __all__ = [
     "COMMON",
@@ -110,7 +110,8 @@ def pair(*names: str, check: Callable[[str, tuple[Any, ...]], tuple[Any, ...]] |
     """A tuple of numbers in [0, 1) (or whatever `check` wants), known to the engine by these names."""
 
     def checked(name: str, value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != len(names):  # sets have no order
+        listed = isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim == 1)
+        if not listed or len(value) != len(names):  # sets have no order
             raise ValueError(f"{name}: expected {len(names)} numbers, got {value!r}")
         if check is not None:
             return check(name, tuple(value))
@@ -135,7 +136,7 @@ def choice(*options: str) -> Hyper:
     """One of some words, fixed once the group exists."""
 
     def checked(name: str, value: Any) -> str:
-        if value not in options:
+        if not is_word(value, options):
             raise ValueError(f"{name}: expected one of {', '.join(map(repr, options))}, got {value!r}")
         return str(value)
 

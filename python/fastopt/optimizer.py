@@ -13,7 +13,7 @@ import numpy as np
 from fastopt import _adding, _dispatch, _restore, _state
 from fastopt._attributes import OPTIONS, why_not
 from fastopt._cautious import check_cautious
-from fastopt._checks import real, shown
+from fastopt._checks import is_word, real, shown
 from fastopt._clipping import norm_per, norm_type
 from fastopt._hypers import COMMON, COMMON_DEFAULTS, Hyper, check_single
 from fastopt._params import give_shadow, read_group, read_params
@@ -123,7 +123,7 @@ class Optimizer:
         self._clip_norm_type = norm_type(common.pop("clip_norm_type", 2))
         self._clip_norm_per = norm_per(common.pop("clip_norm_per", "all"))
         self._nonfinite = common.pop("nonfinite", "propagate")
-        if self._nonfinite not in ("propagate", "skip", "raise"):
+        if not is_word(self._nonfinite, ("propagate", "skip", "raise")):
             raise ValueError(f"nonfinite: expected 'propagate', 'skip' or 'raise', got {self._nonfinite!r}")
         ema_decay = common.pop("ema_decay", None)
         self._ema_decay = (

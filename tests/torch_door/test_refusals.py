@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from torch_door.door import EVERY, FILLS_FIRST, MOVING, equal, mine, ours_alone, torch
@@ -208,3 +209,33 @@ def test_a_value_that_is_refused_is_named_with_its_group(backward: bool) -> None
     assert q.tolist() == [1, 1]
     with pytest.raises(ValueError, match=r"param_groups\[2\]\['weight_decay'\]: expected a finite number"):
         opt.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": -1.0})
+
+
+@ours_alone
+@pytest.mark.parametrize(
+    ("name", "key", "bad"),
+    [
+        ("AdamW", "lr", torch.ones((), device="meta")),
+        ("AdamW", "weight_decay", torch.ones(2)),
+        ("AdamW", "betas", np.array(0.5)),
+        ("SGD", "momentum_form", np.ones(2)),
+        ("Muon", "adjust_lr_fn", np.ones(2)),
+        ("Kron", "memory_save_mode", np.ones(2)),
+    ],
+)
+def test_arrays_and_tensors_in_a_group_that_are_no_values(name: str, key: str, bad: Any) -> None:
+    p = torch.nn.Parameter(torch.ones(2, 2))
+    opt = mine(name)([p])
+    opt.param_groups[0][key] = bad
+    p.grad = torch.ones(2, 2)
+    with pytest.raises((TypeError, ValueError, RuntimeError), match=rf"param_groups\[0\]\['{key}'\]: "):
+        opt.step()
+    assert p.tolist() == [[1, 1], [1, 1]]
+
+
+@ours_alone
+@pytest.mark.parametrize("key", ["nonfinite", "state_dtype", "rounding", "master", "clip_norm", "seed"])
+@pytest.mark.parametrize("bad", [np.ones(2), ["int8"], torch.ones(2)], ids=repr)
+def test_arrays_in_the_place_of_options(key: str, bad: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"{key}: expected"):
+        mine("AdamW")([torch.nn.Parameter(torch.ones(2))], **{key: bad})

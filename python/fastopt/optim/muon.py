@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from fastopt._checks import flag, integer, real, shown
+from fastopt._checks import flag, integer, is_word, real, shown
 from fastopt._hypers import Hyper, boolean, choice, epsilon, non_negative, pair, switch, unit
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
@@ -36,7 +36,7 @@ def _steps(name: str, value: Any) -> int:
 
 
 def _adjustment(name: str, value: Any) -> str:
-    if value not in (None, "original", "match_rms_adamw"):
+    if value is not None and not is_word(value, ("original", "match_rms_adamw")):
         raise ValueError(f"{name}: expected 'original', 'match_rms_adamw' or None, got {value!r}")
     return value or "original"
 

@@ -49,14 +49,10 @@ class Values:
     def _checked(self, check: Callable[[str, Any], Any], key: str, value: Any) -> Any:
         try:
             return check(key, _plain(value))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             why = str(error)
-            named = (
-                f"{self.label}[{key!r}]{why.removeprefix(key)}"
-                if why.startswith(key)
-                else f"{self.label}: {why}"
-            )
-            raise type(error)(named) from None
+            named = why.removeprefix(key) if why.startswith(key) else f": {why}"
+            raise type(error)(f"{self.label}[{key!r}]{named}") from None
 
     def check(self, arrays: Sequence[Array]) -> None:
         """What must hold between the values and the parameters."""
