@@ -322,6 +322,26 @@ def test_storages_can_be_resized_after_a_step() -> None:
     assert torch.equal(p, q)
 
 
+@pytest.mark.parametrize("size", [0, 8])
+def test_a_parameter_without_its_memory_beside_a_rate_in_a_tensor(size: int) -> None:
+    """Values that may change in place are read before it is looked at."""
+    opt, p = trained(eps=torch.tensor(1e-8))
+    p.untyped_storage().resize_(size)
+    p.grad = torch.ones(4, 3)
+    with pytest.raises(TypeError, match=r"params\[0\] \(w\).* memory"):
+        opt.step()
+
+
+def test_a_loaded_step_that_is_no_number_is_named() -> None:
+    opt, p = trained()
+    saved = copy.deepcopy(opt.state_dict())
+    saved["state"][0]["step"] = torch.ones(2)
+    before = everything(opt, p)
+    with pytest.raises((TypeError, ValueError), match=r"params\[0\]: state 'step': expected a number"):
+        opt.load_state_dict(saved)
+    assert same(everything(opt, p), before)
+
+
 @pytest.mark.parametrize("kind", [tuple, list])
 def test_parameters_of_a_group_in_a_tuple(kind: Any) -> None:
     opt, p = trained()

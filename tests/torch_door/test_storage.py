@@ -151,6 +151,75 @@ def test_resumes_bit_for_bit(form: str, way: str) -> None:
         assert torch.equal(value, other.state[q][name]), name
 
 
+def channels_last(opt: Any, p: Any) -> None:
+    p.data = p.data.to(memory_format=torch.channels_last)
+
+
+def transposed(opt: Any, p: Any) -> None:
+    p.data = p.data.transpose(0, 1).contiguous().transpose(0, 1)
+
+
+@pytest.mark.parametrize("change", [channels_last, transposed])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_parameter_that_changes_its_order_of_memory(form: str, change: Any) -> None:
+    """Its states follow; codes are refused, whose scales are those of neighbours in memory."""
+    ends = []
+    for moved in (False, True):
+        p, opt = made(form)
+        for k, g in enumerate(gradients(6, p.dtype)):
+            if moved and k == 3:
+                change(opt, p)
+                before = p.detach().clone()
+            p.grad = g
+            if moved and k == 3 and any(t.dtype == torch.uint8 for t in opt.state[p].values()):
+                with pytest.raises(ValueError, match=r"params\[0\]: .*order of memory"):
+                    opt.step()
+                assert torch.equal(p, before)
+                opt.state.clear()
+                opt.step()
+                return
+            opt.step()
+        ends.append(p.detach())
+    if form not in ("stochastic", "bfloat16 states"):  # whose bits go by places in memory
+        assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("form", ["int8", "all", "split16", "kahan"])
+def test_states_loaded_for_another_order_of_memory(form: str) -> None:
+    p, opt = made(form)
+    p.grad = gradients(1, p.dtype)[0]
+    opt.step()
+    q, other = made(form, torch.channels_last)
+    saved = copy.deepcopy(opt.state_dict())
+    if form in ("int8", "all"):
+        with pytest.raises(ValueError, match=r"params\[0\]: .*order of memory"):
+            other.load_state_dict(saved)
+        assert not other.state
+        return
+    q.data.copy_(p.detach())
+    other.load_state_dict(saved)
+    for g in gradients(3, p.dtype):
+        p.grad, q.grad = g, g.clone()
+        opt.step()
+        other.step()
+    assert torch.equal(p, q)
+
+
+def test_axes_of_one_element_are_no_order_of_memory() -> None:
+    """A convolution of one channel, whose strides differ."""
+    ends = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        p = torch.nn.Parameter(torch.linspace(-1, 1, 8 * 9 * 90).reshape(8, 1, 9, 90))
+        opt = ft.AdamW([p], state_dtype="int8")
+        for k in range(4):
+            if k == 2:
+                p.data = p.data.to(memory_format=memory_format)
+            p.grad = torch.linspace(1, 2, p.numel()).reshape(p.shape)
+            opt.step()
+        ends.append(p.detach())
+    assert torch.equal(*ends)
+
+
 def test_the_step_is_native() -> None:
     for form in FORMS:
         p, opt = made(form)

@@ -29,6 +29,7 @@ from fastopt.torch._tensors import (
     name_of,
     refuse,
     repeats,
+    sample_of,
     why_not,
 )
 
@@ -302,7 +303,7 @@ class Engine:
     def take_values(self, group: int, values: Values) -> None:
         """Other numbers of the same formula."""
         self._refuse_late_starts(group, values)
-        values.check([as_array(part.stage) for part in self.parts if part.group == group])
+        values.check([sample_of(part.stage) for part in self.parts if part.group == group])
         native = values.native()
         self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
         self.values[group] = values

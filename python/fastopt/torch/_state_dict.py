@@ -13,7 +13,7 @@ from torch import Tensor
 from fastopt._memory import axes_of
 from fastopt._state import rule_for
 from fastopt.torch._states import EMA, UNCOUNTED, Maker, number_dtype, scalar_dtype
-from fastopt.torch._tensors import as_array, local, name_of
+from fastopt.torch._tensors import as_array, is_dense, local, name_of
 
 if TYPE_CHECKING:
     from fastopt.torch._optimizer import Optimizer
@@ -114,7 +114,21 @@ def check(opt: Optimizer) -> None:
                     f"{label}: expected a state with {names[0]!r}, got {tensors}; is it another rule's?"
                 )
             maker = Maker(rule, label, opt._options.storage, False)
-            maker.check({**state, "step": float(state.get("step", 0))}, names)
+            maker.check({**state, "step": _number(f"{label}: state 'step'", state.get("step", 0))}, names)
+            maker.refuse_order(_stage(p), state, names)
+
+
+def _number(label: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{label}: expected a number, got {type(value).__name__}") from None
+
+
+def _stage(p: Tensor) -> Tensor:
+    """Laid out as what the engine steps."""
+    here = local(p)
+    return here if is_dense(here) else torch.empty(here.shape, device="meta")
 
 
 def _entry(entry: dict[str, Any], p: Tensor | None) -> dict[str, Any]:

@@ -11,7 +11,16 @@ from torch import Tensor
 
 from fastopt._precision import GROUP
 from fastopt._storage import REMAINDERS, Storage, shape_of_state
-from fastopt.torch._tensors import FLOATS, HALF, as_array, as_it_lies, local, why_no_elements, wraps
+from fastopt.torch._tensors import (
+    FLOATS,
+    HALF,
+    as_array,
+    as_it_lies,
+    local,
+    same_order,
+    why_no_elements,
+    wraps,
+)
 
 EMA = "ema"
 
@@ -101,6 +110,7 @@ class Maker:
         found = any(torch.is_tensor(state.get(name)) for name in names)
         self.check(state, names)
         self._look_at(state, names)
+        self.refuse_order(stage, state, names)
         made: list[Tensor] = []
         counts = self.rule["name"] not in UNCOUNTED or self._draws(stage, state)
         step = self._number(state, "step", 0.0) if counts else None
@@ -173,6 +183,19 @@ class Maker:
             if reason is not None:
                 raise TypeError(f"{self.label}: state {name!r}: expected a dense tensor, but it {reason}")
 
+    def refuse_order(self, stage: Tensor, state: Mapping[str, Any], names: list[str]) -> None:
+        """Raise for codes whose scales may go by another order: one scale is that of neighbours in memory."""
+        for name in names:
+            codes: Any = state.get(name)
+            if not torch.is_tensor(codes) or codes.dtype != torch.uint8 or codes.numel() <= GROUP:
+                continue
+            if codes.shape == stage.shape and not same_order(codes, stage):
+                raise ValueError(
+                    f"{self.label}: state {name!r}: its codes lie in another order of memory than the "
+                    f"parameter, strides {codes.stride()} and {stage.stride()}, and their scales go by that "
+                    "order; give the parameter its memory format before, or clear its state"
+                )
+
     def _check_scales(self, state: Mapping[str, Any], name: str) -> None:
         if not self.rule["codes"][self.rule["states"].index(name)]:
             raise TypeError(
@@ -212,6 +235,8 @@ class Maker:
                     f"{self.label}: state {key!r}: expected {count} scales of float32, "
                     f"got {scales.dtype} of shape {tuple(scales.shape)}"
                 )
+            if scales.device.type != "cpu":
+                scales = state[key] = scales.to("cpu")
             return scales
         made = torch.zeros(count, dtype=torch.float32, device=codes.device)
         state[key] = made
@@ -229,13 +254,16 @@ class Maker:
             return None
         dtype = getattr(torch, REMAINDERS[kind]) if kind in REMAINDERS else stage.dtype
         if torch.is_tensor(there):
-            if there.dtype != dtype or there.shape != stage.shape or there.stride() != stage.stride():
+            if there.dtype != dtype or there.shape != stage.shape:
                 raise ValueError(
-                    f"{self.label}: state 'remainder': expected {dtype} laid out as its parameter, "
+                    f"{self.label}: state 'remainder': expected {dtype} of shape {tuple(stage.shape)}, "
                     f"got {there.dtype} of shape {tuple(there.shape)}"
                 )
-            return kind, there
+            if there.stride() == stage.stride() and there.device.type == "cpu":
+                return kind, there
         made = torch.zeros_like(stage, dtype=dtype)
+        if torch.is_tensor(there):
+            made.copy_(there)
         state["remainder"] = made
         return kind, made
 

@@ -38,6 +38,17 @@ def as_array(tensor: Tensor) -> Array:
     return np.empty(tuple(tensor.shape), dtype) if tensor.numel() == 0 else np.asarray(_Memory(tensor, dtype))
 
 
+def sample_of(tensor: Tensor) -> Array:
+    """An array of the tensor's dtype without elements: its memory may have moved."""
+    return np.empty(0, _DTYPES[tensor.dtype])
+
+
+def same_order(one: Tensor, other: Tensor) -> bool:
+    """Whether two dense tensors of one shape have their elements in the same order of memory."""
+    strides = zip(one.shape, one.stride(), other.stride(), strict=True)
+    return all(length == 1 or mine == theirs for length, mine, theirs in strides) or one.numel() == 0
+
+
 class _Memory:
     """The base of an array over a tensor: that may be a temporary one, a negated view resolved."""
 
