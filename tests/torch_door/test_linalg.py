@@ -65,6 +65,7 @@ LAYOUTS: dict[str, Any] = {
     "a slice": lambda a: torch.nn.functional.pad(a, (1, 2, 3, 4))[..., 3:-4, 1:-2],
     "expanded": lambda a: a[:1].expand(4, -1, -1),
     "negated": lambda a: torch._neg_view(-a),
+    "zeros without memory": lambda a: torch._efficientzerotensor(a.shape, dtype=a.dtype),
 }
 
 
@@ -72,11 +73,12 @@ LAYOUTS: dict[str, Any] = {
 def test_layouts(layout: str) -> None:
     a = LAYOUTS[layout](symmetric(4, 9, 9))
     w, v = linalg.eigh(a)
-    check(a.resolve_neg(), w, v)
-    plain = linalg.eigh(a.resolve_neg().contiguous())
+    same = a.clone(memory_format=torch.contiguous_format)
+    check(same, w, v)
+    plain = linalg.eigh(same)
     assert torch.equal(w, plain.eigenvalues)
     assert torch.equal(v, plain.eigenvectors)
-    assert torch.equal(linalg.eigvalsh(a), linalg.eigvalsh(a.resolve_neg().contiguous()))
+    assert torch.equal(linalg.eigvalsh(a), linalg.eigvalsh(same))
 
 
 @pytest.mark.parametrize("function", [linalg.eigh, linalg.eigvalsh, linalg.inertia, linalg.eigsh])
@@ -103,6 +105,13 @@ def test_a_negated_view_is_read_from_memory_that_lasts(make: Any) -> None:
     assert (torch.from_numpy(array) == a).all()
     assert torch.equal(linalg.eigvalsh(make(a)), expected)
     assert len(others) == 50
+
+
+def test_results_are_on_the_cpu_whatever_the_default_device() -> None:
+    a = symmetric(8, 8)
+    with torch.device("meta"):
+        results = [*linalg.eigh(a), linalg.eigvalsh(a), *linalg.inertia(a), *linalg.eigsh(a, 2)[:3]]
+    assert all(result.device.type == "cpu" for result in results)
 
 
 def test_what_keeps_its_elements_elsewhere() -> None:

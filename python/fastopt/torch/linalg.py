@@ -12,7 +12,7 @@ from numpy.linalg import LinAlgError
 from torch import Tensor
 
 from fastopt import linalg as numpys
-from fastopt.torch._tensors import as_array, why_not_here
+from fastopt.torch._tensors import as_array, as_it_lies, why_not_here
 
 __all__ = ["EigshResult", "Inertia", "eigh", "eigsh", "eigvalsh", "inertia"]
 
@@ -129,7 +129,7 @@ def inertia(A: Tensor, tol: float | None = None, UPLO: str = "L") -> Inertia:
     (tensor(1), tensor(0), tensor(2))
     """
     counts = _called(lambda a, uplo: numpys.inertia(a, tol, uplo), A, UPLO)
-    return Inertia(*(torch.as_tensor(value) for value in counts))
+    return Inertia(*(torch.as_tensor(value, device="cpu") for value in counts))
 
 
 def eigsh(A: Tensor, k: int = 6, **keywords: Any) -> EigshResult:
@@ -193,7 +193,7 @@ def _array(name: str, tensor: Any) -> Any:
             f"{expected} that does not require its gradient: there is no derivative here; pass "
             f"{name}.detach(), or use torch.linalg"
         )
-    plain = tensor.resolve_neg()
+    plain = as_it_lies(tensor)
     reason = why_not_here(plain)
     if reason is not None:
         raise TypeError(f"{expected}, got one that {reason}")
