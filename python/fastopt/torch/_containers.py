@@ -62,7 +62,7 @@ def are_builtin(opt: Optimizer) -> bool:
 def state_of(opt: Optimizer, parameter: Tensor, label: str) -> Any:
     """The dict of a parameter, entered where there is none, whether or not `opt.state` would do so itself."""
     state = opt.state.setdefault(parameter, {})
-    if not isinstance(state, MutableMapping):
+    if not isinstance(state, (dict, MutableMapping)):  # dict first: an ABC is slow to ask
         raise TypeError(
             f"{label}: expected a dict as its state, got {_kind(state)}; to begin anew, delete it"
         )

@@ -117,11 +117,11 @@ class _Single:
     def _find(self, parameter: Tensor) -> dict[str, Any] | None:
         """The group that holds the parameter by now; None if it has been taken out of all."""
         groups = self.whole.param_groups
-        if self.index < len(groups):
-            params = groups[self.index]["params"]
-            listed = isinstance(params, (list, tuple)) and self.place < len(params)
-            if listed and params[self.place] is parameter:
+        try:
+            if groups[self.index]["params"][self.place] is parameter:
                 return groups[self.index]
+        except (IndexError, TypeError):  # a set has no places
+            pass
         for g, group in enumerate(groups):
             for place, p in enumerate(group["params"]):
                 if p is parameter:
@@ -131,9 +131,10 @@ class _Single:
 
     def _take_values(self, group: dict[str, Any]) -> None:
         self.group.update({k: v for k, v in group.items() if k not in ("params", "param_names")})
-        name = name_of(group, self.place)
-        if name != name_of(self.group, 0):
-            self.group["param_names"] = [name]
+        if "param_names" in group:
+            name = name_of(group, self.place)
+            if name != name_of(self.group, 0):
+                self.group["param_names"] = [name]
         if self.own._options is not self.whole._options:  # a state dict has brought its seed
             self.own._options, self.own._extra = self.whole._options, self.whole._extra
             self.own._engine = None

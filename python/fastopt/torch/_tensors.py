@@ -139,8 +139,10 @@ def why_not_here(tensor: Tensor) -> str | None:
     storage = tensor.untyped_storage()
     if storage.device.type != "cpu":  # a FakeTensor
         return elsewhere
-    last = tensor.storage_offset() + sum(
-        (n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)
+    last = tensor.storage_offset() + (
+        tensor.numel() - 1
+        if tensor.is_contiguous()
+        else sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
     )
     size = storage.nbytes()
     if size == 0 or tensor.data_ptr() == 0:
