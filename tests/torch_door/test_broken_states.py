@@ -266,6 +266,21 @@ def test_a_state_of_zeros_without_memory(case: str) -> None:
     assert torch.equal(*ends)
 
 
+@pytest.mark.parametrize(
+    "average", ["text", torch.ones(1), torch.ones(3), torch.ones(4, 3, device="meta")], ids=repr
+)
+def test_an_average_that_is_none_is_named_before_it_is_shown(average: Any) -> None:
+    """One of another shape would be spread over the parameter."""
+    opt, p = trained(ema_decay=0.9)
+    opt.state[p]["ema"] = average
+    before = p.detach().clone()
+    with pytest.raises(ValueError, match=r"params\[0\] \(w\): state 'ema': expected"), opt.ema_weights():
+        pass
+    assert torch.equal(p, before)
+    del opt.state[p]["ema"]
+    step(opt, p)
+
+
 @pytest.mark.parametrize("name", ["Adam", "NAdam", "Prodigy", "SOAP", "Adafactor"])
 @pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9, "state_dtype": "int8"}])
 def test_states_are_made_on_the_cpu_whatever_the_default_device(name: str, options: Any) -> None:

@@ -348,7 +348,19 @@ class Optimizer(torch.optim.Optimizer):
         """The average of each parameter, in the order of the groups; before its first step the parameter."""
         if self._options.ema_decay is None:
             raise RuntimeError("ema: make the optimizer with ema_decay=")
-        return [self.state[p].get(EMA, p) if p in self.state else p for p in self._all_params()]
+        averages: list[Tensor] = []
+        for group in self.param_groups:
+            for place, p in enumerate(group["params"]):
+                state: Any = self.state.get(p)
+                average = state.get(EMA, p) if isinstance(state, Mapping) else p
+                if not torch.is_tensor(average) or average.shape != p.shape or average.is_meta:
+                    found = tuple(average.shape) if torch.is_tensor(average) else type(average).__name__
+                    raise ValueError(
+                        f"{label_of(len(averages), group, place)}: state {EMA!r}: expected a tensor of shape "
+                        f"{tuple(p.shape)} with memory, got {found}"
+                    )
+                averages.append(average)
+        return averages
 
     def _all_params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
