@@ -62,7 +62,9 @@ def widened(array: Array) -> Array:
     """As float32; bit patterns of bfloat16 too."""
     if not is_bfloat16(array):
         return array.astype(np.float32)
-    wide: Array = (array.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
+    # without axes NumPy shifts to a number, which is no array
+    bits = np.asarray(array.view(np.uint16).astype(np.uint32) << np.uint32(16))
+    wide: Array = bits.view(np.float32)
     return wide
 
 
