@@ -13,7 +13,7 @@ from engine import CLASSES, everything, make, setting
 from test_bad_input import Twins
 
 NOT_NUMBERS: tuple[Any, ...] = ("0.1", None, 1j, True, np.ones(2), [0.1])
-OUT_OF_RANGE = (np.nan, np.inf, -np.inf, -1e-9, -1.0, 10**400)
+OUT_OF_RANGE = (np.nan, np.inf, -np.inf, -1e-9, -1.0, 10**400, 10**5000)  # no digits are written of the last
 #: Besides: what must lie in [0, 1), or in [0, 1].
 BELOW_ONE = {"momentum": (1.0, 1.5), "betas": (1.0, 1.5), "dampening": (1.5,), "ema_decay": (1.5,)}
 BELOW_ONE |= {"beta3": (1.0, 1.5), "growth_rate": (0.0, 0.5)}
@@ -39,7 +39,12 @@ def all_bad_values(key: str, good: Any) -> list[tuple[Any, type[Exception] | tup
     if isinstance(good, int):
         return [(value, (TypeError, ValueError)) for value in (*OUT_OF_RANGE, 1.0, *NOT_NUMBERS)]
     if isinstance(good, str):
-        return [("nonsense", ValueError), (5, (TypeError, ValueError))]
+        arrays = [
+            np.array(good),
+            np.array([good]),
+            np.array([good, good]),
+        ]  # of which `in` is true, or raises
+        return [(value, (TypeError, ValueError)) for value in ("nonsense", 5, 10**5000, [good], *arrays)]
     if isinstance(good, tuple):
         spoiled = [(*good[:-1], bad) for bad in (*OUT_OF_RANGE, *BELOW_ONE.get(key, ()))]
         wrong = [(*good[:-1], bad) for bad in ("0.1", None, 1j)]
@@ -125,6 +130,30 @@ def test_of_the_whole_optimizer(key: str) -> None:
 def test_words(options: dict[str, Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         make("Adam", [np.ones(3)], **options)
+
+
+#: What is no word though `in` a tuple of words is true of it or raises, or `repr` raises.
+NO_WORDS: tuple[Any, ...] = (5, 10**5000, ["skip"], {"skip"}, np.array(["skip"]), np.array(["skip", "raise"]))
+
+
+@pytest.mark.parametrize(
+    "key", ["nonfinite", "rounding", "master", "clip_norm_type", "clip_norm_per", "state_dtype", "dtype"]
+)
+def test_what_is_no_word_is_refused_by_name(key: str) -> None:
+    for bad in NO_WORDS:
+        with pytest.raises((TypeError, ValueError), match=f"^{key}: expected"):
+            make("Adam", [np.ones(3)], **{key: bad})
+    opt = make("Adam", [np.ones(3)])
+    for bad in NO_WORDS if key != "dtype" else ():
+        with pytest.raises((TypeError, ValueError), match=rf"^override\['{key}'\]: expected"):
+            opt.load_state_dict(opt.state_dict(), override={key: bad})
+
+
+def test_integers_that_python_writes_no_digits_of() -> None:
+    for key in ("lr", "seed", "clip_norm", "betas", "compat"):
+        for huge in (10**5000, -(10**5000), (10**5000,), [10**5000, 1]):
+            with pytest.raises((TypeError, ValueError), match=f"^{key}(\\[0\\])?: expected"):
+                make("Adam", [np.ones(3)], **{key: huge})
 
 
 @pytest.mark.parametrize(

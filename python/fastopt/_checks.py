@@ -10,19 +10,43 @@ import math
 import numbers
 import operator
 import reprlib
-from collections.abc import Container
+from collections.abc import Callable, Collection
 
 import numpy as np
 
-__all__ = ["flag", "integer", "is_word", "positive", "positive_or_none", "real", "shown"]
+__all__ = ["brief", "flag", "integer", "positive", "positive_or_none", "real", "shown", "word"]
 
 #: Integers up to here are exact in float64, so `k / total` rounds once and never overflows.
 EXACT_IN_DOUBLE = 2**53
 
 
+def brief(value: object) -> str:
+    """What came, for the end of a message: `repr`, and words where Python refuses to write so many digits."""
+    return _written(repr, value)
+
+
 def shown(value: object) -> str:
-    """What came, for the end of a message: value and type, in one line however large the value is."""
-    return f"{reprlib.repr(value)} of type {type(value).__name__}"
+    """The same with the type, in one line however large the value is."""
+    return f"{_written(reprlib.repr, value)} of type {type(value).__name__}"
+
+
+def _written(write: Callable[[object], str], value: object) -> str:
+    try:
+        return write(value)
+    except ValueError:  # an integer beyond sys.get_int_max_str_digits(), or something that holds one
+        if isinstance(value, int):
+            return f"an integer of {value.bit_length()} bits"
+        return f"a {type(value).__name__} with an integer of too many digits to be written"
+
+
+def word(name: str, value: object, options: Collection[str], wanted: str | None = None) -> str:
+    """Return `value` if it is one of these words: text, for an array equals its elements and a list has no
+    hash.
+    """
+    if isinstance(value, str) and value in options:
+        return value
+    wanted = wanted or f"one of {', '.join(map(repr, options))}"
+    raise ValueError(f"{name}: expected {wanted}, got {brief(value)}")
 
 
 def real(
@@ -53,7 +77,7 @@ def real(
         number < maximum if open_high else number <= maximum
     )
     if not (math.isfinite(number) and inside):
-        raise ValueError(f"{name}: expected {wanted}, got {value!r}")
+        raise ValueError(f"{name}: expected {wanted}, got {brief(value)}")
     return number
 
 
@@ -76,9 +100,9 @@ def integer(name: str, value: object, *, minimum: int, maximum: int | None = EXA
     except TypeError as error:  # an array of several elements has __index__ too
         raise TypeError(f"{name}: expected {wanted}, got {shown(value)}") from error
     if number < minimum:
-        raise ValueError(f"{name}: expected {wanted}, got {number}")
+        raise ValueError(f"{name}: expected {wanted}, got {brief(number)}")
     if maximum is not None and number > maximum:
-        raise ValueError(f"{name}: expected {wanted} and <= {maximum}, got {number}")
+        raise ValueError(f"{name}: expected {wanted} and <= {maximum}, got {brief(number)}")
     return number
 
 
@@ -87,8 +111,3 @@ def flag(name: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: expected True or False, got {shown(value)}")
     return bool(value)
-
-
-def is_word(value: object, words: Container[str]) -> bool:
-    """Whether `value` is one of some words: an array would compare element by element."""
-    return isinstance(value, str) and value in words

@@ -1,4 +1,4 @@
-"""Which norm `clip_norm` is compared with: the keywords `clip_norm_type` and `clip_norm_per`."""
+"""Which norm `clip_norm` is compared with, by `clip_norm_type` and `clip_norm_per`; and `nonfinite`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 import numbers
 from typing import Any, Literal, get_args
 
-__all__ = ["BEFORE", "NormPer", "NormType", "norm_per", "norm_type"]
+from fastopt._checks import brief, word
+
+__all__ = ["BEFORE", "NormPer", "NormType", "nonfinite", "norm_per", "norm_type"]
 
 #: As it is kept and saved: JSON has no infinity.
 NormType = Literal[2, "inf"]
@@ -22,11 +24,14 @@ def norm_type(value: Any) -> NormType:
         return 2 if value == 2 else "inf"
     if isinstance(value, str) and value == "inf":
         return "inf"
-    raise ValueError(f"clip_norm_type: expected 2 or inf, got {value!r}")
+    raise ValueError(f"clip_norm_type: expected 2 or inf, got {brief(value)}")
 
 
 def norm_per(value: Any) -> NormPer:
     """The same value, if it is one."""
-    if isinstance(value, str) and value in get_args(NormPer):
-        return value  # type: ignore[return-value]
-    raise ValueError(f"clip_norm_per: expected 'all' or 'tensor', got {value!r}")
+    return word("clip_norm_per", value, get_args(NormPer), "'all' or 'tensor'")  # type: ignore[return-value]
+
+
+def nonfinite(value: Any) -> str:
+    """The same of what happens when a gradient holds NaN or infinity."""
+    return word("nonfinite", value, ("propagate", "skip", "raise"), "'propagate', 'skip' or 'raise'")

@@ -10,6 +10,8 @@ import functools
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ParamSpec
 
+from fastopt._checks import brief
+
 __all__ = ["PRESETS", "REFUSED", "preset", "with_presets"]
 
 _DECOUPLED = {"decoupled_weight_decay": True}
@@ -116,10 +118,12 @@ def preset(name: str, compat: Any, given: Mapping[str, Any], placed: Collection[
     known = PRESETS.get(name, {})
     if not isinstance(compat, str) or compat not in known:
         names = ", ".join(map(repr, known)) or "no compat"
-        raise ValueError(f"compat: expected {'one of ' if known else ''}{names} for {name}, got {compat!r}")
+        raise ValueError(
+            f"compat: expected {'one of ' if known else ''}{names} for {name}, got {brief(compat)}"
+        )
     for key, why in REFUSED.get((name, compat), {}).items():
         if given.get(key):
-            raise ValueError(f"{key}: not with compat={compat!r} for {name} ({why}), got {given[key]!r}")
+            raise ValueError(f"{key}: not with compat={compat!r} for {name} ({why}), got {brief(given[key])}")
     return {**{k: v for k, v in known[compat].items() if k not in placed}, **given}
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastopt._checks import flag, integer, is_word, real
+from fastopt._checks import brief, flag, integer, real, word
 
 __all__ = [
     "COMMON",
@@ -112,7 +112,7 @@ def pair(*names: str, check: Callable[[str, tuple[Any, ...]], tuple[Any, ...]] |
     def checked(name: str, value: Any) -> tuple[Any, ...]:
         listed = isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim == 1)
         if not listed or len(value) != len(names):  # sets have no order
-            raise ValueError(f"{name}: expected {len(names)} numbers, got {value!r}")
+            raise ValueError(f"{name}: expected {len(names)} numbers, got {brief(value)}")
         if check is not None:
             return check(name, tuple(value))
         return tuple(
@@ -135,12 +135,7 @@ def switch() -> Hyper:
 def choice(*options: str) -> Hyper:
     """One of some words, fixed once the group exists."""
 
-    def checked(name: str, value: Any) -> str:
-        if not is_word(value, options):
-            raise ValueError(f"{name}: expected one of {', '.join(map(repr, options))}, got {value!r}")
-        return str(value)
-
-    return Hyper(checked, lambda name, value: {}, True)
+    return Hyper(lambda name, value: str(word(name, value, options)), lambda name, value: {}, True)
 
 
 def start() -> Hyper:
@@ -150,9 +145,7 @@ def start() -> Hyper:
 
     def checked(name: str, value: Any) -> float | str:
         if isinstance(value, str):
-            if value != "gradient":
-                raise ValueError(f'{name}: expected a number >= 0 or "gradient", got {value!r}')
-            return value
+            return word(name, value, ("gradient",), 'a number >= 0 or "gradient"')
         return real(name, value, minimum=0.0)
 
     return Hyper(checked, lambda name, value: {}, True, starts=True)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastopt._checks import brief
+
 Array = NDArray[Any]
 
 _LINE = 64  # bytes; a tensor's state starts on a cache line of its own
@@ -19,12 +21,12 @@ def storage_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """
     try:
         found = np.dtype(dtype)
-    except TypeError:
-        if str(dtype) != "bfloat16":
-            raise TypeError(f"state_dtype: expected a floating-point dtype, got {dtype!r}") from None
+    except (TypeError, ValueError):  # the latter of NumPy's own message, where it cannot write the number
+        if not (isinstance(dtype, str) and dtype == "bfloat16"):
+            raise TypeError(f"state_dtype: expected a floating-point dtype, got {brief(dtype)}") from None
         found = np.dtype(np.uint16)
     if (
-        str(dtype) != "bfloat16"
+        not (isinstance(dtype, str) and dtype == "bfloat16")
         and found not in (np.float64, np.float32, np.float16)
         and found.name != "bfloat16"
     ):

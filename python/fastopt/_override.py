@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastopt._checks import shown
+import numpy as np
+
+from fastopt._checks import brief, shown
 from fastopt._state import options_of
 
 if TYPE_CHECKING:
@@ -45,10 +47,10 @@ def _check_option(opt: Optimizer, key: str, value: Any) -> None:
     """Options belong to the optimizer as it was made: the override says that the difference is meant."""
     mine = options_of(opt)[key]
     alike = (mine, float(mine)) if key == "clip_norm_type" else (mine,)  # "inf" and infinity
-    if type(value) is bool or value not in alike:
+    if type(value) is bool or isinstance(value, np.ndarray) or value not in alike:
         raise ValueError(
-            f"override[{key!r}]: expected {mine!r}, with which this optimizer was made, got {value!r}; "
-            f"make it with {key}={value!r}"
+            f"override[{key!r}]: expected {mine!r}, with which this optimizer was made, got {brief(value)}; "
+            f"make it with {key}={brief(value)}"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import integer, shown
+from fastopt._checks import integer, shown, word
 from fastopt._memory import buffers, flat_of, state_dtype_of, storage_dtype
 from fastopt._precision import GROUP, Coded, Remainder, is_bfloat16
 
@@ -39,10 +39,9 @@ class Storage:
     def read(cls, given: dict[str, Any]) -> Storage:
         """Take the keywords out of `given` and check each alone."""
         rounding, master = given.pop("rounding", "nearest"), given.pop("master", None)
-        if not isinstance(rounding, str) or rounding not in get_args(Rounding):
-            raise ValueError(f"rounding: expected 'nearest', 'stochastic' or 'kahan', got {rounding!r}")
-        if master is not None and (not isinstance(master, str) or master not in get_args(Master)):
-            raise ValueError(f"master: expected 'split16', 'split8' or None, got {master!r}")
+        word("rounding", rounding, get_args(Rounding), "'nearest', 'stochastic' or 'kahan'")
+        if master is not None:
+            word("master", master, get_args(Master), "'split16', 'split8' or None")
         if master is not None and rounding == "kahan":
             raise ValueError(
                 "rounding: 'kahan' keeps what rounding leaves out, and so does master; choose one"

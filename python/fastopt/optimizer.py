@@ -13,8 +13,8 @@ import numpy as np
 from fastopt import _adding, _dispatch, _restore, _state
 from fastopt._attributes import OPTIONS, why_not
 from fastopt._cautious import check_cautious
-from fastopt._checks import is_word, real, shown
-from fastopt._clipping import norm_per, norm_type
+from fastopt._checks import brief, real, shown
+from fastopt._clipping import nonfinite, norm_per, norm_type
 from fastopt._hypers import COMMON, COMMON_DEFAULTS, Hyper, check_single
 from fastopt._params import give_shadow, read_group, read_params
 from fastopt._precision import Coded, Remainder
@@ -116,15 +116,15 @@ class Optimizer:
     def __init__(self, params: Params, lr: Lr = 1e-3, **options: Any) -> None:
         common, hypers = self._accept(options)
         self._uint16 = common.pop("dtype", None)
-        if self._uint16 is not None and str(self._uint16) != "bfloat16":
-            raise ValueError(f'dtype: expected "bfloat16" or None, got {self._uint16!r}')
+        if self._uint16 is not None and not (
+            isinstance(self._uint16, (str, np.dtype)) and str(self._uint16) == "bfloat16"
+        ):
+            raise ValueError(f'dtype: expected "bfloat16" or None, got {brief(self._uint16)}')
         self._clip_value = _optional("clip_value", common.pop("clip_value", None))
         self._clip_norm = _optional("clip_norm", common.pop("clip_norm", None))
         self._clip_norm_type = norm_type(common.pop("clip_norm_type", 2))
         self._clip_norm_per = norm_per(common.pop("clip_norm_per", "all"))
-        self._nonfinite = common.pop("nonfinite", "propagate")
-        if not is_word(self._nonfinite, ("propagate", "skip", "raise")):
-            raise ValueError(f"nonfinite: expected 'propagate', 'skip' or 'raise', got {self._nonfinite!r}")
+        self._nonfinite = nonfinite(common.pop("nonfinite", "propagate"))
         ema_decay = common.pop("ema_decay", None)
         self._ema_decay = (
             None if ema_decay is None else real("ema_decay", ema_decay, minimum=0.0, maximum=1.0)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import integer
+from fastopt._checks import integer, word
 from fastopt.curvature._sketch import Sketch, hutchpp, seeds_of, xdiag, xtrace
 from fastopt.functions.progress import Report, reporter
 from fastopt.linalg._operator import Operator, as_operator
@@ -107,9 +107,8 @@ def trace(
     (True, 60)
     """
     operator = as_operator(op, n)
+    word("method", method, METHODS)
     least = 4 if method == "xtrace" else 6
-    if method not in METHODS:
-        raise ValueError(f"method: expected one of {', '.join(map(repr, METHODS))}, got {method!r}")
     products = integer("products", products, minimum=least)
     report = reporter(progress, "trace")
     if operator.matrix is not None or products >= operator.n:

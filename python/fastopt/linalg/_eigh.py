@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastopt._checks import word
 from fastopt._dispatch import core
 from fastopt.linalg._matrices import is_lower, matrices
 from fastopt.linalg._results import own_memory, values_into, vectors_into
@@ -22,9 +23,7 @@ class EighResult(NamedTuple):
 
 
 def _is_jacobi(method: str) -> bool:
-    if method not in ("auto", "jacobi"):
-        raise ValueError(f"method: expected 'auto' or 'jacobi', got {method!r}")
-    return method == "jacobi"
+    return word("method", method, ("auto", "jacobi"), "'auto' or 'jacobi'") == "jacobi"
 
 
 def eigh(

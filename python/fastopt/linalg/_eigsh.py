@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import flag, integer, real
+from fastopt._checks import flag, integer, real, word
 from fastopt.linalg._eigh import eigh
 from fastopt.linalg._lanczos import ASYMMETRY
 from fastopt.linalg._operator import Operator, as_operator
@@ -143,8 +143,7 @@ def eigsh(
     operator = as_operator(op, n)
     order = operator.n
     k = integer("k", k, minimum=1, maximum=order)
-    if which not in WHICH:
-        raise ValueError(f"which: expected one of {', '.join(map(repr, WHICH))}, got {which!r}")
+    word("which", which, WHICH)
     tol = real("tol", tol, minimum=0, maximum=1, open_high=True)
     copies = flag("copies", copies)
     limit = max(1000, 10 * order) if max_steps is None else integer("max_steps", max_steps, minimum=1)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastopt._checks import brief
+
 Array = NDArray[Any]
 
 
@@ -27,5 +29,5 @@ def matrices(a: ArrayLike) -> Array:
 
 def is_lower(uplo: str) -> bool:
     if not isinstance(uplo, str) or uplo.upper() not in ("L", "U"):
-        raise ValueError(f"UPLO: expected 'L' or 'U', got {uplo!r}")
+        raise ValueError(f"UPLO: expected 'L' or 'U', got {brief(uplo)}")
     return uplo.upper() == "L"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastopt._checks import integer, positive_or_none, real
+from fastopt._checks import integer, positive_or_none, real, word
 from fastopt.methods import _line_descent, _region_descent
 from fastopt.methods._line_descent import BETAS, ConjugateGradient, QuasiNewton
 from fastopt.methods._names import Beta, Subproblem
@@ -68,8 +68,7 @@ def cg(
     >>> fastopt.minimize(f, grad, np.ones(3), "cg", beta="polak-ribiere").success
     True
     """
-    if beta not in BETAS:
-        raise ValueError(f"beta: expected one of {', '.join(BETAS)}, got {beta!r}")
+    word("beta", beta, BETAS, f"one of {', '.join(BETAS)}")
     every = 0 if restart_every is None else integer("restart_every", restart_every, minimum=1)
     limit = positive_or_none("powell", powell)
     if c2 is None:

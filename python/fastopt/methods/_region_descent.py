@@ -13,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import flag, integer
+from fastopt._checks import flag, integer, word
 from fastopt.functions.lengths import norm
 from fastopt.methods._curvature import Hessians, SecondOrder
 from fastopt.methods._lengths import escape_length
@@ -44,8 +44,7 @@ def descend(
     seed: Any,
 ) -> None:
     """Search within a region; the options are those that the methods document."""
-    if subproblem not in get_args(Subproblem):
-        raise ValueError(f"subproblem: expected 'auto', 'dense' or 'lanczos', got {subproblem!r}")
+    word("subproblem", subproblem, get_args(Subproblem), "'auto', 'dense' or 'lanczos'")
     second_order = flag("second_order", second_order)
     if krylov_size is None:
         krylov_size = room(problem.n, 100)

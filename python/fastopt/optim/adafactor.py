@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from fastopt._checks import real
+from fastopt._checks import brief, real
 from fastopt._hypers import Hyper, choice, positive, switch, unit
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
@@ -18,7 +18,7 @@ def _not_positive(name: str, value: Any) -> float:
 
 def _epsilons(name: str, value: Any) -> tuple[float | None, float]:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise ValueError(f"{name}: expected two numbers, the first of which may be None, got {value!r}")
+        raise ValueError(f"{name}: expected two numbers, the first of which may be None, got {brief(value)}")
     first, second = value
     checked = None if first is None else real(f"{name}[0]", first, minimum=0.0)
     return checked, real(f"{name}[1]", second, minimum=0.0)

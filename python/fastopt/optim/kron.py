@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from fastopt._checks import integer, is_word
+from fastopt._checks import integer, word
 from fastopt._hypers import Hyper, boolean, optional, positive, switch, unit
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
@@ -19,9 +19,8 @@ def _whole(name: str, value: Any) -> int:
 
 
 def _mode(name: str, value: Any) -> str | None:
-    if value is not None and not is_word(value, _DIAGONAL):
-        raise ValueError(f"{name}: expected {', '.join(map(repr, _DIAGONAL))} or None, got {value!r}")
-    return None if value is None else str(value)
+    wanted = f"{', '.join(map(repr, _DIAGONAL))} or None"
+    return None if value is None else word(name, value, _DIAGONAL, wanted)
 
 
 def _mode_number(name: str, value: Any) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from fastopt._checks import flag, integer, is_word, real, shown
+from fastopt._checks import brief, flag, integer, real, shown, word
 from fastopt._hypers import Hyper, boolean, choice, epsilon, non_negative, pair, switch, unit
 from fastopt._signature import Common, Lr, Params, Unpack
 from fastopt.optimizer import Optimizer
@@ -22,7 +22,7 @@ _EXCLUDED = ("*embed*", "wte", "wpe", "lm_head", "head")
 def _coefficients(name: str, value: Any) -> Any:
     named = isinstance(value, str) and value in ("original", "polar-express")
     if not named and (not isinstance(value, (tuple, list)) or len(value) != 3):
-        raise ValueError(f"{name}: expected 'original', 'polar-express' or three numbers, got {value!r}")
+        raise ValueError(f"{name}: expected 'original', 'polar-express' or three numbers, got {brief(value)}")
     return value if named else tuple(real(f"{name}[{i}]", v) for i, v in enumerate(value))
 
 
@@ -36,9 +36,9 @@ def _steps(name: str, value: Any) -> int:
 
 
 def _adjustment(name: str, value: Any) -> str:
-    if value is not None and not is_word(value, ("original", "match_rms_adamw")):
-        raise ValueError(f"{name}: expected 'original', 'match_rms_adamw' or None, got {value!r}")
-    return value or "original"
+    if value is None:
+        return "original"
+    return word(name, value, ("original", "match_rms_adamw"), "'original', 'match_rms_adamw' or None")
 
 
 def _count_or_none(name: str, value: Any) -> int | None:

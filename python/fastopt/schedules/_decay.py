@@ -206,9 +206,7 @@ class step(Schedule):
 def ascending(name: str, values: object) -> tuple[int, ...]:
     """Return `values` as a tuple of strictly ascending integers >= 1."""
     if not isinstance(values, Sequence) or isinstance(values, (str, bytes)):
-        raise TypeError(
-            f"{name}: expected a list of integers, got {values!r} of type {type(values).__name__}"
-        )
+        raise TypeError(f"{name}: expected a list of integers, got {_checks.shown(values)}")
     steps = tuple(_checks.integer(f"{name}[{i}]", value, minimum=1) for i, value in enumerate(values))
     if not steps or any(a >= b for a, b in pairwise(steps)):
         raise ValueError(f"{name}: expected at least one integer, strictly ascending, got {list(steps)}")

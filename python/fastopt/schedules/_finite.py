@@ -156,8 +156,7 @@ class one_cycle(Schedule):
         self._check("pct_start", _checks.real("pct_start", self.pct_start, minimum=0.0, maximum=latest))
         for field in ("div_factor", "final_div_factor"):
             self._check(field, _checks.real(field, getattr(self, field), minimum=1.0))
-        if self.anneal not in ("cos", "linear"):
-            raise ValueError(f"anneal: expected 'cos' or 'linear', got {self.anneal!r}")
+        _checks.word("anneal", self.anneal, ("cos", "linear"), "'cos' or 'linear'")
 
     def _corners(self) -> list[tuple[float, float]]:
         """(k, rate) where a phase ends and the next begins."""

@@ -95,10 +95,7 @@ class reduce_on_plateau(Schedule):
     def __post_init__(self) -> None:
         check_lr(self)
         for field, words in (("mode", ("min", "max")), ("threshold_mode", ("rel", "abs"))):
-            if getattr(self, field) not in words:
-                raise ValueError(
-                    f"{field}: expected {words[0]!r} or {words[1]!r}, got {getattr(self, field)!r}"
-                )
+            _checks.word(field, getattr(self, field), words, f"{words[0]!r} or {words[1]!r}")
         factor = _checks.real("factor", self.factor, minimum=0.0, maximum=1.0, open_low=True, open_high=True)
         self._check("factor", factor)
         for field in ("patience", "cooldown"):

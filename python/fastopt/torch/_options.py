@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastopt._checks import is_word, real
-from fastopt._clipping import NormPer, NormType, norm_per, norm_type
+from fastopt._checks import brief, real
+from fastopt._clipping import NormPer, NormType, nonfinite, norm_per, norm_type
 from fastopt._hypers import COMMON, COMMON_DEFAULTS
 from fastopt._storage import Storage
 from fastopt.optimizer import Optimizer
@@ -55,8 +55,7 @@ class Options:
         self.clip_norm_per = norm_per(self.clip_norm_per)
         if self.ema_decay is not None:
             self.ema_decay = real("ema_decay", self.ema_decay, minimum=0.0, maximum=1.0)
-        if not is_word(self.nonfinite, ("propagate", "skip", "raise")):
-            raise ValueError(f"nonfinite: expected 'propagate', 'skip' or 'raise', got {self.nonfinite!r}")
+        self.nonfinite = nonfinite(self.nonfinite)
         _ = self.storage
 
     @property
@@ -87,12 +86,12 @@ _EXAMPLES = {torch.bfloat16: np.uint16, torch.float16: np.float16, torch.float64
 
 
 def _word(dtype: Any) -> Any:
-    if dtype is None or is_word(dtype, ("int8",)):
+    if dtype is None or (isinstance(dtype, str) and dtype == "int8"):
         return dtype
     if isinstance(dtype, torch.dtype) and dtype in _WORDS:
         return _WORDS[dtype]
     hint = f"; did you mean torch.{dtype}?" if isinstance(dtype, str) and dtype in _WORDS.values() else ""
-    raise TypeError(f"state_dtype: expected a floating-point torch.dtype or 'int8', got {dtype!r}{hint}")
+    raise TypeError(f"state_dtype: expected a floating-point torch.dtype or 'int8', got {brief(dtype)}{hint}")
 
 
 #: Keywords of the whole optimizer, as the NumPy classes have them.

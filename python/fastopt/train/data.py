@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt._checks import word
 from fastopt.train import readers
 from fastopt.train.readers import DataError
 
@@ -94,8 +95,8 @@ def read_data(path: str | Path, *, task: Task | None = None, target: str | None 
         names the file and the place in it.
     """
     path = Path(path)
-    if task is not None and task not in TASKS:
-        raise ValueError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
+    if task is not None:
+        word("task", task, TASKS, f"one of {', '.join(TASKS)}")
     if readers.kind_of(path) == ".csv":
         return _dataset(str(path), readers.read_csv(path, target), task)
     if target is not None:

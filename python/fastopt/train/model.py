@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastopt._checks import word
 from fastopt.train import initialise
 from fastopt.train.activations import ACTIVATIONS, ActivationName
 from fastopt.train.batchnorm import BatchNorm
@@ -85,10 +86,8 @@ class MLP:
             raise ValueError(
                 f"sizes: expected at least inputs and outputs, each 1 or more, got {list(sizes)}"
             )
-        if output not in OUTPUTS:
-            raise ValueError(f"output: expected one of {', '.join(OUTPUTS)}, got {output!r}")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+        word("output", output, OUTPUTS, f"one of {', '.join(OUTPUTS)}")
+        word("activation", activation, ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}")
         self.sizes = tuple(sizes)
         self.dtype = np.dtype(dtype)
         self.output = OUTPUTS[output]

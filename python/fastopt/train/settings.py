@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fastopt._checks import word
 from fastopt.train import augment, specs
 from fastopt.train.activations import ACTIVATIONS, ActivationName
 from fastopt.train.data import TASKS, Task
@@ -96,8 +97,8 @@ class Settings:
                 raise ValueError(f"{name}: expected an integer of at least {low}, got {value}")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+            if value is not None:
+                word(name, value, choices, f"one of {', '.join(choices)}")
         self._check_values()
         self._check_together()
 
