@@ -124,9 +124,9 @@ class MARS(Optimizer):
 
     @classmethod
     def _check_group(cls, values: Mapping[str, Any]) -> None:
-        super()._check_group(values)
-        if values["amsgrad"] and values["mars_type"] == "mars-lion":
+        if values["amsgrad"] and values["mars_type"] == "mars-lion":  # first: there is no such rule to ask
             raise ValueError("amsgrad: expected False with mars_type='mars-lion', which has no v, got True")
+        super()._check_group(values)
 
     @classmethod
     def _flags(cls, values: Mapping[str, Any]) -> set[str]:
