@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 import fastopt
+from fastopt import _replace
 from fastopt.checkpoint import read, write
 
 HERE = Path(__file__).parent
@@ -57,6 +58,7 @@ PRELUDE = f"""
 import ctypes, os, sys
 import numpy as np
 import fastopt
+from fastopt import _replace
 from fastopt.checkpoint import read, write
 path = sys.argv[1]
 folder = os.path.dirname(path)
@@ -239,6 +241,43 @@ def test_a_whole_run_is_saved_and_loaded_under_faults(path: Path, shim: str) -> 
         path,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning"
+)  # dropped where it was, and thereby closed
+def test_ctrl_c_at_any_instruction_leaves_no_temporary_file(tmp_path: Path) -> None:
+    """Also right after the system has made the file, before the name of its descriptor is bound."""
+    path = tmp_path / "run.npz"
+    passed = -1
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal passed
+        if frame.f_code.co_filename != _replace.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        passed += event == "opcode"
+        if passed == nth:
+            passed += 1
+            raise KeyboardInterrupt
+        return trace
+
+    fastopt.save(path, {"n": -1})
+    for nth in range(10_000):
+        passed = -1
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            fastopt.save(path, {"n": nth})
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+        assert os.listdir(tmp_path) == ["run.npz"], nth
+        assert fastopt.load(path)["n"] <= nth
+    assert nth > 50
 
 
 INTERRUPTED = """

@@ -36,15 +36,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     with _syncing(folder):
         unique = f"{os.getpid()}-{secrets.token_hex(4)}"
         temporary = os.path.join(folder, f".{name[:40]}.{unique}{TEMPORARY}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(temporary, flags, 0o666)
         try:
-            with open(descriptor, "wb") as file:
+            with open(temporary, "xb") as file:  # within: Ctrl-C may come through as soon as it is made
                 if mode is not None and hasattr(os, "fchmod"):
-                    os.fchmod(descriptor, mode)
+                    os.fchmod(file.fileno(), mode)
                 yield file
                 file.flush()
-                os.fsync(descriptor)
+                os.fsync(file.fileno())
             os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
