@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import fastopt
+import fastopt.train
 from fastopt import _metadata, _npz
 from fastopt.checkpoint import CheckpointError, read, write
 
@@ -207,6 +208,34 @@ def test_missing_files_and_folders_are_reported_as_such(tmp_path):
         read(tmp_path / "none.npz")
     with pytest.raises(IsADirectoryError):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "bad", [None, 3, {"w": np.ones(2)}, np.ones(2), io.BytesIO(), ["run.npz"], "run\0.npz"], ids=str
+)
+def test_what_is_no_path_is_refused_by_name(path, bad):
+    opt = fastopt.SGD([np.ones(2)])
+    calls = [
+        lambda: write(bad, {}, {}),
+        lambda: read(bad),
+        lambda: fastopt.save(bad, {}),
+        lambda: fastopt.load(bad),
+        lambda: opt.save(bad),
+        lambda: opt.load(bad),
+        lambda: fastopt.train.load(bad),
+        lambda: fastopt.train.read_data(bad),
+    ]
+    for call in calls:
+        with pytest.raises((TypeError, ValueError), match=r"^path: expected "):
+            call()
+
+
+def test_a_path_that_is_empty_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for call in (lambda: write("", {}, {}), lambda: read("")):
+        with pytest.raises(FileNotFoundError, match="''"):
+            call()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")

@@ -9,6 +9,7 @@ from os import PathLike
 from typing import Any
 
 from fastopt import _state, checkpoint
+from fastopt._checks import path_of
 from fastopt._errors import CheckpointError
 from fastopt._fill import Filling, kind_of
 from fastopt._generators import state_of_generator
@@ -75,6 +76,7 @@ def save(path: str | PathLike[str], tree: Any) -> None:
     >>> opt.step_count, params["w"]
     (1, array([0.999, 0.999, 0.999]))
     """
+    path = path_of("path", path)
     with _together(tree) as optimizers:
         arrays, skeleton = take_apart(tree, _state_of, copy=bool(optimizers))
     checkpoint.write(path, arrays, {"format": FORMAT, "version": VERSION, "tree": skeleton})

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import os
 import reprlib
 from collections.abc import Callable, Collection
 
 import numpy as np
 
-__all__ = ["brief", "flag", "integer", "positive", "positive_or_none", "real", "shown", "word"]
+__all__ = ["brief", "flag", "integer", "path_of", "positive", "positive_or_none", "real", "shown", "word"]
 
 #: Integers up to here are exact in float64, so `k / total` rounds once and never overflows.
 EXACT_IN_DOUBLE = 2**53
@@ -104,6 +105,16 @@ def integer(name: str, value: object, *, minimum: int, maximum: int | None = EXA
     if maximum is not None and number > maximum:
         raise ValueError(f"{name}: expected {wanted} and <= {maximum}, got {brief(number)}")
     return number
+
+
+def path_of(name: str, value: object) -> str:
+    """Return `value` as text if it is a path: text, bytes or an object with one."""
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise TypeError(f"{name}: expected a str or path-like object, got {shown(value)}")
+    found = os.fsdecode(value)
+    if "\0" in found:
+        raise ValueError(f"{name}: expected a name without null characters, got {value!r}")
+    return found
 
 
 def flag(name: str, value: object) -> bool:

@@ -30,6 +30,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     OSError
         As the system reports it, and if `path` exists but is not a regular file (a device would be lost).
     """
+    if not os.fspath(path):  # to realpath it is the working folder
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     target = os.path.realpath(path)
     mode = _mode(target)
     folder, name = os.path.split(target)

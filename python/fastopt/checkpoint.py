@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _metadata, _npz
+from ._checks import path_of
 from ._errors import CheckpointError
 from ._metadata import BFLOAT16, JSON_NAME, Entry
 from ._replace import replacing
@@ -84,6 +85,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array], meta: Mappi
     >>> meta, arrays["w"].tolist(), np.load(path)["w"].tolist()
     ({'epoch': 3}, [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]])
     """
+    path = path_of("path", path)
     if not isinstance(arrays, Mapping):
         raise TypeError(f"arrays: expected a dict of arrays, got {type(arrays).__name__}")
     entries = [_metadata.entry_of(name, array) for name, array in arrays.items()]
@@ -160,7 +162,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     --------
     See `write`.
     """
-    path = os.fspath(path)
+    path = path_of("path", path)
     if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
         raise CheckpointError(
             f"{path}: expected a regular file"
