@@ -414,6 +414,7 @@ BAD = [
     (["--schedule", "step:size=3"], "schedule step:size=3: size: expected one of the options of step"),
     (["--init", "he:std=1"], "init he: unknown option 'std'"),
     (["--batch-size", "1"], "--batch-size: expected at least 2 with batch normalisation, got 1"),
+    (["--blas-threads", "99999999999999999999"], "--blas-threads: expected an integer of at most 2147483647"),
     (["--task", "regression"], "--task: expected only together with data"),
     (["--data", "missing.csv"], "missing.csv: no such file"),
     (["--resume", "missing.npz"], "missing.npz: No such file or directory"),
@@ -430,6 +431,58 @@ def test_augmenting_what_is_no_image_is_refused(tmp_path: Path, capfd: pytest.Ca
         f"--augment: expected images, an .npz with X of shape (rows, height, width); {path} has 3 features"
     )
     assert expected in capfd.readouterr().err
+
+
+def test_what_is_read_is_never_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).standard_normal((60, 3))
+    np.savez("data.npz", X=rows, y=np.arange(60) % 2)
+    os.link("data.npz", "test.npz")
+    train = ["train", "--data", "data.npz", "--hidden", "4", "--epochs", "1", "--quiet", "--out", "o"]
+    assert main(train) == 0
+    model = ["predict", "--model", "o/checkpoint.npz", "--data", "data.npz"]
+    kept = {name: Path(name).read_bytes() for name in ("data.npz", "o/checkpoint.npz")}
+    capfd.readouterr()
+    for args, message in (
+        ([*train, "--checkpoint", "data.npz"], "--checkpoint: data.npz is the file of --data"),
+        ([*train, "--checkpoint", "./o/../test.npz"], "--checkpoint: o/../test.npz is the file of --data"),
+        ([*model, "--output", "data.npz"], "--output: data.npz is the file of --data"),
+        ([*model, "--output", "o/checkpoint.npz"], "--output: o/checkpoint.npz is the file of --model"),
+    ):
+        assert main(args) == 2
+        err = capfd.readouterr().err
+        assert (message in err, len(err.splitlines())) == (True, 1), err
+        assert kept == {name: Path(name).read_bytes() for name in kept}
+    assert main(["train", "--resume", "o/checkpoint.npz", "--quiet"]) == 0  # its own is written
+
+
+def test_memory_that_is_short_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def short(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 1.46 TiB")
+
+    monkeypatch.setattr("fastopt.train.session.Session.run", short)
+    assert main(["train", "--quiet", "--out", str(tmp_path / "o")]) == 1
+    expected = "train: error: not enough memory: Unable to allocate 1.46 TiB\n"
+    assert capfd.readouterr().err.endswith(expected)
+
+
+def test_a_rate_beyond_float32_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "o")
+    assert main(["train", "--quiet", "--hidden", "4", "--epochs", "1", "--lr", "1e300", "--out", out]) == 1
+    err = capfd.readouterr().err
+    assert "train: error: adamw: lr: expected" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_folder_is_no_file_of_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data.csv").mkdir()
+    for path in (tmp_path, tmp_path / "data.csv"):
+        assert main(["train", "--data", str(path)]) == 2
+        assert f"{path}: expected a file, got a folder" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("args", "message"), BAD)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,6 +31,13 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 class UsageError(Exception):
     """What the user asked for cannot be done as asked: reported in one line, exit code 2."""
+
+
+def refuse_own_input(option: str, path: Path, read: Mapping[str, str | Path | None]) -> None:
+    """Raise if what would be written is a file that is read: by the option that names it."""
+    for other, source in read.items():
+        if source is not None and path.exists() and Path(source).exists() and path.samefile(source):
+            raise UsageError(f"{option}: {path} is the file of {other}, which would be lost")
 
 
 class Parser(argparse.ArgumentParser):
@@ -92,6 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"{program()} {args.command}: error: {error}", file=sys.stderr)
         return USAGE
+    except MemoryError as error:
+        print(f"{program()} {args.command}: error: not enough memory: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from fastopt.cli import DONE, UsageError
+from fastopt.cli import DONE, UsageError, refuse_own_input
 from fastopt.train.predictor import Predictor, load
 
 __all__ = ["add_arguments", "run"]
@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     if output is not None and output.suffix.lower() not in (".csv", ".npz"):
         raise UsageError(f"--output: expected a file ending in .csv or .npz, got {output}")
     try:
+        if output is not None:
+            refuse_own_input("--output", output, {"--data": args.data, "--model": args.model})
         model = load(args.model, args.label)
         x = model.read(args.data)
         answers = _answers(model, x, args.data)

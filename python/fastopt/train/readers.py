@@ -31,6 +31,9 @@ class Table(NamedTuple):
 def kind_of(path: Path) -> str:
     """The ending of a file that exists, one that can be read."""
     if not path.is_file():
+        if path.exists():
+            found = "a folder" if path.is_dir() else "something else"
+            raise DataError(f"{path}: expected a file, got {found}")
         raise DataError(f"{path}: no such file")
     kind = path.suffix.lower()
     if kind not in (".csv", ".npz"):

@@ -24,6 +24,7 @@ LOWEST = {
     "folds": 2,
     "curvature_every": 1,
 }
+MOST_OF_C = 2**31 - 1  # an int, as BLAS libraries take their number of threads
 CHOICES = {
     "activation": tuple(ACTIVATIONS),
     "output": tuple(OUTPUTS),
@@ -95,6 +96,10 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise ValueError(f"{name}: expected an integer of at least {low}, got {value}")
+        if self.blas_threads is not None and self.blas_threads > MOST_OF_C:
+            raise ValueError(
+                f"blas_threads: expected an integer of at most {MOST_OF_C}, got {self.blas_threads}"
+            )
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value is not None:

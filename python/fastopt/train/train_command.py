@@ -9,13 +9,14 @@ import shlex
 import sys
 from pathlib import Path
 
-from fastopt.cli import DONE, FAILED, INTERRUPTED, UsageError, program
+from fastopt.cli import DONE, FAILED, INTERRUPTED, UsageError, program, refuse_own_input
 from fastopt.train import report
 from fastopt.train.arguments import DEFAULT_OUT, add_arguments
 from fastopt.train.progress import Progress, StopRequest
 from fastopt.train.session import Session
 from fastopt.train.settings import Settings
 from fastopt.train.table import diagnosis, heading, table
+from fastopt.train.trainer import StepError
 
 __all__ = ["add_arguments", "run"]
 
@@ -28,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
     out, checkpoint = _places(args)
     try:
         session = _session(args)
+        read = {"--data": session.settings.data, "--test-data": session.settings.test_data}
+        refuse_own_input("--checkpoint", checkpoint, read)
         out.mkdir(parents=True, exist_ok=True)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
     except ValueError as error:
@@ -51,6 +54,10 @@ def run(args: argparse.Namespace) -> int:
         progress.clear()
         print(_how_to_resume(session, out, checkpoint), file=sys.stderr)
         return INTERRUPTED
+    except StepError as error:
+        progress.clear()
+        print(f"{program()} train: error: {error}", file=sys.stderr)
+        return FAILED
     except OSError as error:
         progress.clear()
         print(f"{program()} train: {error.filename}: {error.strerror}", file=sys.stderr)

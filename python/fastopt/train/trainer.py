@@ -25,6 +25,10 @@ from fastopt.train.runs import History, Result, Run, steps_per_second
 CURVE_ROWS = 2048
 
 
+class StepError(ValueError):
+    """A step that the optimizer refuses: of a rate that its precision does not hold, say."""
+
+
 class Trainer:
     """Trains one model with one optimizer; `run` is a generator that yields after every step."""
 
@@ -101,9 +105,9 @@ class Trainer:
         before = perf_counter()
         try:
             self.optimizer.step()
-        except ValueError:
+        except ValueError as error:
             if self.options.get("nonfinite") != "raise":
-                raise
+                raise StepError(f"{self.label}: {error}") from None
             self.status = "diverged"
             return
         self._clock("optimizer", before)
