@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from typing import Any
@@ -14,6 +15,27 @@ from fastopt.train import Problem, Session, Settings, SpecError, Trainer, blas, 
 from fastopt.train.optimizers import base_lr
 from fastopt.train.report import plot
 from fastopt.train.runs import STEP_POINTS, History, Run
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Settings)])
+def test_settings_of_another_type_are_refused_by_name(name: str) -> None:
+    """Or they are of its type."""
+    good = getattr(Settings(), name)
+    numbers = [] if isinstance(good, (bool, str, tuple)) else [True, 1j]
+    for bad in (object(), np.ones(2), {"a": 1}, [object()], (np.ones(2),), b"x", *numbers):
+        with pytest.raises((TypeError, ValueError), match=rf"^{name}(\[0\])?: expected"):
+            Settings(**{name: bad})
+    if good is not None:
+        with pytest.raises((TypeError, ValueError), match=f"^{name}: expected .*, got None"):
+            Settings(**{name: None})
+    if isinstance(good, int) and not isinstance(good, bool):
+        for bad in ("3", 2.5, 3.0):
+            with pytest.raises(TypeError, match=f"^{name}: expected an integer, got"):
+                Settings(**{name: bad})
+    if isinstance(good, bool):
+        for bad in (1, "yes", 0.0):
+            with pytest.raises(TypeError, match=f"^{name}: expected True or False, got"):
+                Settings(**{name: bad})
 
 
 def test_option_values_are_read_as_numbers_truths_lists_or_text() -> None:

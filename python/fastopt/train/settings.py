@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
+import os
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastopt._checks import word
+import numpy as np
+
+from fastopt._checks import shown, word
 from fastopt.train import augment, specs
 from fastopt.train.activations import ACTIVATIONS, ActivationName
 from fastopt.train.data import TASKS, Task
@@ -92,6 +97,8 @@ class Settings:
     """Of NumPy's matrix products; None takes one thread while the products are small."""
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_type(field.name, str(field.type), getattr(self, field.name))
         for name, low in LOWEST.items():
             value = getattr(self, name)
             if value is not None and value < low:
@@ -102,7 +109,7 @@ class Settings:
             )
         for name, choices in CHOICES.items():
             value = getattr(self, name)
-            if value is not None:
+            if value is not None or getattr(type(self), name) is not None:
                 word(name, value, choices, f"one of {', '.join(choices)}")
         self._check_values()
         self._check_together()
@@ -155,3 +162,31 @@ class Settings:
         """The settings that `as_dict` described."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in d.items()}
         return cls(**fields)
+
+
+#: Of what types a field may be, by how its annotation begins, and what to call them. Others are words.
+_TYPES: dict[str, tuple[Any, str]] = {
+    "int": (numbers.Integral, "an integer"),
+    "float": (numbers.Real, "a number"),
+    "bool": ((bool, np.bool_), "True or False"),
+    "str": ((str, os.PathLike), "text"),
+    "tuple[str": (str, "a tuple of text"),
+    "tuple[int": (numbers.Integral, "a tuple of integers"),
+    "tuple[float": (numbers.Real, "a tuple of numbers"),
+}
+
+
+def _check_type(name: str, annotation: str, value: Any) -> None:
+    """Raise TypeError for a value that is not of the field's type."""
+    if value is None and "None" in annotation:
+        return
+    begins = re.match(r"(tuple\[)?\w+", annotation)
+    if begins is None or begins[0] not in _TYPES:
+        return
+    types, wanted = _TYPES[begins[0]]
+    several = begins[0].startswith("tuple")
+    if several and not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name}: expected {wanted}, got {shown(value)}")
+    for item in value if several else (value,):
+        if not isinstance(item, types) or (isinstance(item, bool) and begins[0] != "bool"):
+            raise TypeError(f"{name}: expected {wanted}, got {shown(value)}")
