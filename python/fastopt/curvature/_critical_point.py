@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def critical_point(
     >>> fastopt.critical_point(None, None, hessian=np.diag([1.0, 2.0, 3.0])).kind
     'minimum'
     """
-    if gtol is not None and gtol != math.inf:
+    if gtol is not None and not (isinstance(gtol, Real) and gtol == math.inf):
         gtol = real("gtol", gtol, minimum=0.0)
     counts_only = flag("counts_only", counts_only)
     at = _evaluation(f, grad, x)

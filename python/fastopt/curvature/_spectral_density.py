@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import integer, positive_or_none, real
+from fastopt._checks import integer, positive_or_none, real, shown
 from fastopt.curvature._density import SpectralDensity
 from fastopt.functions.progress import Report, reporter
 from fastopt.linalg._krylov import KrylovSpace, quadrature
@@ -133,7 +133,13 @@ def spectral_density(
 
 
 def _checked(grid: Any) -> Array:
-    points = np.asarray(grid, dtype=np.float64)
+    try:
+        given = np.asarray(grid)
+        points = given.astype(np.float64) if given.dtype.kind in "biuf" else None
+    except (TypeError, ValueError, OverflowError):
+        points = None
+    if points is None:
+        raise TypeError(f"grid: expected finite ascending numbers, shape (m,), got {shown(grid)}")
     if points.ndim != 1 or points.size == 0 or not np.isfinite(points).all() or (np.diff(points) < 0).any():
         raise ValueError(f"grid: expected finite ascending numbers, shape (m,), got shape {points.shape}")
     return points

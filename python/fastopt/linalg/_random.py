@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fastopt._checks import shown
+
 #: Keeps our streams apart from those of ``numpy.random.default_rng(seed)``.
 KEY = 0x6661_7374
 
@@ -20,4 +22,20 @@ def generator(seed: Any) -> np.random.Generator:
         return seed
     if isinstance(seed, (np.random.SeedSequence, np.random.BitGenerator)):
         return np.random.default_rng(seed)
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(KEY,)))
+    try:
+        sequence = np.random.SeedSequence(seed, spawn_key=(KEY,))
+    except (TypeError, ValueError) as error:
+        raise _named(seed, error) from None
+    return np.random.default_rng(sequence)
+
+
+def numpys(seed: Any) -> np.random.Generator:
+    """`numpy.random.default_rng`, whose errors name the argument."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise _named(seed, error) from None
+
+
+def _named(seed: Any, error: Exception) -> Exception:
+    return type(error)(f"seed: expected what numpy.random.default_rng takes, got {shown(seed)}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.functions.matrices import Products, square, symmetric_part
+from fastopt.linalg._random import numpys
 from fastopt.methods._differences import Differences
 from fastopt.methods._models import Krylov, room
 from fastopt.methods._names import Subproblem
@@ -99,7 +100,7 @@ class SecondOrder:
         self._problem = problem
         self._least = least
         self._hessians = hessians
-        self._rng = np.random.default_rng(seed)
+        self._rng = numpys(seed)
 
     def judge(self, w: Array) -> bool:
         """Whether the lowest of these eigenvalues, ascending, is negative."""

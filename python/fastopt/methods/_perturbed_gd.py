@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastopt._checks import flag, integer, positive, positive_or_none
 from fastopt.functions.lengths import norm
+from fastopt.linalg._random import numpys
 from fastopt.methods._curvature import Hessians, SecondOrder
 from fastopt.methods._gradient_step import GradientStep
 from fastopt.methods._problem import Point, Problem
@@ -44,7 +45,7 @@ class PerturbedDescent:
         self.second_order = flag("second_order", second_order)
         self.hessians = Hessians(problem)
         self.test = SecondOrder(problem, self.hessians, seed, least=self._gtol())
-        self.rng = np.random.default_rng(seed)
+        self.rng = numpys(seed)
 
     def run(self) -> None:
         small = self.problem.small_gradient(self.problem.begin)

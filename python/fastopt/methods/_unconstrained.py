@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def _listed(constraints: Any) -> list[Any]:
         list(constraints)
         if isinstance(constraints, (list, tuple))
         else [constraints]
-        if constraints != {}
+        if not (isinstance(constraints, Mapping) and not constraints)
         else []
     )
 

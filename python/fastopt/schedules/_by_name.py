@@ -139,6 +139,8 @@ def read_spec(text: str) -> tuple[str, dict[str, Any]]:
     >>> fastopt.schedules.read_spec("adamw:betas=[0.9,0.99],maximize=true")
     ('adamw', {'betas': (0.9, 0.99), 'maximize': True})
     """
+    if not isinstance(text, str):
+        raise TypeError(f"text: expected a string, got {_checks.shown(text)}")
     name, colon, rest = text.partition(":")
     if not name.strip() or bool(colon) != bool(rest.strip()):
         raise ValueError(f"expected NAME or NAME:key=value,..., got {text!r}")

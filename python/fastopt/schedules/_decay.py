@@ -184,7 +184,7 @@ class step(Schedule):
         if (self.every is None) == (self.milestones is None):
             raise ValueError(
                 "every, milestones: expected one of the two, "
-                f"got every={self.every!r}, milestones={self.milestones!r}"
+                f"got every={_checks.brief(self.every)}, milestones={_checks.brief(self.milestones)}"
             )
         if self.every is not None:
             self._check("every", _checks.integer("every", self.every, minimum=1))

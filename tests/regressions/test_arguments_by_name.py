@@ -1,0 +1,71 @@
+"""Arguments that raised what Python or NumPy raise, without a name: seeds, grids, constraints, texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastopt
+from fastopt import curvature, schedules
+
+X = np.array([1.0, 2.0])
+A = np.diag([1.0, 2.0, 3.0])
+
+
+def f(x: Any) -> float:
+    return float(x @ x)
+
+
+def grad(x: Any) -> Any:
+    return 2 * x
+
+
+def minimize(**options: Any) -> None:
+    fastopt.minimize(f, grad, X, **options)
+
+
+SEVERAL = np.ones(2)
+SEEDS: tuple[Any, ...] = ("3", 2.5, -1, 1j, object(), {"a": 1}, np.array(["a", "b"]))
+CASES: dict[str, tuple[str, Callable[[Any], Any], tuple[Any, ...]]] = {
+    "spectral_density": ("seed", lambda bad: curvature.spectral_density(lambda v: A @ v, 3, seed=bad), SEEDS),
+    "trace": ("seed", lambda bad: curvature.trace(lambda v: np.arange(99.0) * v, 99, seed=bad), SEEDS),
+    "eigsh": ("seed", lambda bad: fastopt.eigsh(lambda v: np.arange(999.0) * v, 1, n=999, seed=bad), SEEDS),
+    **{
+        f"minimize, {method}": ("seed", lambda bad, m=method: minimize(method=m, seed=bad), SEEDS)  # type: ignore[misc]
+        for method in ("trust-region", "arc", "saddle-free-newton", "perturbed-gd")
+    },
+    "grid": (
+        "grid",
+        lambda bad: curvature.spectral_density(A, grid=bad),
+        ("3", b"x", 10**400, 1j, X + 1j, object(), {1}, {"a": 1}, print, ["a"]),
+    ),
+    "constraints": (
+        "bounds, constraints",
+        lambda bad: minimize(constraints=bad),
+        (SEVERAL, np.ones((2, 2)), 3),
+    ),
+    "gtol": ("gtol", lambda bad: fastopt.critical_point(grad, 0 * X, gtol=bad), (SEVERAL, "3", [1], 1j)),
+    "text": ("text", lambda bad: schedules.parse(bad, 0.1, 10), (None, 3, b"step", ["step"], SEVERAL)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_they_are_named(case: str) -> None:
+    name, call, values = CASES[case]
+    for bad in values:
+        with pytest.raises((TypeError, ValueError), match=f"^{name}: "):
+            call(bad)
+
+
+def test_what_these_take_is_still_taken() -> None:
+    for seed in (0, [1, 2], np.random.default_rng(3), np.random.SeedSequence(4), np.int64(5), None):
+        minimize(method="perturbed-gd", seed=seed)
+        minimize(method="trust-region", seed=seed)
+    for nothing in ((), [], {}, None):
+        minimize(constraints=nothing)
+    for gtol in (None, np.inf, 1e-3, np.float32(1)):
+        assert fastopt.critical_point(grad, 0 * X, gtol=gtol).kind == "minimum"
+    assert curvature.spectral_density(A, grid=[0, 1, 2]) is not None
