@@ -1,4 +1,4 @@
-"""Arguments that raised what Python or NumPy raise, without a name: seeds, grids, constraints, texts."""
+"""Arguments that raised what Python or NumPy raise, without a name, and masks that were not seen."""
 
 from __future__ import annotations
 
@@ -69,3 +69,24 @@ def test_what_these_take_is_still_taken() -> None:
     for gtol in (None, np.inf, 1e-3, np.float32(1)):
         assert fastopt.critical_point(grad, 0 * X, gtol=gtol).kind == "minimum"
     assert curvature.spectral_density(A, grid=[0, 1, 2]) is not None
+
+
+MASKED = np.ma.array(X, mask=[True, False])
+WITH_X: dict[str, Callable[..., Any]] = {
+    "minimize": lambda g, x: fastopt.minimize(f, g, x),
+    "check_grad": lambda g, x: fastopt.check_grad(f, g, x),
+    "escape": lambda g, x: fastopt.escape(f, g, x),
+    "critical_point": lambda g, x: fastopt.critical_point(g, x),
+    "hessian": lambda g, x: fastopt.hessian(g, x),
+    "hvp": lambda g, x: fastopt.hvp(g, x)(X),
+}
+
+
+@pytest.mark.parametrize("name", WITH_X)
+def test_what_is_masked_is_no_number(name: str) -> None:
+    call = WITH_X[name]
+    with pytest.raises(ValueError, match=r"^x: expected a value for every element, got a masked array"):
+        call(grad, MASKED)
+    with pytest.raises(ValueError, match=r"^grad.*: expected a value for every element, got a masked array"):
+        call(lambda x: np.ma.array(2 * x, mask=[False, True]), X)
+    call(lambda x: np.ma.array(2 * x), np.ma.array(X))  # of which nothing is masked

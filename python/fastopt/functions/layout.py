@@ -167,9 +167,11 @@ def _parts(x: Any, name: str) -> tuple[type, list[Any] | None, list[Array]]:
 def _check(a: Array, name: str) -> None:
     if a.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name}: expected float32 or float64, got {a.dtype}")
+    _refuse_masked(a, name)
 
 
 def _read(value: Any, shape: tuple[int, ...], name: str) -> Array:
+    _refuse_masked(value, name)
     # The copy is not optional: a function may return the same buffer every time, and fill it again.
     try:
         array = np.array(value)
@@ -182,3 +184,8 @@ def _read(value: Any, shape: tuple[int, ...], name: str) -> Array:
     if array.shape != shape:
         raise ValueError(f"{name}: expected an array of shape {shape}, got shape {array.shape}")
     return array if array.dtype.itemsize <= 8 else array.astype(np.float64)
+
+
+def _refuse_masked(value: Any, name: str) -> None:
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name}: expected a value for every element, got a masked array")
