@@ -6,16 +6,29 @@ Python, but `lr=True` is a mistake.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 import operator
 import os
 import reprlib
 from collections.abc import Callable, Collection
+from typing import Any
 
 import numpy as np
 
-__all__ = ["brief", "flag", "integer", "path_of", "positive", "positive_or_none", "real", "shown", "word"]
+__all__ = [
+    "brief",
+    "flag",
+    "integer",
+    "path_of",
+    "positive",
+    "positive_or_none",
+    "real",
+    "sample",
+    "shown",
+    "word",
+]
 
 #: Integers up to here are exact in float64, so `k / total` rounds once and never overflows.
 EXACT_IN_DOUBLE = 2**53
@@ -80,6 +93,19 @@ def real(
     if not (math.isfinite(number) and inside):
         raise ValueError(f"{name}: expected {wanted}, got {brief(value)}")
     return number
+
+
+def sample(name: str, value: object) -> float:
+    """Return what was measured as a float: NaN and infinity as they are, also of any library's array without
+    axes.
+    """
+    number: Any = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    text_or_truth = isinstance(number, (str, bytes, bool, np.bool_))
+    imaginary = isinstance(number, numbers.Complex) and not isinstance(number, numbers.Real)
+    if not text_or_truth and not imaginary and getattr(number, "ndim", 0) == 0:
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            return float(number)
+    raise TypeError(f"{name}: expected a number, got {shown(value)}")
 
 
 def positive(name: str, value: object) -> float:

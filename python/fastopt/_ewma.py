@@ -156,7 +156,7 @@ class EWMA:
         float
             The new `value`.
         """
-        sample = float(x)
+        sample = _checks.sample("x", x)
         average, ones, count = self._so_far
         self._so_far = _next(average, sample, self._beta), _next(ones, 1.0, self._beta), count + 1
         return self.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -90,3 +91,17 @@ def test_what_is_masked_is_no_number(name: str) -> None:
     with pytest.raises(ValueError, match=r"^grad.*: expected a value for every element, got a masked array"):
         call(lambda x: np.ma.array(2 * x, mask=[False, True]), X)
     call(lambda x: np.ma.array(2 * x), np.ma.array(X))  # of which nothing is masked
+
+
+def test_samples_and_metrics() -> None:
+    average, rate = fastopt.EWMA(0.5), schedules.reduce_on_plateau(0.1)
+    words = ("3", b"1", np.array("3"), True, np.True_)
+    for bad in (*words, None, 1j, np.complex64(1), SEVERAL, np.ones(1), object(), [1.0], 10**400, 10**5000):
+        for name, call in (("x", average.update), ("metric", rate.report)):
+            with pytest.raises((TypeError, ValueError), match=f"^{name}: expected a number, got"):
+                call(bad)  # type: ignore[arg-type]
+    assert (average.count, rate(0)) == (0, 0.1)
+    for good in (1, 2.0, np.float32(3), np.int64(4), np.array(5.0), np.nan, np.inf, Fraction(1, 2)):
+        average.update(good)
+        rate.report(good)
+    assert average.count == 8

@@ -118,9 +118,7 @@ class reduce_on_plateau(Schedule):
             The rate from now on.
         """
         rate, best, bad, cooldown = self._now
-        if isinstance(metric, str) or getattr(metric, "ndim", 0) != 0:
-            raise TypeError(f"metric: expected a number, got {_checks.shown(metric)}")
-        value = float(metric)
+        value = _checks.sample("metric", metric)
         if math.isfinite(value) and (best is None or self._better(value, best)):
             best, bad = value, 0
         else:
