@@ -190,6 +190,7 @@ def test_arrays_in_the_place_of_words_and_pairs(name: str, key: str, bad: Any) -
         ("Rprop", {"step_sizes": (0.0, 1.0)}, "step_sizes"),
         ("Adadelta", {"rho": 1.5}, "rho"),
         ("RMSprop", {"alpha": 1.5}, "alpha"),
+        ("Adafactor", {"beta2_decay": 0.5}, "beta2_decay: expected a finite number <= 0, got 0.5"),
         *(
             ("MARS", {"mars_type": "mars-lion", "amsgrad": True, **flag}, "amsgrad: expected False with")
             for flag in ({}, {"cautious": True}, {"cautious_weight_decay": True}, {"centralize": True})

@@ -78,6 +78,8 @@ def real(
         wanted = "a finite number"
     elif math.isinf(maximum):
         wanted = f"a finite number {'>' if open_low else '>='} {minimum:g}"
+    elif math.isinf(minimum):
+        wanted = f"a finite number {'<' if open_high else '<='} {maximum:g}"
     else:
         wanted = f"a number in {low}{minimum:g}, {maximum:g}{high}"
     # NumPy's bool is not a Real; 0-d arrays are not either: an argument that can change later is refused.
