@@ -38,4 +38,4 @@ def numpys(seed: Any) -> np.random.Generator:
 
 
 def _named(seed: Any, error: Exception) -> Exception:
-    return type(error)(f"seed: expected what numpy.random.default_rng takes, got {shown(seed)}")
+    return type(error)(f"seed: expected what numpy.random.default_rng takes, got {shown(seed)} ({error})")
