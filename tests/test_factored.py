@@ -1,5 +1,5 @@
-"""Adafactor's ways through a tensor: rows side by side, rows of few elements, many small matrices, vectors; where its
-gradient lies, and where it must be written down first. One rule, whichever way is taken."""
+"""Adafactor's ways through a tensor: rows side by side, rows of few elements, many small matrices, vectors;
+where its gradient lies, and where it must be written down first. One rule, whichever way is taken."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import fastopt
 from engine import bits, normal
 from oracle import Oracle
 
-#: Bands of four rows and what is left of one; some pieces of a matrix; rows longer than what is read at once; rows of a
-#: few elements; matrices of which a piece has many; a vector.
+#: Bands of four rows and what is left of one; some pieces of a matrix; rows longer than what is read at once;
+#: rows of a few elements; matrices of which a piece has many; a vector.
 SHAPES = [(7, 70), (130, 3000), (3, 5000), (5000, 3), (70, 80, 3, 3), (2, 3, 9, 65), (70000,)]
 FORMS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -42,8 +42,8 @@ def draws(shape: tuple[int, ...], dtype: Any) -> list[Any]:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 def test_every_shape_takes_the_steps_of_the_paper(shape: tuple[int, ...], form: str, dtype: Any) -> None:
     theta = normal(1, [shape], dtype)[0]
-    form_of_oracle = {"eps": (float(np.finfo(dtype).eps), 1e-3), **FORMS[form]}  # of float64's own where none is given
-    opt, oracle = fastopt.Adafactor([theta], **FORMS[form]), Oracle("Adafactor", [theta], **form_of_oracle)
+    own = {"eps": (float(np.finfo(dtype).eps), 1e-3), **FORMS[form]}  # the oracle's would be float64's
+    opt, oracle = fastopt.Adafactor([theta], **FORMS[form]), Oracle("Adafactor", [theta], **own)
     for g in draws(shape, dtype):
         opt.step([g])
         oracle.step([g])
@@ -54,16 +54,15 @@ def test_every_shape_takes_the_steps_of_the_paper(shape: tuple[int, ...], form: 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("shape", [s for s in SHAPES if len(s) > 1], ids=str)
 def test_a_tensor_in_another_order_takes_the_same_steps(shape: tuple[int, ...], form: str) -> None:
-    """Its gradient is written to memory in the order of the matrices; otherwise none is."""
+    """Its gradient is written down in the order of the matrices; otherwise none is. But for the size of the
+    parameter, which is summed in the order of memory, the numbers are the same to the last bit."""
     straight = normal(1, [shape])[0]
     turned = np.asfortranarray(straight)
-    a, b = (fastopt.Adafactor([w], **FORMS[form]) for w in (straight, turned))
+    a, b = (fastopt.Adafactor([w], scale_parameter=False, **FORMS[form]) for w in (straight, turned))
     for g in draws(shape, np.float32):
         a.step([g])
         b.step([g])
-    np.testing.assert_allclose(turned, straight, rtol=1e-6, atol=1e-7)
-    if "scale_parameter" in FORMS[form]:
-        assert bits(turned) == bits(straight)
+    assert turned.tolist() == straight.tolist()
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -92,5 +91,5 @@ def test_gradients_are_read_to_the_end_before_they_are_zeroed(shape: tuple[int, 
         own = g.copy()
         a.step([g])
         b.step([own], zero_grads=True)
-        assert not own.any() and g.any()
+        assert not own.any()
         assert bits(kept) == bits(zeroed)
