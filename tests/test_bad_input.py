@@ -192,6 +192,31 @@ def test_gradients_that_overlap_a_parameter() -> None:
     )
 
 
+def test_gradients_that_overlap_a_shadow() -> None:
+    w, shadow = np.ones(8, np.float32), np.zeros(8, np.float16)
+    opt = fastopt.Adam([w], shadow=[shadow])
+    says = text("shares memory with the shadow of params[0]; a gradient must not overlap what a step writes")
+    with pytest.raises(ValueError, match=text("grads[0]: ") + says):
+        opt.step([shadow])
+    with pytest.raises(ValueError, match=text("grads[0].values: ") + says):
+        opt.step([fastopt.SparseRows(np.array([0]), shadow[:1])])
+    assert (w == 1).all()
+
+
+def test_scalars_that_numpy_makes_are_told_apart_from_arrays_without_axes() -> None:
+    w = np.array(1.0)
+    opt = fastopt.Adam([w])
+    with pytest.raises(TypeError, match=text("numpy.asarray() makes an array of it")):
+        opt.step([2 * w])
+    opt.step([np.asarray(2 * w)])
+
+
+def test_a_scale_of_more_digits_than_python_writes() -> None:
+    w = np.ones(3)
+    with pytest.raises(ValueError, match="grad_scale: expected a positive finite number"):
+        fastopt.SGD([w]).step([w * 2], grad_scale=10**5000)
+
+
 def test_interleaved_views_do_not_overlap() -> None:
     """Bounds meet, elements do not: every second row is a parameter, the others are its gradient."""
     both = np.ones((8, 64))

@@ -86,6 +86,15 @@ std::string accepted_gradients(engine::Dtype parameter) {
   return names;
 }
 
+// Why a gradient may not lie there: in a parameter, or in the shadow of one.
+std::string BoundPlan::overlap_text(int number, const Extent& gradient) {
+  const Parameter& parameter = *parameters_[static_cast<std::size_t>(number)];
+  const Extent theta = extent(View(parameter.owner.ptr()), engine::item_size(plan_.tensor(number).dtype()));
+  if (gradient.first < theta.last && theta.first < gradient.last)
+    return ": shares memory with " + parameter.label + "; a gradient must not overlap a parameter";
+  return ": shares memory with the shadow of " + parameter.label + "; a gradient must not overlap what a step writes";
+}
+
 void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
   Parameter& parameter = *parameters_[i];
   watched_[i].gradient.forget();
@@ -96,7 +105,12 @@ void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
     return gradient_label(i) + ": expected " + accepted_gradients(dtype) + " of shape " + shape_text(theta) + ", got " +
            describe(array) + why;
   };
-  if (!py::isinstance<py::array>(array)) throw py::type_error(fail());
+  static constinit Imported scalar("numpy", "generic");
+  if (!py::isinstance<py::array>(array))
+    throw py::type_error(fail(theta.axes() == 0 && PyObject_IsInstance(array, scalar.get()) == 1
+                                  ? " (NumPy makes a scalar of what is computed of arrays without axes; numpy.asarray() "
+                                    "makes an array of it)"
+                                  : ""));
   if (!is_plain_array(array)) throw py::type_error(fail(" (only numpy.ndarray and numpy.memmap themselves are taken)"));
   const View view(array);
   engine::Dtype found;
@@ -107,9 +121,7 @@ void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
   lay_out(view, parameter.axes, parameter.gradient);
   const engine::Gradient gradient = parameter.gradient.as(found);
   const int other = memory_.overlapped(gradient, extent(view, engine::item_size(found)), view.size());
-  if (other >= 0)
-    throw py::value_error(gradient_label(i) + ": shares memory with " + parameters_[static_cast<std::size_t>(other)]->label +
-                          "; a gradient must not overlap a parameter");
+  if (other >= 0) throw py::value_error(gradient_label(i) + overlap_text(other, extent(view, engine::item_size(found))));
   gradients_[i] = gradient;
   watched_[i].gradient.take(array);
 }

@@ -27,6 +27,15 @@ engine::Options read_options(double clip_value, double clip_norm, double clip_no
   return o;
 }
 
+// As Python writes it; integers have a limit of digits, above which it refuses.
+static std::string written(const py::object& given) {
+  try {
+    return py::repr(given).cast<std::string>();
+  } catch (const py::error_already_set&) {
+    return describe(given.ptr());
+  }
+}
+
 double read_grad_scale(const py::object& given) {
   bool number = PyNumber_Check(given.ptr()) && !PyBool_Check(given.ptr());
   double scale = 0;
@@ -37,8 +46,7 @@ double read_grad_scale(const py::object& given) {
   }
   if (!number) throw py::type_error("grad_scale: expected a positive finite number, got " + describe(given.ptr()));
   if (!(scale > 0) || !std::isfinite(scale) || !std::isfinite(1 / scale))
-    throw py::value_error("grad_scale: expected a positive finite number with a finite inverse, got " +
-                          py::repr(given).cast<std::string>());
+    throw py::value_error("grad_scale: expected a positive finite number with a finite inverse, got " + written(given));
   return scale;
 }
 
