@@ -154,7 +154,6 @@ class BoundPlan {
   [[noreturn]] void raise_nonfinite(const engine::Outcome& outcome) const;
   [[noreturn]] void raise_overflow(int tensor);
   [[noreturn]] void raise_no_row(int tensor) const;
-  std::string overlap_text(int number, const Extent& gradient);
 
   Rates read_rates(const py::object& rates, std::int64_t at) const;
   void swap_rates(Rates& rates) noexcept;

@@ -87,13 +87,4 @@ void BoundPlan::check_parameters(const py::list& given_arrays, const py::list& g
   }
 }
 
-// Why a gradient may not lie there: in a parameter, or in the shadow of one.
-std::string BoundPlan::overlap_text(int number, const Extent& gradient) {
-  const Parameter& parameter = *parameters_[static_cast<std::size_t>(number)];
-  const Extent theta = extent(View(parameter.owner.ptr()), engine::item_size(plan_.tensor(number).dtype()));
-  if (gradient.first < theta.last && theta.first < gradient.last)
-    return ": shares memory with " + parameter.label + "; a gradient must not overlap a parameter";
-  return ": shares memory with the shadow of " + parameter.label + "; a gradient must not overlap what a step writes";
-}
-
 FASTOPT_BINDINGS_END
