@@ -211,7 +211,9 @@ def test_missing_files_and_folders_are_reported_as_such(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad", [None, 3, {"w": np.ones(2)}, np.ones(2), io.BytesIO(), ["run.npz"], "run\0.npz"], ids=str
+    "bad",
+    [None, 3, {"w": np.ones(2)}, np.ones(2), io.BytesIO(), ["run.npz"], "run\0.npz"],
+    ids=lambda bad: type(bad).__name__,
 )
 def test_what_is_no_path_is_refused_by_name(path, bad):
     opt = fastopt.SGD([np.ones(2)])
