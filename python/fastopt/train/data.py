@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import path_of, word
 from fastopt.train import readers
+from fastopt.train.checks import path_of, word
 from fastopt.train.readers import DataError
 
 Array = NDArray[Any]
@@ -94,9 +94,9 @@ def read_data(path: str | Path, *, task: Task | None = None, target: str | None 
         The file is missing, of another form, has missing or non-finite numbers, or too few rows. The message
         names the file and the place in it.
     """
-    path = Path(path_of("path", path))
+    path = path_of("path", path)
     if task is not None:
-        word("task", task, TASKS, f"one of {', '.join(TASKS)}")
+        word("task", task, TASKS)
     if readers.kind_of(path) == ".csv":
         return _dataset(str(path), readers.read_csv(path, target), task)
     if target is not None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import word
 from fastopt.train import initialise
 from fastopt.train.activations import ACTIVATIONS, ActivationName
 from fastopt.train.batchnorm import BatchNorm
+from fastopt.train.checks import word
 from fastopt.train.initialise import InitName
 from fastopt.train.layers import Activate, Block, Dropout, Layer, Linear
 from fastopt.train.outputs import OUTPUTS, OutputName
@@ -86,8 +86,8 @@ class MLP:
             raise ValueError(
                 f"sizes: expected at least inputs and outputs, each 1 or more, got {list(sizes)}"
             )
-        word("output", output, OUTPUTS, f"one of {', '.join(OUTPUTS)}")
-        word("activation", activation, ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}")
+        word("output", output, OUTPUTS)
+        word("activation", activation, ACTIVATIONS)
         self.sizes = tuple(sizes)
         self.dtype = np.dtype(dtype)
         self.output = OUTPUTS[output]

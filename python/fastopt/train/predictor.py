@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import path_of
 from fastopt.checkpoint import CheckpointError
 from fastopt.train import blas, checkpoint_file, runs
+from fastopt.train.checks import path_of
 from fastopt.train.data import as_rows
 from fastopt.train.encoding import Encoding
 from fastopt.train.model import CHUNK_ROWS
@@ -82,7 +82,7 @@ class Predictor:
 
     def read(self, path: str | Path) -> Array:
         """The features of a `.csv` or `.npz` to predict for, whether or not it has the target as well."""
-        return read_features(Path(path_of("path", path)), self.features, self.n_features)
+        return read_features(path_of("path", path), self.features, self.n_features)
 
     def _values(self, X: Any) -> Array:
         x, image_shape = as_rows("data", np.asarray(X))
@@ -132,7 +132,7 @@ def load(path: str | os.PathLike[str], run: str | None = None) -> Predictor:
     >>> bool((model.predict(digits.x) == digits.y).mean() > 0.8)
     True
     """
-    path = Path(path_of("path", path))
+    path = path_of("path", path)
     state = checkpoint_file.load(path)
     results: list[Result] = state["results"]
     if not results:

@@ -11,8 +11,8 @@ import numpy as np
 
 import fastopt
 from fastopt import CheckpointError
-from fastopt._checks import path_of
 from fastopt.train import blas, checkpoint_file, runs
+from fastopt.train.checks import path_of
 from fastopt.train.problem import Problem
 from fastopt.train.runs import Result, Run
 from fastopt.train.settings import Settings
@@ -79,7 +79,7 @@ class Session:
 
         With `checkpoint` the state is saved there every few seconds, when stopped and at the end.
         """
-        checkpoint = None if checkpoint is None else Path(path_of("checkpoint", checkpoint))
+        checkpoint = None if checkpoint is None else path_of("checkpoint", checkpoint)
         # Overflow is what diverging looks like; it is found in the losses and reported as such.
         with blas.limited(self.blas_threads), np.errstate(over="ignore", invalid="ignore"):
             self._run(watcher, checkpoint)

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastopt._checks import shown, word
 from fastopt.train import augment, specs
 from fastopt.train.activations import ACTIVATIONS, ActivationName
+from fastopt.train.checks import shown, word
 from fastopt.train.data import TASKS, Task
 from fastopt.train.outputs import OUTPUTS, OutputName
 from fastopt.train.splits import check_fractions
@@ -110,7 +110,7 @@ class Settings:
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value is not None or getattr(type(self), name) is not None:
-                word(name, value, choices, f"one of {', '.join(choices)}")
+                word(name, value, choices)
         self._check_values()
         self._check_together()
 
