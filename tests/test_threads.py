@@ -94,6 +94,49 @@ def test_set_num_threads_takes_1_to_256(bad: Any, error: type[Exception]) -> Non
     assert fastopt.get_num_threads() == before
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="asks Linux which processor a thread is on")
+def test_a_worker_leaves_the_processor_of_its_caller() -> None:
+    """Put there and let go, it is elsewhere a few regions later, and may be wherever it might before."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two processors")
+    out = python(
+        """
+import os, numpy as np, fastopt
+from fastopt._dispatch import core
+
+def tasks():
+    return {int(t) for t in os.listdir("/proc/self/task")}
+
+def processor(task):
+    with open(f"/proc/self/task/{task}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[36])
+
+core.set_eager(True)
+fastopt.set_num_threads(2)
+w = np.ones(1 << 18, np.float32)
+opt = fastopt.Adam([w])
+before = tasks()
+opt.step([w * 2])
+(worker,) = tasks() - before
+everywhere = os.sched_getaffinity(0)
+here = min(everywhere)
+os.sched_setaffinity(0, {here})
+together = 0
+for _ in range(20):
+    os.sched_setaffinity(worker, {here})
+    os.sched_setaffinity(worker, everywhere)
+    for _ in range(20):
+        opt.step([w * 2])
+    together += processor(worker) == here
+    assert os.sched_getaffinity(worker) == everywhere
+print(together)
+""",
+        OPENBLAS_NUM_THREADS="1",
+    )
+    assert out.returncode == 0, out.stderr
+    assert int(out.stdout) <= 2
+
+
 def test_set_num_threads_says_so() -> None:
     before = fastopt.get_num_threads()
     fastopt.set_num_threads(3)

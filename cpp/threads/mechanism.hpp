@@ -49,6 +49,7 @@ class Mechanism {
       participants_[p].end = chunks * (p + 1) / width;
       participants_[p].entered = 0;
     }
+    caller_.note();
     bool left_to_wake = false;
     for (int p = 1; p < width; ++p) left_to_wake |= invite(p);
     if (!left_to_wake) return;
@@ -113,6 +114,7 @@ class Mechanism {
   void serve(int self) {
     Participant& me = participants_[self];
     typename Sync::Spin spin;
+    typename Sync::Place::Stay stay;
     bool sleeping = false;
     for (;;) {
       Sync::here(1, sleeping);
@@ -123,6 +125,7 @@ class Mechanism {
         spin = {};
       }
       if (state == invited || state == invited_asleep) {
+        caller_.avoid(stay, Sync::clock);  // before it enters: nobody waits for it yet
         // acquire: from the invitation on, the region is what its caller wrote. If it fails the caller was faster.
         if (!me.state.compare_exchange(state, working, Sync::acquire)) continue;
         me.entered = Sync::clock();
@@ -184,6 +187,7 @@ class Mechanism {
   typename Sync::template Plain<int> width_{1};
   typename Sync::template Plain<bool> some_sleep_{false};
   typename Sync::Hint asleep_;
+  typename Sync::Place caller_;
   Participant participants_[Max];
 };
 

@@ -14,6 +14,8 @@
 #include <immintrin.h>
 #endif
 
+#include "threads/place.hpp"
+
 namespace fastopt::threads {
 
 struct Sync {
@@ -40,6 +42,8 @@ struct Sync {
    private:
     alignas(64) std::atomic<int> value_{0};
   };
+
+  using Place = threads::Place;
 
   // Sleeps while the word has this value; may return for no reason. The kernel compares with its queue locked, so a change
   // before the sleep is not missed, whoever changes it calls `wake` afterwards.

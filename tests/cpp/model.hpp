@@ -529,6 +529,13 @@ struct Sync {
     int get() const { return value; }
   };
 
+  struct Place {  // changes no value
+    struct Stay {};
+    void note() {}
+    template <class Clock>
+    void avoid(Stay&, Clock&&) const {}
+  };
+
   static void wait(Word& word, std::uint32_t value) {
     checker().point();
     if (word.newest() != value) return word.catch_up();
