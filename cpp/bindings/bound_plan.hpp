@@ -74,8 +74,7 @@ class BoundPlan {
                const std::vector<bool>& averaged, const py::list& mirrors, bool train_mode);
 
   const Published& published() const { return published_; }
-  // Of stochastic rounding.
-  std::uint64_t seed();
+  std::uint64_t seed();  // of stochastic rounding
   void set_seed(std::uint64_t seed);
   void write_shadows();
   void set_steps(std::int64_t n);
@@ -136,6 +135,7 @@ class BoundPlan {
   void reserve(std::size_t groups, std::size_t parameters);
   void add(NewGroup& made) noexcept;
 
+  void refuse_overlap(const std::string& label, const View& view, const engine::Gradient& gradient);
   void recheck_parameter(std::size_t i) const;
   void recheck_parameters() const;
   // Takes the step with the gradients that were taken, or skips it: true if it was taken. Raises what the policy refuses.

@@ -111,12 +111,7 @@ void BoundPlan::inspect_gradient(std::size_t i, PyObject* array) {
   if (!same_shape(view, theta)) throw py::value_error(fail());
   lay_out(view, parameter.axes, parameter.gradient);
   const engine::Gradient gradient = parameter.gradient.as(found);
-  const int other = memory_.overlapped(gradient, extent(view, engine::item_size(found)), view.size());
-  if (other >= 0) {
-    const Parameter& there = *parameters_[static_cast<std::size_t>(other)];
-    const Extent theta = extent(View(there.owner.ptr()), engine::item_size(plan_.tensor(other).dtype()));
-    throw py::value_error(gradient_label(i) + overlap_text(there.label, theta, extent(view, engine::item_size(found))));
-  }
+  refuse_overlap(gradient_label(i), view, gradient);
   gradients_[i] = gradient;
   watched_[i].gradient.take(array);
 }

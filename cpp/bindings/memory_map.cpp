@@ -36,12 +36,6 @@ int MemoryMap::overlapped(const engine::Gradient& gradient, Extent extent, std::
   return found;
 }
 
-std::string overlap_text(const std::string& parameter, Extent theta, Extent gradient) {
-  if (gradient.first < theta.last && theta.first < gradient.last)
-    return ": shares memory with " + parameter + "; a gradient must not overlap a parameter";
-  return ": shares memory with the shadow of " + parameter + "; a gradient must not overlap what a step writes";
-}
-
 namespace {
 
 struct Numbered {

@@ -2,7 +2,6 @@
 #pragma once
 #include <optional>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,9 +24,6 @@ class MemoryMap {
   int find(Extent extent) const;  // number, or -1
   std::vector<Entry> entries_;    // disjoint, in the order of addresses
 };
-
-// Why a gradient may not lie there: in a parameter, or else in the shadow of that.
-std::string overlap_text(const std::string& parameter, Extent theta, Extent gradient);
 
 // A gradient with elements, and a number to call it by.
 struct Sized {

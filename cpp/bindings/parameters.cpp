@@ -87,4 +87,17 @@ void BoundPlan::check_parameters(const py::list& given_arrays, const py::list& g
   }
 }
 
+// A gradient may lie neither in a parameter nor in the shadow of one.
+void BoundPlan::refuse_overlap(const std::string& label, const View& view, const engine::Gradient& gradient) {
+  const Extent given = extent(view, engine::item_size(gradient.dtype));
+  const int other = memory_.overlapped(gradient, given, view.size());
+  if (other < 0) return;
+  const Parameter& there = *parameters_[static_cast<std::size_t>(other)];
+  const Extent theta = extent(View(there.owner.ptr()), engine::item_size(plan_.tensor(other).dtype()));
+  if (given.first < theta.last && theta.first < given.last)
+    throw py::value_error(label + ": shares memory with " + there.label + "; a gradient must not overlap a parameter");
+  throw py::value_error(label + ": shares memory with the shadow of " + there.label +
+                        "; a gradient must not overlap what a step writes");
+}
+
 FASTOPT_BINDINGS_END

@@ -116,12 +116,7 @@ void BoundPlan::read_rows(std::size_t i, SparseGradient& sparse, std::int64_t wi
   given.width = width;
   lay_out(values, all_axes(values), sparse.values);
   given.values = sparse.values.as(found);
-  const int other = memory_.overlapped(given.values, extent(values, engine::item_size(found)), values.size());
-  if (other >= 0) {
-    const Parameter& there = *parameters_[static_cast<std::size_t>(other)];
-    const Extent theta = extent(View(there.owner.ptr()), engine::item_size(plan_.tensor(other).dtype()));
-    throw py::value_error(label + ".values" + overlap_text(there.label, theta, extent(values, engine::item_size(found))));
-  }
+  refuse_overlap(label + ".values", values, given.values);
   sparse.indices_seen.take(sparse.indices_array);
   sparse.values_seen.take(sparse.values_array);
 }
