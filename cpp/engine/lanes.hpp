@@ -20,58 +20,25 @@ struct Lanes {
   // Element i goes to lane i mod 16: calls for consecutive pieces continue the sum if all but the last are multiples of 16.
   template <class T>
   void add_squares(const T* x, std::int64_t n) {
-    double sum[count];
-    for (int j = 0; j < count; ++j) sum[j] = lane[j];
-    std::int64_t i = 0;
-    for (; i + count <= n; i += count)
-      for (int j = 0; j < count; ++j) {
-        const double value = static_cast<double>(x[i + j]);
-        sum[j] += value * value;
-      }
-    for (int j = 0; i + j < n; ++j) {
-      const double value = static_cast<double>(x[i + j]);
-      sum[j] += value * value;
-    }
-    for (int j = 0; j < count; ++j) lane[j] = sum[j];
+    add_terms(n, [x](std::int64_t i) {
+      const double value = static_cast<double>(x[i]);
+      return value * value;
+    });
   }
-
   // Each times a weight.
   template <class T>
   void add_squares(const T* x, const double* weights, std::int64_t n) {
-    double sum[count];
-    for (int j = 0; j < count; ++j) sum[j] = lane[j];
-    std::int64_t i = 0;
-    for (; i + count <= n; i += count)
-      for (int j = 0; j < count; ++j) {
-        const double value = static_cast<double>(x[i + j]);
-        sum[j] += value * value * weights[i + j];
-      }
-    for (int j = 0; i + j < n; ++j) {
-      const double value = static_cast<double>(x[i + j]);
-      sum[j] += value * value * weights[i + j];
-    }
-    for (int j = 0; j < count; ++j) lane[j] = sum[j];
+    add_terms(n, [x, weights](std::int64_t i) {
+      const double value = static_cast<double>(x[i]);
+      return value * value * weights[i];
+    });
   }
-
   template <class T>
   void add(const T* x, std::int64_t n) {
-    double sum[count];
-    for (int j = 0; j < count; ++j) sum[j] = lane[j];
-    std::int64_t i = 0;
-    for (; i + count <= n; i += count)
-      for (int j = 0; j < count; ++j) sum[j] += static_cast<double>(x[i + j]);
-    for (int j = 0; i + j < n; ++j) sum[j] += static_cast<double>(x[i + j]);
-    for (int j = 0; j < count; ++j) lane[j] = sum[j];
+    add_terms(n, [x](std::int64_t i) { return static_cast<double>(x[i]); });
   }
-
   void add_products(const double* x, const double* y, std::int64_t n) {
-    double sum[count];
-    for (int j = 0; j < count; ++j) sum[j] = lane[j];
-    std::int64_t i = 0;
-    for (; i + count <= n; i += count)
-      for (int j = 0; j < count; ++j) sum[j] += x[i + j] * y[i + j];
-    for (int j = 0; i + j < n; ++j) sum[j] += x[i + j] * y[i + j];
-    for (int j = 0; j < count; ++j) lane[j] = sum[j];
+    add_terms(n, [x, y](std::int64_t i) { return x[i] * y[i]; });
   }
 
   double total() const {
@@ -80,6 +47,19 @@ struct Lanes {
     for (int width = count / 2; width > 0; width /= 2)
       for (int j = 0; j < width; ++j) sum[j] += sum[j + width];
     return sum[0];
+  }
+
+ private:
+  // term(i) for i in [0, n). In locals: the lanes stay in registers.
+  template <class Term>
+  void add_terms(std::int64_t n, const Term& term) {
+    double sum[count];
+    for (int j = 0; j < count; ++j) sum[j] = lane[j];
+    std::int64_t i = 0;
+    for (; i + count <= n; i += count)
+      for (int j = 0; j < count; ++j) sum[j] += term(i + j);
+    for (int j = 0; i + j < n; ++j) sum[j] += term(i + j);
+    for (int j = 0; j < count; ++j) lane[j] = sum[j];
   }
 };
 

@@ -10,6 +10,7 @@
 #include "rules/rule.hpp"
 
 namespace fastopt::matrix {
+
 template <class T>
 std::size_t SecondMoments<T>::scratch(const MatrixView& view) {
   const Pieces p(view);
@@ -29,7 +30,6 @@ void SecondMoments<T>::take(Scratch& scratch) {
   least_factors = scratch.take<T>(pieces.count);
 }
 
-// No state is written before it is known that their squares are numbers. Sums are in double, where those of float32 are.
 // No state is written before it is known that their squares are numbers. Sums are in double, where those of float32 are.
 template <class T>
 void SecondMoments<T>::update(const linalg::Team<T>& team) {
