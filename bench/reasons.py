@@ -94,12 +94,6 @@ REASONS: dict[str, str] = {
         "Rapids: four products and two symmetric ones of 768 x 768 are 4.5 GFLOP, 35 of our 43 ms at the 130 "
         "GFLOP/s that our products reach there (142 for MKL's); the peers compute all six in full"
     ),
-    "rules: Adafactor, *": (
-        "36 and 32 % of the floor (of 50): the floor counts the bytes of three passes, 24 an element; the "
-        "step writes the gradient to memory of its own, reads it for the sums, for the size of the update "
-        "and for the update, writes that and reads it again, 44 an element. The first pass and the second, "
-        "the last and the one before it could each be one"
-    ),
     "rules: Shampoo *": (
         "2.6x to 2.8x on Zen 5; 1.1x and 1.2x (of 2x) on Sapphire Rapids, as SOAP: two products of 768 x 768 "
         "and two symmetric ones are 2.7 GFLOP, 21 of 25 ms there"
