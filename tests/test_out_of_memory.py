@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import preloaded
 from out_of_memory_cases import GROUPS
 
 HERE = Path(__file__).parent
@@ -30,15 +29,7 @@ def child(arguments: list[str], **environment: str) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def allocator(tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++") or shutil.which("clang++")
-    if platform.libc_ver()[0] != "glibc":
-        pytest.skip("FAILING ALLOCATOR NOT TESTED: it is written for glibc")
-    if compiler is None:
-        pytest.skip("FAILING ALLOCATOR NOT TESTED: no C++ compiler here")
-    library = tmp_path_factory.mktemp("allocator") / "failing_allocator.so"
-    command = [compiler, "-std=c++17", "-O1", "-shared", "-fPIC", "-o", str(library)]
-    subprocess.run([*command, str(HERE / "failing_allocator.cpp"), "-ldl"], check=True)
-    return str(library)
+    return preloaded.build("failing_allocator", tmp_path_factory.mktemp("allocator"))
 
 
 @pytest.mark.parametrize("threads", [1, 7])
