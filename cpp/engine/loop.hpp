@@ -9,6 +9,7 @@
 #include "engine/independent.hpp"
 #include "engine/kernels.hpp"
 #include "engine/lanes.hpp"
+#include "engine/plain_averages.hpp"
 #include "engine/prefetch.hpp"
 
 #if defined(_MSC_VER)
@@ -45,18 +46,27 @@ struct Loop {
   }
 
   static void update(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T, Prefetch& prefetch) {
-    update<false>(theta, g, states, n, unpack(coefs), T(0), prefetch, Indices{});
+    update<false>(theta, g, states, n, unpack(coefs), T(0), prefetch);
   }
 
   // The same after decoupled decay, theta -= decay theta: a kernel of its own, so that decay costs a product and a
   // difference between load and store and no pass, and no decay leaves an infinite theta and the sign of a zero alone.
   static void decayed(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay, Prefetch& prefetch) {
-    update<true>(theta, g, states, n, unpack(coefs), decay, prefetch, Indices{});
+    update<true>(theta, g, states, n, unpack(coefs), decay, prefetch);
+  }
+
+  template <bool decays>
+  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs c, const T decay,
+                     Prefetch& prefetch) {
+    using Plain = PlainAverages<Rule, T>;
+    if constexpr (Plain::known)
+      if (Plain::all(c)) return pieces<decays>(theta, g, states, n, Plain::seen(c), decay, prefetch, Indices{});
+    pieces<decays>(theta, g, states, n, c, decay, prefetch, Indices{});
   }
 
   template <bool decays, std::size_t... I>
-  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs c, const T decay,
-                     Prefetch& prefetch, std::index_sequence<I...> indices) {
+  FASTOPT_INLINE static void pieces(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs& c, const T decay,
+                                    Prefetch& prefetch, std::index_sequence<I...> indices) {
     constexpr std::int64_t piece = Prefetch::piece / sizeof(T);
     const std::array<T*, n_states> s = {states[I]...};
     std::int64_t at = 0;

@@ -30,6 +30,9 @@ struct Adam {
     T correct2, eps, flush;
   };
 
+  template <class T>
+  static constexpr std::array moving_averages = {&Coefs<T>::beta1, &Coefs<T>::beta2};
+
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
     const double c1 = bias_correction(h.beta1, t), c2 = bias_correction(h.beta2, t);
     const bool corrected = h.eps_hat == 0;

@@ -40,6 +40,8 @@
 //                                                          //   are hyper-parameters of these names; not `finish` but
 //     static void settle(const Hypers&, const double (&sum)[sums], Scalars&);        // once for all of them
 //     static void conclude(Coefs<double>&, const double (&sum)[sums], const Scalars&);  // with what that left
+//     template <class T> static constexpr std::array moving_averages;   // which of Coefs<T> are Average<T>: a loop of
+//                                                          //   its own for the usual betas (engine/plain_averages.hpp)
 //     static constexpr bool codes_in_loop;                 // true: a loop of its own for states in eight bits, faster and
 //                                                          //   a few kilobytes; else they are copied block by block
 //     static constexpr bool reads_gradient;                // false: `update` after `reduce` does not look at g
@@ -67,6 +69,7 @@
 #include <limits>
 #include <string_view>
 
+#include "rules/averages.hpp"
 #include "rules/bias_correction.hpp"
 #include "rules/shaped.hpp"
 
@@ -117,48 +120,6 @@ inline T max(T a, T b) {
 template <class T>
 inline T min(T a, T b) {
   return b < a ? b : a;
-}
-
-// Exponentially weighted moving averages are m + (1 - beta) (x - m), with 1 - beta formed in double: a constant is a fixed
-// point to the last bit. The rounded weights of beta m + (1 - beta) x do not sum to 1, and it drifts (in float32 at beta =
-// 0.9999 by 1.7e-4). For a small beta it is the other way round: little drifts, but m + (1 - beta) (x - m) cancels all but
-// beta m of an m that is much larger than x, and with it the digits (at beta = 1e-8 in float32 all of them). Below
-// `small_beta` the average is beta m + (1 - beta) x, by the same operations with other coefficients.
-template <class T>
-struct Average {
-  T rest, keep, near;  // keep m + rest (x - near m)
-};
-
-inline constexpr double small_beta = 0.0625;
-
-inline Average<double> average(double beta) {
-  if (beta < small_beta) return {1 - beta, beta, 0};
-  return {1 - beta, 1, 1};
-}
-
-// An average that lacks nothing: with beta (1 - beta^(t-1)) / (1 - beta^t) for beta it is the corrected one at every step.
-inline Average<double> mean_so_far(double beta, std::int64_t t) {
-  const double missing = bias_correction(beta, t), now = beta * (bias_correction(beta, t - 1) / missing);
-  if (now < small_beta) return {(1 - beta) / missing, now, 0};
-  return {(1 - beta) / missing, 1, 1};
-}
-
-// Where x and m are of opposite sign and beyond half the largest number, x - m overflows and the average with it.
-template <class T>
-inline T ema(T m, T x, const Average<T>& a) {
-  return a.keep * m + a.rest * (x - a.near * m);
-}
-
-// The same of squares, which overflow far sooner: infinity stays infinity, and is no NaN by infinity - infinity.
-template <class T>
-inline T ema_squares(T v, T x, const Average<T>& a) {
-  return a.keep * v + a.rest * (x - a.near * min(v, std::numeric_limits<T>::max()));
-}
-
-// beta m, also where beta is so near to 1 that little of the difference is left once it is rounded: m - (1 - beta) m.
-template <class T>
-inline T decayed(T m, const Average<T>& a) {
-  return a.keep * m - a.rest * (a.near * m);
 }
 
 // What decays ends at 0 and not among the subnormal numbers, where it would stay (0.9 times the smallest is the smallest)
