@@ -2,7 +2,8 @@
 
 AdamW on 20 million elements with states in eight bits, bfloat16 with stochastic rounding, masters and
 shadows, in processes of their own, ours and the peer in turns; the floor is the time that a variant's bytes
-take when our own reading and writing pass moves them. Prints a table and writes bytes.json and bytes.md.
+take when our own reading and writing pass moves them; `resident`: what an optimizer adds to the memory of its
+process. Prints a table and writes bytes.json and bytes.md.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import resident
 from common import QUICK, Call, machine, missing, over_processes, publish, side_by_side, staggered
 from step_cases import floor
 from targets import plural
@@ -216,6 +218,12 @@ def one_process(key: str, threads: int) -> dict[str, Any]:
     }
 
 
+def added(before: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of before that have not been measured again, and the new ones."""
+    new = {row["case"] for row in rows}
+    return [row for row in before if row["case"] not in new] + rows
+
+
 def markdown(result: dict[str, Any]) -> str:
     """One line for each case."""
     m = result["machine"]
@@ -235,21 +243,22 @@ def markdown(result: dict[str, Any]) -> str:
         "addition moves as many bytes."
     )
     lines += [f"| {case} | | | not installed | | |" for case in result["missing"]]
-    return "\n".join([*lines, "", text, ""])
+    return "\n".join([*lines, "", text, "", resident.markdown(result.get("resident", [])), ""])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cases", default="all", help=f"with commas, of {', '.join(CASES)}")
+    parser.add_argument("--cases", default="all", help=f"with commas, of {', '.join(CASES)}, resident")
     parser.add_argument("--threads", default="", help="instead of the cases' own")
     parser.add_argument(
         "--add", action="store_true", help="to the rows that are there: of peers that exclude each other"
     )
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args()
-    wanted = list(CASES) if args.cases == "all" else args.cases.split(",")
+    named = [*CASES, "resident"] if args.cases == "all" else args.cases.split(",")
+    wanted = [key for key in named if key != "resident"]
     gone = [key for key in wanted if missing(CASES[key].needs)]
     rows = []
     for key in wanted:
@@ -260,11 +269,12 @@ def main() -> int:
             rows.append(over_processes("bench_bytes", key, threads, PROCESSES))
             print(rows[-1], file=sys.stderr, flush=True)
     lacking = [f"{CASES[key].label}, beside {CASES[key].peer}" for key in gone]
+    memory = resident.measured(N, PROCESSES) if "resident" in named else []
     if args.add:
-        before = json.loads((args.out / "bytes.json").read_text(encoding="utf-8"))["rows"]
-        new = {row["case"] for row in rows}
-        rows = [row for row in before if row["case"] not in new] + rows
-    result = {"machine": machine(), "rows": rows, "missing": lacking}
+        before = json.loads((args.out / "bytes.json").read_text(encoding="utf-8"))
+        rows = added(before["rows"], rows)
+        memory = added(before.get("resident", []), memory)
+    result = {"machine": machine(), "rows": rows, "resident": memory, "missing": lacking}
     publish(args.out, "bytes", result, markdown(result))
     return 0
 

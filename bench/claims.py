@@ -139,6 +139,13 @@ def torch_rows(result: Row) -> Found:
         yield machine, {**row, "ours": row["ours_us"], "peer": row["torch_us"], "unit": "us"}
 
 
+def bytes_rows(result: Row) -> Found:
+    """Times, and bytes of a process."""
+    yield from torch_rows(result)
+    for row in result.get("resident", []):
+        yield result["machine"], {**row, "ours": row["resident"], "unit": "bytes"}
+
+
 def sparse_rows(result: Row) -> Found:
     """A row for each peer; of a rule that no peer has, ours alone."""
     for row in result["rows"]:
@@ -157,7 +164,7 @@ def sparse_rows(result: Row) -> Found:
 READERS = {
     "step": step_rows,
     "torch": torch_rows,
-    "bytes": torch_rows,
+    "bytes": bytes_rows,
     "rules": torch_rows,
     "sparse": sparse_rows,
     "threads": threads_rows,

@@ -32,6 +32,7 @@ def shown(of: str, value: float) -> str:
         "per_tensor_us": lambda: f"{value:.2f} us a tensor",
         "worst_us": lambda: f"{value:.0f} us",
         "ours_ms": lambda: f"{value:.1f} ms",
+        "resident": lambda: f"{value:.2f} bytes",
         "distance": lambda: f"{value:.4f}",
         "lead": lambda: f"{value:+.0f}",
     }
@@ -230,6 +231,7 @@ BYTES: Targets = {
             for t in (1, 2)
         }
     ),
+    **{f"{_EIGHT}, resident set, {plural(t)}": (Target(2.2, "resident", at_most=True),) for t in (1, 2)},
 }
 
 NEWER: Targets = {

@@ -1,4 +1,4 @@
-"""Adam and AdamW are the operations of their formula, one by one: the same bits as NumPy's, whichever loop ran.
+"""Adam and AdamW are the operations of their formula, one by one: NumPy's bits, whichever loop ran.
 
 Betas from 0.0625 on have a loop that leaves out products with 1, smaller ones have one that does not
 (cpp/engine/plain_averages.hpp); and infinite squares are kept from becoming NaN by a comparison of bits.
