@@ -6,6 +6,7 @@ threads, modules and allocators are there before: a small model was stepped firs
 
 from __future__ import annotations
 
+import ctypes
 import os
 import statistics
 from collections.abc import Callable
@@ -58,6 +59,7 @@ def one_process(label: str, threads: int, n: int) -> dict[str, float]:
         torch.set_num_threads(threads)
     stepper(kind, *staggered(1 << 17, 2))()
     theta, grad = staggered(n, 2)
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed and kept would hold the states without a trace
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the highest so far is forgotten
     before = resident()
     step = stepper(kind, theta, grad)

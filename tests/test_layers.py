@@ -34,7 +34,7 @@ LONG = {
     "threads/pool.cpp",
 }
 #: Files of rules/ that are no rule.
-SHARED = {"rule.hpp", "shaped.hpp", "bias_correction.hpp", "schedule_free.hpp", "all.hpp"}
+SHARED = {"rule.hpp", "shaped.hpp", "averages.hpp", "bias_correction.hpp", "schedule_free.hpp", "all.hpp"}
 #: The rules are mathematics; what they may know of the library:
 RULES_MAY = {"array", "bit", "cmath", "cstddef", "cstdint", "string_view", "limits"}
 

@@ -1,10 +1,8 @@
 // Exponentially weighted moving averages, of gradients and of their squares.
 #pragma once
-#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <limits>
-#include <type_traits>
 
 #include "rules/bias_correction.hpp"
 
@@ -45,11 +43,13 @@ inline T ema(T m, T x, const Average<T>& a) {
 
 // The smaller of two of which neither is negative: such numbers are in the order of their bits, as integers, which are
 // compared and chosen by one operation instead of two. Of a NaN it is the other one.
-template <class T>
-inline T smaller_magnitude(T a, T b) {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  return std::bit_cast<T>(std::min(std::bit_cast<Bits>(a), std::bit_cast<Bits>(b)));
+template <class Bits, class T>
+inline T smaller_by_bits(T a, T b) {
+  const auto x = std::bit_cast<Bits>(a), y = std::bit_cast<Bits>(b);
+  return std::bit_cast<T>(y < x ? y : x);
 }
+inline float smaller_magnitude(float a, float b) { return smaller_by_bits<std::int32_t>(a, b); }
+inline double smaller_magnitude(double a, double b) { return smaller_by_bits<std::int64_t>(a, b); }
 
 // The same of squares, which overflow far sooner: infinity stays infinity, and is no NaN by infinity - infinity.
 template <class T>

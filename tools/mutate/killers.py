@@ -13,6 +13,7 @@ CPP = ROOT / "cpp"
 #: Shared words of the rules, and rules that say all of them.
 SHARED = {
     "rules/rule.hpp": ["Adam", "Rprop", "Sgd", "RmsProp"],
+    "rules/averages.hpp": ["Adam", "RAdam"],
     "rules/bias_correction.hpp": ["Adam", "RAdam"],
     "rules/schedule_free.hpp": ["ScheduleFreeAdamW", "ScheduleFreeSgd", "ScheduleFreeRAdam"],
 }
