@@ -14,7 +14,10 @@ HERE = Path(__file__).parent
 
 
 def build(name: str, folder: Path) -> str:
-    """The path for LD_PRELOAD of tests/name.cpp; skips where there is no glibc or no compiler."""
+    """LD_PRELOAD with tests/name.cpp behind what is in it (a sanitizer, which wants to be the first).
+
+    Skips where there is no glibc or no compiler.
+    """
     compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++") or shutil.which("clang++")
     if platform.libc_ver()[0] != "glibc":
         pytest.skip(f"{name.upper()} NOT TESTED: written for glibc")
@@ -23,4 +26,4 @@ def build(name: str, folder: Path) -> str:
     library = folder / f"{name}.so"
     command = [compiler, "-std=c++17", "-O1", "-shared", "-fPIC", "-o", str(library)]
     subprocess.run([*command, str(HERE / f"{name}.cpp"), "-ldl"], check=True)
-    return str(library)
+    return f"{os.environ.get('LD_PRELOAD', '')} {library}".strip()
