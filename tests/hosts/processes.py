@@ -64,6 +64,8 @@ def main() -> None:
         getattr(import_module(f"hosts.{module}"), name)(folder)
         dist.barrier()
     dist.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)  # all was checked; now and then a process aborted on its way out, with no Python frame left
 
 
 if __name__ == "__main__":
