@@ -24,7 +24,16 @@ pytestmark = pytest.mark.skipif(
 )
 #: What a vectorised loop of the level works on.
 REGISTERS = {"v2": "xmm", "v3": "ymm", "v4": "zmm"}
-LOOPS = ("update f32", "update f64", "reduce f32", "reduce f64", "decayed f32", "decayed f64")
+LOOPS = (
+    "update f32",
+    "update f64",
+    "reduce f32",
+    "reduce f64",
+    "decayed f32",
+    "decayed f64",
+    "scaled f32",
+    "scaled decayed f32",
+)
 Instruction = tuple[int, str, str]  # address, mnemonic, operands
 
 
@@ -186,3 +195,21 @@ def test_no_wider_register_is_in_a_lower_level(level: str) -> None:
         assert [
             (hex(a), m) for a, m, _ in disassembly(level) if m.startswith("v") and m not in ("verr", "verw")
         ] == []
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_plain_averages_take_fewer_products(level: str) -> None:
+    """One of Adam's loops knows that its averages are plain, and leaves three products with 1 out."""
+
+    def count(loop: list[Instruction], operation: str) -> int:
+        return sum(re.fullmatch(rf"v?{operation}ps", mnemonic) is not None for _, mnemonic, _ in loop)
+
+    for kind, products in (
+        ("update f32", 5),
+        ("decayed f32", 6),
+        ("scaled f32", 7),
+        ("scaled decayed f32", 8),
+    ):
+        loops = inner_loops(functions(level)["adam 0", kind])
+        per_root = {count(loop, "mul") / count(loop, "sqrt") for loop in loops if count(loop, "sqrt")}
+        assert per_root == {products, products + 3}

@@ -1,5 +1,5 @@
 // The floor: what moving a step's bytes costs, with one addition per element of each array and nothing else. Benchmarks
-// time it in pairs with the step, on the same buffers, threads and chunks (DESIGN section 5).
+// time it in pairs with the step, on the same buffers, threads and chunks.
 #pragma once
 #include <algorithm>
 #include <array>

@@ -96,7 +96,8 @@ std::vector<std::vector<std::uintptr_t>> kernel_addresses() {
   for (const engine::Kernel& k : engine::kernels())
     list.push_back({reinterpret_cast<std::uintptr_t>(k.update_f32), reinterpret_cast<std::uintptr_t>(k.update_f64),
                     reinterpret_cast<std::uintptr_t>(k.reduce_f32), reinterpret_cast<std::uintptr_t>(k.reduce_f64),
-                    reinterpret_cast<std::uintptr_t>(k.decayed_f32), reinterpret_cast<std::uintptr_t>(k.decayed_f64)});
+                    reinterpret_cast<std::uintptr_t>(k.decayed_f32), reinterpret_cast<std::uintptr_t>(k.decayed_f64),
+                    reinterpret_cast<std::uintptr_t>(k.scaled_f32), reinterpret_cast<std::uintptr_t>(k.scaled_decayed_f32)});
   return list;
 }
 
@@ -106,7 +107,9 @@ void register_rules(py::module_& m) {
   m.def("rules", &rules, "Every rule with every set of flags.");
   m.def("prepare", &prepare, py::arg("rule"), py::arg("flags"), py::arg("hypers"), py::arg("t"), py::arg("scalars"),
         "Coefficients of a step, and the scalars after it.");
-  m.def("kernel_addresses", &kernel_addresses, "Addresses of update, reduce and decayed, float and double; 0 for none.");
+  m.def(
+      "kernel_addresses", &kernel_addresses,
+      "Addresses of update, reduce and decayed, float and double, and of scaled, float without and with decay; 0 for none.");
 }
 
 FASTOPT_BINDINGS_END

@@ -38,7 +38,8 @@ struct CodedLoop : Loop<Rule, float> {
     alignas(64) float local[n_states][together];
     const auto update = [&](std::int64_t at, std::int64_t count) {
       const std::array<float*, n_states> s = {array_of<I>(states[I], at, local[I])...};
-      Base::template update_range<decays>(theta + at, g + at, s, 0, count, c, decay, indices);
+      Base::template update_range<decays, false>(theta + at, g + at, s, 0, count, c, Operands<float>{.decay = decay},
+                                                 indices);
     };
     std::int64_t at = 0;
     for (; at + together <= n; at += together) {

@@ -23,15 +23,24 @@ struct Constants {
   const double* means = nullptr;  // of the tensor's rows, from `first_row` on, where gradients are centralised
   std::int64_t first_row = 0;
   double row_start = 0;  // of what is kept of a row
-  bool direct = false;   // only_decay(), and rows are not walked one by one
+  bool direct = false;   // in_loop(), and rows are not walked one by one
+  bool scales = false;   // all that is done to the gradient are products that the rule's loop may take
 
-  bool only_decay() const { return !changes_gradient() && !shrink && !first && !alone(); }
+  // There is nothing to do but what a rule's loop does.
+  bool in_loop() const { return (!changes_gradient() || scales) && !shrink && !first && !alone(); }
+  Operands<T> operands() const { return {decay_by, unscale ? unscale.by[0] : T(1), clip_norm ? clip_norm.by[0] : T(1)}; }
+  // Nothing comes in between the two products, or looks at the gradient after them but the rule.
+  void set_scales() {
+    scales = kernel->template scales<T>() && !first && !alone() && unscale.count <= 1 && clip_norm.count <= 1 &&
+             (unscale || clip_norm) && !(clip_value || centralize || negate || coupled || l1);
+  }
   // The rule's step is formed alone, and then looked at.
   bool alone() const { return cautious || cautious_decay; }
   // Of the last pass of a rule of matrices: the gradient has been read, and states have begun.
   Constants after_transform() const {
     Constants c = *this;
     c.clip_value = c.centralize = c.negate = c.coupled = c.l1 = c.first = false;
+    c.scales = false;
     c.unscale = c.clip_norm = Factor<T>();
     c.means = nullptr;
     return c;

@@ -34,11 +34,16 @@ FASTOPT_COLD Kernel describe(unsigned flags) {
   k.reads_gradient = true;
   k.prepare = prepare<Rule>;
   k.start = start<Rule>;
-  k.update_f32 = Loop<Loops, float>::update;
-  k.update_f64 = Loop<Loops, double>::update;
+  k.update_f32 = Loop<Loops, float>::template update<false, false>;
+  k.update_f64 = Loop<Loops, double>::template update<false, false>;
   if constexpr (!has_own_decay<Rule>()) {
-    k.decayed_f32 = Loop<Loops, float>::decayed;
-    k.decayed_f64 = Loop<Loops, double>::decayed;
+    k.decayed_f32 = Loop<Loops, float>::template update<true, false>;
+    k.decayed_f64 = Loop<Loops, double>::template update<true, false>;
+  }
+  if constexpr (requires { requires Rule::scales_in_loop; }) {
+    static_assert(!HasSums<Rule> && !requires { Rule::matrix; } && !requires { &Rule::template row<float>; });
+    k.scaled_f32 = Loop<Loops, float>::template update<false, true>;
+    k.scaled_decayed_f32 = Loop<Loops, float>::template update<true, true>;
   }
   if constexpr (requires { requires Rule::codes_in_loop; }) {
     static_assert(CodedLoop<Loops>::any_coded() && !Loop<Loops, float>::reduce_writes_states);

@@ -41,7 +41,7 @@ inline auto dispatch(Dtype dtype, F&& f) {
   }
 }
 
-// Which gradients a parameter takes (DESIGN section 4). Anything else would be rounded or widened unasked.
+// Which gradients a parameter takes. Anything else would be rounded or widened unasked.
 constexpr bool accepts_gradient(Dtype parameter, Dtype gradient) {
   switch (parameter) {
     case Dtype::f64: return gradient == Dtype::f64 || gradient == Dtype::f32;

@@ -14,10 +14,17 @@ namespace fastopt::engine {
 
 inline constexpr int max_states = 4, max_hypers = 12, max_scalars = 4, max_coefs = 16, max_sums = 2;
 
-// Updates n elements in place; `states` holds a pointer for each state of the rule, null where the flags do not use it.
-// `decay` is read by the kernels of decoupled decay only.
+// What a rule's loop does to its operands before the rule: theta -= decay theta, g = clip (unscale g). Read by the loops
+// that do it only.
 template <class T>
-using Update = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay, Prefetch& prefetch);
+struct Operands {
+  T decay = 0, unscale = 1, clip = 1;
+};
+
+// Updates n elements in place; `states` holds a pointer for each state of the rule, null where the flags do not use it.
+template <class T>
+using Update = void (*)(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, const Operands<T>& operands,
+                        Prefetch& prefetch);
 
 // The first phase of a rule that needs sums over the whole tensor: adds what it wants summed, or the squares, to `lanes`.
 template <class T>
@@ -73,7 +80,8 @@ struct Kernel {
   Update<double> update_f64;
   Update<float> decayed_f32;  // after theta -= decay theta; null where the rule has a weight decay of its own
   Update<double> decayed_f64;
-  UpdateCoded update_coded, decayed_coded;  // null where the rule does not ask for them
+  Update<float> scaled_f32, scaled_decayed_f32;  // which scale the gradient; null where it is scaled block by block
+  UpdateCoded update_coded, decayed_coded;       // null where the rule does not ask for them
   Reduce<float> reduce_f32;
   Reduce<double> reduce_f64;
   OfRow<float> row_f32;  // null but for rules that keep a number of each row
@@ -99,11 +107,17 @@ struct Kernel {
       return row_f64;
   }
   template <class T>
-  Update<T> update(bool decays) const {
-    if constexpr (sizeof(T) == 4)
+  Update<T> update(bool decays, bool scales) const {
+    if constexpr (sizeof(T) == 4) {
+      if (scales) return decays ? scaled_decayed_f32 : scaled_f32;
       return decays ? decayed_f32 : update_f32;
-    else
+    } else {
       return decays ? decayed_f64 : update_f64;
+    }
+  }
+  template <class T>
+  bool scales() const {
+    return sizeof(T) == 4 && scaled_f32 != nullptr;
   }
   template <class T>
   auto reduce() const {

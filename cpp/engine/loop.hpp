@@ -45,28 +45,27 @@ struct Loop {
     if constexpr (Rule::states[I].used) Prefetch::ask_ahead(state + i);
   }
 
-  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T, Prefetch& prefetch) {
-    update<false>(theta, g, states, n, unpack(coefs), T(0), prefetch);
+  // Decoupled decay has kernels of its own, so that it costs a product and a difference between load and store and no
+  // pass, and no decay leaves an infinite theta and the sign of a zero alone. So have gradients that are unscaled and
+  // clipped: two products, for a pass over blocks of them stands in the way of what is being loaded.
+  template <bool decays, bool scales>
+  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, const Operands<T>& operands,
+                     Prefetch& prefetch) {
+    update<decays, scales>(theta, g, states, n, unpack(coefs), operands, prefetch);
   }
 
-  // The same after decoupled decay, theta -= decay theta: a kernel of its own, so that decay costs a product and a
-  // difference between load and store and no pass, and no decay leaves an infinite theta and the sign of a zero alone.
-  static void decayed(T* theta, const T* g, T* const* states, std::int64_t n, const T* coefs, T decay, Prefetch& prefetch) {
-    update<true>(theta, g, states, n, unpack(coefs), decay, prefetch);
-  }
-
-  template <bool decays>
-  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs c, const T decay,
+  template <bool decays, bool scales>
+  static void update(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs c, const Operands<T> before,
                      Prefetch& prefetch) {
     using Plain = PlainAverages<Rule, T>;
     if constexpr (Plain::known)
-      if (Plain::all(c)) return pieces<decays>(theta, g, states, n, Plain::seen(c), decay, prefetch, Indices{});
-    pieces<decays>(theta, g, states, n, c, decay, prefetch, Indices{});
+      if (Plain::all(c)) return pieces<decays, scales>(theta, g, states, n, Plain::seen(c), before, prefetch, Indices{});
+    pieces<decays, scales>(theta, g, states, n, c, before, prefetch, Indices{});
   }
 
-  template <bool decays, std::size_t... I>
-  FASTOPT_INLINE static void pieces(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs& c, const T decay,
-                                    Prefetch& prefetch, std::index_sequence<I...> indices) {
+  template <bool decays, bool scales, std::size_t... I>
+  FASTOPT_INLINE static void pieces(T* theta, const T* g, T* const* states, std::int64_t n, const Coefs& c,
+                                    const Operands<T>& before, Prefetch& prefetch, std::index_sequence<I...> indices) {
     constexpr std::int64_t piece = Prefetch::piece / sizeof(T);
     const std::array<T*, n_states> s = {states[I]...};
     std::int64_t at = 0;
@@ -77,21 +76,23 @@ struct Loop {
         (ask_ahead<I>(s[I], at), ...);
       }
       prefetch.ask();
-      update_range<decays>(theta, g, s, at, at + piece, c, decay, indices);
+      update_range<decays, scales>(theta, g, s, at, at + piece, c, before, indices);
     }
-    update_range<decays>(theta, g, s, at, n, c, decay, indices);
+    update_range<decays, scales>(theta, g, s, at, n, c, before, indices);
   }
 
-  template <bool decays, std::size_t... I>
+  template <bool decays, bool scales, std::size_t... I>
   FASTOPT_INLINE static void update_range(T* theta, const T* g, [[maybe_unused]] const std::array<T*, n_states>& s,
                                           std::int64_t begin, std::int64_t end, const Coefs& c,
-                                          [[maybe_unused]] const T decay, std::index_sequence<I...>) {
+                                          [[maybe_unused]] const Operands<T>& before, std::index_sequence<I...>) {
     FASTOPT_INDEPENDENT
     for (std::int64_t i = begin; i < end; ++i) {
       T value = theta[i];
-      if constexpr (decays) value -= decay * value;
+      if constexpr (decays) value -= before.decay * value;
+      T gradient = g[i];
+      if constexpr (scales) gradient = before.clip * (before.unscale * gradient);
       [[maybe_unused]] std::array<T, n_states> local = {load<I>(s[I], i)...};
-      Rule::update(value, g[i], local[I]..., c);
+      Rule::update(value, gradient, local[I]..., c);
       (store<I>(s[I], i, local[I]), ...);
       theta[i] = value;
     }

@@ -138,7 +138,8 @@ void Plan::fill_constants(Constants<T>& constants, const Cohort& cohort, const G
   constants.dither = mixed(options_.seed, static_cast<std::uint64_t>(cohort.t));
   constants.first = cohort.t == 1 && !cohort.begun;
   constants.row_start = group.row_start;
-  constants.direct = constants.only_decay() && !cohort.by_row;
+  constants.set_scales();
+  constants.direct = constants.in_loop() && !cohort.by_row;
   if (!constants.first) return;
   for (std::size_t s = 0; s < group.kernel->states.size(); ++s) {
     constants.start[s] = group.kernel->start(s, group.hypers);

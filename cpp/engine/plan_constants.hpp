@@ -17,6 +17,7 @@ const Constants<T>& Plan::constants_of(const Item& item, std::optional<Constants
     own->centralize = at(tensors_, item.tensor).rows > 0;
     if (own->centralize) own->means = row_means_.data() + at(means_at_, item.tensor);
   }
+  own->set_scales();
   return *own;
 }
 

@@ -15,8 +15,8 @@ inline void update_in_place(const Tensor& tensor, const Gradient& gradient, cons
   Prefetch prefetch;
   prefetch.along = true;
   prefetch.elements = end - begin - Prefetch::ahead / static_cast<std::int64_t>(sizeof(T));
-  constants.kernel->template update<T>(constants.decay)(theta, g, states, end - begin, constants.coefs, constants.decay_by,
-                                                        prefetch);
+  const auto update = constants.kernel->template update<T>(constants.decay, constants.scales);
+  update(theta, g, states, end - begin, constants.coefs, constants.operands(), prefetch);
 }
 
 // The walk's blocks must not straddle two runs of random bits, which begin where the table's elements are counted off.
@@ -38,7 +38,7 @@ inline bool is_plain(const Tensor& tensor, const Gradient& gradient) {
 template <class T>
 inline void update(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants, std::int64_t begin,
                    std::int64_t end, bool zero_gradients) {
-  if (is_plain<T>(tensor, gradient) && !zero_gradients && constants.only_decay())
+  if (is_plain<T>(tensor, gradient) && !zero_gradients && constants.in_loop())
     update_in_place(tensor, gradient, constants, begin, end);
   else
     Walk<T>(tensor, gradient, constants, zero_gradients).update(begin, end);

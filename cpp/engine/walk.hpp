@@ -1,8 +1,7 @@
-// One pass over a tensor: load, pre-step, rule, post-step, store.
-//
-// "One pass" means that each byte crosses the memory bus once. Every action is a branch-free loop of its own over a block
-// that stays in L1; which actions there are is decided per block, never per element (a loop with seven run-time flags was
-// not vectorised at any level: 50 to 260 us against 8 for 2^14 elements, DESIGN section 3.1).
+// One pass over a tensor: load, pre-step, rule, post-step, store. "One pass" means that each byte crosses the memory bus
+// once. Every action is a branch-free loop of its own over a block that stays in L1; which there are is decided per block,
+// never per element (a loop with seven run-time flags was not vectorised at any level: 50 to 260 us against 8 for 2^14
+// elements).
 #pragma once
 #include <algorithm>
 
@@ -20,9 +19,11 @@ class Walk {
   Walk(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants, bool zero_gradients)
       : tensor_(tensor), gradient_(gradient), constants_(constants), kernel_(*constants.kernel), zero_(zero_gradients) {
     own_theta_ = !tensor.theta.template is<T>();
-    own_gradient_ = !gradient.dense || gradient.dtype != dtype_of<T> || constants.changes_gradient();
-    for (int s = 0; s < max_states; ++s) own_state_[s] = tensor.states[s] && !tensor.states[s].template is<T>();
     coded_ = sizeof(T) == 4 && !constants.first && is_coded(tensor, kernel_);
+    own_gradient_ = !gradient.dense || gradient.dtype != dtype_of<T>;
+    scales_ = constants.scales && !own_gradient_ && !coded_;
+    own_gradient_ |= constants.changes_gradient() && !scales_;
+    for (int s = 0; s < max_states; ++s) own_state_[s] = tensor.states[s] && !tensor.states[s].template is<T>();
   }
 
   void update(std::int64_t begin, std::int64_t end) {
@@ -43,7 +44,7 @@ class Walk {
       T* states[max_states] = {};
       load_states(states, theta, g, at, n, begun(), true);
       std::fill_n(step_, n, T(0));
-      kernel_.template update<T>(false)(step_, g, states, n, constants_.coefs, T(0), prefetch_);
+      kernel_.update<T>(false, false)(step_, g, states, n, constants_.coefs, Operands<T>(), prefetch_);
       count += block::count_agreeing(step_, g, n);
     }
     return count;
@@ -121,7 +122,7 @@ class Walk {
     }
     T* states[max_states] = {};
     load_states(states, theta, g, at, n, begun());
-    kernel_.template update<T>(constants_.decay)(theta, g, states, n, constants_.coefs, constants_.decay_by, prefetch_);
+    kernel_.update<T>(constants_.decay, scales_)(theta, g, states, n, constants_.coefs, constants_.operands(), prefetch_);
     if (!begun()) store_states(at, n);
   }
   bool copies() const {
@@ -130,9 +131,8 @@ class Walk {
   // The first phase has been at the states.
   bool begun() const { return (kernel_.sums > 0 || kernel_.transform) && kernel_.reduce_writes_states; }
 
-  // A block lies in one run of the random bits.
   void update_coded(float* theta, const float* g, std::int64_t at, std::int64_t n) {
-    static_assert(Dither::run % block_size<float> == 0);
+    static_assert(Dither::run % block_size<float> == 0);  // a block lies in one run of the random bits
     StateAt states[max_states];
     for (int s = 0; s < max_states; ++s) {
       const Stored& stored = tensor_.states[s];
@@ -155,7 +155,7 @@ class Walk {
     return theta_;
   }
 
-  // The order of operations of DESIGN section 4, up to the rule.
+  // In the documented order of operations, up to the rule.
   const T* adjusted_gradient(const T* theta, std::int64_t at, std::int64_t n) {
     if (!own_gradient_) return gradient_at(at);
     Underway<T> g = clipped_gradient(gradient_, constants_, at, n, g_);
@@ -190,7 +190,7 @@ class Walk {
   const Constants<T>& constants_;
   const Kernel& kernel_;
   Prefetch prefetch_;
-  bool zero_ = false, own_theta_, own_gradient_, own_state_[max_states], coded_;
+  bool zero_ = false, own_theta_, own_gradient_, own_state_[max_states], coded_, scales_;
   alignas(64) T theta_[block_size<T>];
   alignas(64) T g_[block_size<T>];
   alignas(64) T step_[block_size<T>];  // of a rule that is run from zero

@@ -18,7 +18,7 @@ struct Adam {
   static constexpr std::array shaped = {Shaped{"row_steps", Shape::rows, (Flags & 4) != 0}};
   using Loops = Adam<Flags & 3>;
   static constexpr Reach reach = {.squared = true};
-  static constexpr bool codes_in_loop = !amsgrad && !eps_inside_root;
+  static constexpr bool scales_in_loop = !amsgrad && !eps_inside_root, codes_in_loop = scales_in_loop;
   struct Hypers {
     double lr, beta1, beta2, eps, eps_hat;
   };
@@ -30,8 +30,10 @@ struct Adam {
     T correct2, eps, flush;
   };
 
-  template <class T>
-  static constexpr std::array moving_averages = {&Coefs<T>::beta1, &Coefs<T>::beta2};
+  template <class C, class Use>
+  static auto averages(C& c, const Use& use) {
+    return use(c.beta1, c.beta2);
+  }
 
   static Coefs<double> prepare(const Hypers& h, std::int64_t t) {
     const double c1 = bias_correction(h.beta1, t), c2 = bias_correction(h.beta2, t);

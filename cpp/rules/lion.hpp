@@ -10,7 +10,7 @@ struct Lion {
   static constexpr std::string_view name = "lion";
   static constexpr Names<0> flags = none;
   static constexpr std::array states = {State{"exp_avg"}};
-  static constexpr bool codes_in_loop = true;
+  static constexpr bool scales_in_loop = true, codes_in_loop = true;
   static constexpr Reach reach = {.times = 2};  // g - m
   struct Hypers {
     double lr, beta1, beta2;

@@ -13,6 +13,7 @@ struct NAdam {
   static constexpr Names<1> flags = {"eps_inside_root"};
   static constexpr bool eps_inside_root = Flags & 1;
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", true, true}};
+  static constexpr bool scales_in_loop = !eps_inside_root;
   static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, beta1, beta2, eps, momentum_decay;

@@ -14,6 +14,7 @@ struct RmsProp {
   static constexpr bool centered = Flags & 1, momentum = Flags & 2, eps_inside_root = Flags & 4;
   static constexpr std::array states = {State{"square_avg", true, true, centered ? Codes::none : Codes::positive},
                                         State{"grad_avg", centered, false, Codes::none}, State{"momentum_buffer", momentum}};
+  static constexpr bool scales_in_loop = !eps_inside_root;
   static constexpr Reach reach = {.squared = true};
   struct Hypers {
     double lr, alpha, eps, momentum, step_form;

@@ -40,8 +40,10 @@
 //                                                          //   are hyper-parameters of these names; not `finish` but
 //     static void settle(const Hypers&, const double (&sum)[sums], Scalars&);        // once for all of them
 //     static void conclude(Coefs<double>&, const double (&sum)[sums], const Scalars&);  // with what that left
-//     template <class T> static constexpr std::array moving_averages;   // which of Coefs<T> are Average<T>: a loop of
-//                                                          //   its own for the usual betas (engine/plain_averages.hpp)
+//     template <class C, class Use> static auto averages(C& coefs, const Use& use);   // use(those that are Average<T>...):
+//                                                          //   a loop of its own for the usual betas (plain_averages.hpp)
+//     static constexpr bool scales_in_loop;                // true: loops of their own for gradients that are unscaled and
+//                                                          //   clipped, in float32; else they are scaled block by block
 //     static constexpr bool codes_in_loop;                 // true: a loop of its own for states in eight bits, faster and
 //                                                          //   a few kilobytes; else they are copied block by block
 //     static constexpr bool reads_gradient;                // false: `update` after `reduce` does not look at g

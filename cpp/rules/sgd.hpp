@@ -18,6 +18,7 @@ struct Sgd {
   static constexpr bool momentum = Flags & 1, nesterov = Flags & 2, step_form = Flags & 4, average_form = Flags & 8;
   static constexpr bool valid = momentum ? !(step_form && average_form) : Flags == 0;
   static constexpr std::array states = {State{"momentum_buffer", momentum}};
+  static constexpr bool scales_in_loop = true;
   struct Hypers {
     double lr, momentum, dampening;
   };
