@@ -1,4 +1,4 @@
-"""A gradient that is unscaled and clipped within a rule's loop gives the bits of one that is scaled block by block.
+"""A gradient scaled within a rule's loop gives the bits of one that is scaled block by block.
 
 Strided gradients are always copied to blocks and scaled there, so each step is taken twice, once with the
 gradient as it lies and once with the same numbers in every second place of an array.

@@ -143,6 +143,7 @@ class BoundPlan {
   virtual bool starts_averages() const { return true; }  // else they hold what they should when they come
   virtual void stepped() noexcept {}  // after a step, while the plan is still in use and Python may be running
   void take_gradients(Held& held, bool zero_gradients);
+  void no_gradient(std::size_t i);
   bool take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients, Held& held);
   void take_rows(std::size_t i, PyObject* gradient, bool zero_gradients, Held& held);
   void read_rows(std::size_t i, SparseGradient& sparse, std::int64_t width);

@@ -56,11 +56,15 @@ void BoundPlan::verify(const Held& held, bool zero_gradients) const {
   }
 }
 
+void BoundPlan::no_gradient(std::size_t i) {
+  gradients_[i] = {};
+  watched_[i].gradient.forget();
+}
+
 // True if the array had to be inspected.
 bool BoundPlan::take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients, Held& held) {
   if (gradient == Py_None) {
-    gradients_[i].data = nullptr;
-    watched_[i].gradient.forget();
+    no_gradient(i);
     return false;
   }
   const bool known = watched_[i].gradient.matches(gradient);

@@ -71,8 +71,11 @@ bool TensorPlan::read_gradient(std::size_t i, PyObject* gradient) {
   return true;
 }
 
+// All of them, whatever the first ones are: one that is only found to be the first of its parameter, or one of a parameter
+// that is negated, makes another plan.
 TensorPlan::Verdict TensorPlan::take(std::vector<py::object>& gradients) {
   gradients.resize(entries_.size());
+  Verdict verdict = done;
   for (const OfGroup& group : of_groups_)
     for (std::size_t i = 0; i < group.parameters.size(); ++i) {
       auto grad = py::reinterpret_steal<py::object>(PyObject_GetAttr(group.parameters[i].ptr(), grad_key_.ptr()));
@@ -83,16 +86,17 @@ TensorPlan::Verdict TensorPlan::take(std::vector<py::object>& gradients) {
       }
       const auto tensor = static_cast<std::size_t>(group.entry[i]);
       if (grad.is_none()) {
-        gradients_[tensor].data = nullptr;
+        no_gradient(tensor);
         entries_[tensor].gradient.forget();
         continue;
       }
       if (negated(group.parameters[i].ptr())) return structure;  // p.data = ..., over the same memory
       if (reinterpret_cast<PyObject*>(Py_TYPE(grad.ptr())) != tensor_type_.ptr() || !read_gradient(tensor, grad.ptr()))
-        return gradient;
-      gradients[tensor] = std::move(grad);
+        verdict = gradient;
+      else
+        gradients[tensor] = std::move(grad);
     }
-  return done;
+  return verdict;
 }
 
 // Counts and scalars live in the tensors: whoever loads or changes those changes the training.
