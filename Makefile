@@ -94,10 +94,10 @@ tsan: $(VENV)/.testable
 	sh tools/checked.sh thread $(VENV) $(THREADED) $(ARGS)
 
 asan: $(VENV)/.testable
-	sh tools/checked.sh address $(VENV) $(NATIVE) $(ARGS)
+	sh tools/checked.sh address $(VENV) $(NATIVE) $(CHECKING) $(ARGS)
 
 asserts: $(VENV)/.testable
-	sh tools/checked.sh asserts $(VENV) $(NATIVE) $(ARGS)
+	sh tools/checked.sh asserts $(VENV) $(NATIVE) $(CHECKING) $(ARGS)
 
 clang: $(VENV)/.testable
 	sh tools/second_compiler.sh $(VENV) $(PORTABLE) $(ARGS)

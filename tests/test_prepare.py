@@ -171,7 +171,7 @@ def _grams(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
 
 def _mars(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:
     change = h["gamma"] * h["beta1"] / (1 - h["beta1"])
-    return [(adam := _adam(h, t, s, inside=False))[0], change, Decimal(1), *adam[1:]]
+    return [(adam := _adam(h, t, s, inside=False))[0], change, Decimal(1), change, *adam[1:]]
 
 
 def _stableadamw(h: Numbers, t: int, s: list[Decimal]) -> list[Decimal]:

@@ -167,7 +167,7 @@ def test_without_decay_infinity_and_the_sign_of_zero_stay() -> None:
 
 # --- what overflows ---
 
-HUGE = {np.float32: (3e19, 1e25, 1e38), np.float64: (2e154, 1e200, 1e307)}
+HUGE = {np.float32: (3e19, 1e25, 3.4e38), np.float64: (2e154, 1e200, 1.79e308)}
 SQUARES = [name for name in CLASSES if getattr(fastopt, name).rule.squares]
 
 
@@ -311,6 +311,17 @@ def test_arguments_beyond_float32_are_named(key: str, value: float, dtype: Any) 
     assert bits(opt.state_dict()) == before
     with pytest.raises(ValueError, match=named):  # one array of a group is enough
         make("Adam", [np.ones(3), np.ones(3, dtype)], **{key: value})
+
+
+def test_of_a_pair_the_one_that_guards_is_named() -> None:
+    """Adafactor's first epsilon keeps quotients finite; the second is a size, compared in double."""
+    for small in (1e-46, 1e-60):
+        with pytest.raises(ValueError, match=r"eps: expected 0 or at least 1.4e-45 for float32 parameters"):
+            make("Adafactor", [np.ones((4, 4), np.float32)], eps=(small, 1e-3))
+        for theta, eps in ((np.ones((4, 4)), (small, 1e-3)), (np.ones((4, 4), np.float32), (1e-30, small))):
+            opt = make("Adafactor", [theta], lr=0.01, eps=eps)
+            opt.step([np.full((4, 4), 1e-25, theta.dtype)])
+            np.testing.assert_allclose(theta, 0.99, rtol=1e-6)
 
 
 def test_schedules_are_looked_at_before_a_step() -> None:

@@ -22,7 +22,7 @@ struct Mars {
   static constexpr Names<5> hypers = {"lr", "beta1", "beta2", "eps", "gamma"};
   template <class T>
   struct Coefs {
-    T step, change, clip;
+    T step, change, clip, clipped_change;  // the last: their product
     Average<T> beta1, beta2;
     T correct2, eps, flush;
   };
@@ -31,6 +31,7 @@ struct Mars {
     return {lion ? h.lr : h.lr / bias_correction(h.beta1, t),
             h.gamma * h.beta1 / (1 - h.beta1),
             1,
+            h.gamma * h.beta1 / (1 - h.beta1),
             average(h.beta1),
             average(h.beta2),
             1 / std::sqrt(bias_correction(h.beta2, t)),
@@ -38,22 +39,28 @@ struct Mars {
             may_flush(h.eps, false)};
   }
 
+  // Of a gradient that is finite the correction may not be, but the clipped one is: a quarter is summed, and each term is
+  // clipped by itself.
+  template <class T>
+  static constexpr T quarter = T(0.25);
   static constexpr int sums = 1;
   static constexpr bool reduce_writes_states = false, reads_gradient = true, reduce_reads_theta = false;
   static constexpr unsigned reduce_reads = 1u << 2;  // last_grad
 
   template <class T>
   static void reduce(T, T g, T, T, T last, T, const Coefs<T>& c, T (&x)[sums]) {
-    x[0] = g + c.change * (g - last);
+    x[0] = quarter<T> * g + quarter<T> * c.change * (g - last);
   }
 
   static void finish(Coefs<double>& c, const double (&sum)[sums]) {
-    if (sum[0] > 1) c.clip = 1 / std::sqrt(sum[0]);
+    constexpr double squared = quarter<double> * quarter<double>;
+    if (sum[0] > squared) c.clip = 1 / std::sqrt(sum[0] / squared);
+    c.clipped_change = c.clip * c.change;
   }
 
   template <class T>
   static void update(T& theta, T g, T& m, T& v, T& last, T& v_max, const Coefs<T>& c) {
-    const T corrected = c.clip * (g + c.change * (g - last));
+    const T corrected = c.clip * g + c.clipped_change * (g - last);
     last = g;
     m = lion ? ema(m, corrected, c.beta1) : flushed(ema(m, corrected, c.beta1));
     if constexpr (lion) {

@@ -40,7 +40,7 @@ class Hyper(NamedTuple):
     check: Callable[[str, Any], Any]  # name, value -> the value, normalised; raises TypeError or ValueError
     native: Callable[[str, Any], Mapping[str, float]] = lambda name, value: {name: value}
     fixed: bool = False  # chooses the formula, so it cannot change once states exist
-    guards: bool = False  # keeps a quotient finite, so it must not become 0 where it is rounded
+    guards: bool | str = False  # (as the engine calls it) keeps a quotient finite: may not be rounded to 0
     wide: bool = False  # only enters what the rule forms in double before a step
     starts: bool = False  # says where states begin, and nothing afterwards
     before: tuple[Any, ...] = ()  # its value, alone, where a saved state is older than the keyword
@@ -174,10 +174,14 @@ def check_single(hypers: Mapping[str, Hyper], values: Mapping[str, Any], params:
         hyper = hypers.get(key)
         if hyper is None or hyper.wide or callable(value):
             continue
-        # where an accumulator starts is no hyper-parameter of the rule's
-        for number in hyper.native(key, value).values() or [value] * isinstance(value, float):
+        numbers = hyper.native(key, value)
+        if not numbers and isinstance(
+            value, float
+        ):  # where an accumulator starts: no hyper-parameter of the rule's
+            numbers = {key: value}
+        for name, number in numbers.items():
             large = abs(number) > _SINGLE_MAX
-            if large or (hyper.guards and number > 0 and np.float32(number) == 0):
+            if large or (hyper.guards in (True, name) and number > 0 and np.float32(number) == 0):
                 bound = f"at most {_SINGLE_MAX:.3g}" if large else f"0 or at least {_SINGLE_MIN:.2g}"
                 raise ValueError(
                     f"{key}: expected {bound} for {min(dtypes)} parameters, which are computed in float32, "

@@ -106,7 +106,7 @@ class Adafactor(Optimizer):
     )
     _hypers = {
         "beta2_decay": Hyper(_not_positive),
-        "eps": Hyper(_epsilons, _native_epsilons),
+        "eps": Hyper(_epsilons, _native_epsilons, guards="eps1"),
         "d": positive(),
         "beta1": unit(),
         "relative_step": switch(),
