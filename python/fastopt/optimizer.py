@@ -337,8 +337,8 @@ class Optimizer:
             float32, bfloat16 and float16 gradients; float64: float64, float32; half types: their own and
             float32. Gradients are read only, unless `zero_grads`.
         grad_scale : float, default 1
-            The gradients are divided by this (the loss scale of mixed-precision training), before anything else
-            looks at them and in the type of computation: a quotient beyond its largest number is infinite.
+            The gradients are divided by this (the loss scale of mixed-precision training) before anything
+            else, in the type of computation: a quotient beyond its largest number is infinite.
         zero_grads : bool, default False
             Fill the gradients with zeros in the same pass; they must be writeable and overlap nothing.
 

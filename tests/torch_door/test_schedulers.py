@@ -143,3 +143,37 @@ def test_averaged_models() -> None:
 
     for got, want in zip(run(mine("AdamW")), run(theirs("AdamW")), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+@pytest.mark.parametrize("tensor", [False, True])
+def test_schedules_that_end_at_zero(name: str, tensor: bool) -> None:
+    """By ratios of ratios they end a rounding above it or below, where PyTorch goes on."""
+    p = torch.nn.Parameter(torch.ones(2))
+    below = 0
+    for start in (1 / 3, 0.1, 0.7):
+        for rate in (0.1, 0.03, 1e-3):
+            for steps in range(2, 12):
+                lr = torch.tensor(rate, dtype=torch.float64) if tensor else rate
+                opt = mine(name)([p], **{**OPTIONS[name], "lr": lr})
+                schedule = schedulers.LinearLR(opt, start_factor=start, end_factor=0.0, total_iters=steps)
+                for _ in range(steps + 2):
+                    p.grad = torch.ones(2)
+                    opt.step()
+                    schedule.step()
+                    below += float(opt.param_groups[0]["lr"]) < 0
+    assert below > 0
+
+
+def test_rates_that_are_below_zero_are_refused() -> None:
+    p = torch.nn.Parameter(torch.ones(2))
+    opt = mine("SGD")([p], lr=0.1)
+    schedule = schedulers.LambdaLR(opt, lambda k: 1 - k / 3)
+    for _ in range(4):
+        p.grad = torch.ones(2)
+        opt.step()
+        schedule.step()
+    before = p.detach().clone()
+    with pytest.raises(ValueError, match=r"param_groups\[0\]\['lr'\]: expected a finite number >= 0, got -0.03"):
+        opt.step()
+    assert torch.equal(p.detach(), before)

@@ -38,7 +38,9 @@ class Values:
         given = {key: _given(group, key, default) for key, default in defaults_of(formula).items()}
         self.volatile = not all(_is_fixed(value) for value in given.values())
         check = {**dict.fromkeys(given, formula._check), **{key: h.check for key, h in wider.items()}}
-        self.values = {key: self._checked(check[key], key, value) for key, value in given.items()}
+        plain = {key: _plain(value) for key, value in given.items()}
+        plain["lr"] = _not_below_zero(plain["lr"], group.get("initial_lr"))
+        self.values = {key: self._checked(check[key], key, value) for key, value in plain.items()}
         if callable(self.values["lr"]):
             raise TypeError(
                 f"{label}['lr']: expected a number; a schedule is torch.optim.lr_scheduler's here"
@@ -48,7 +50,7 @@ class Values:
 
     def _checked(self, check: Callable[[str, Any], Any], key: str, value: Any) -> Any:
         try:
-            return check(key, _plain(value))
+            return check(key, value)
         except (TypeError, ValueError, RuntimeError) as error:
             why = str(error)
             named = why.removeprefix(key) if why.startswith(key) else f": {why}"
@@ -157,6 +159,16 @@ def _given(group: Mapping[str, Any], key: str, default: Any) -> Any:
     value = group.get(key, default)
     # PyTorch tests its flags for truth: 1 and None are theirs too.
     return bool(value) if isinstance(default, bool) and (value is None or isinstance(value, int)) else value
+
+
+def _not_below_zero(lr: Any, initial: Any) -> Any:
+    """A rate; 0 where a scheduler that ends there arrived below it by rounding, as `LinearLR` does.
+
+    What it began with is the measure. More than that is no rounding: such a rate is refused.
+    """
+    if not isinstance(lr, (int, float)) or not lr < 0 or initial is None:
+        return lr
+    return 0.0 if -lr <= 1e-9 * abs(_plain(initial)) else lr
 
 
 def _is_fixed(value: Any) -> bool:
