@@ -11,7 +11,7 @@ from torch_door.door import EVERY, FILLS_FIRST, MOVING, equal, mine, ours_alone,
 
 pytestmark = [
     ours_alone,
-    pytest.mark.filterwarnings("ignore:.*[Ss]parse.*:UserWarning", "ignore:.*quantiz.*"),
+    pytest.mark.filterwarnings("ignore:.*[Ss]parse.*:UserWarning", "ignore:.*quantiz.*", "ignore:.*nested.*"),
 ]
 
 BAD: dict[str, Any] = {
@@ -19,6 +19,7 @@ BAD: dict[str, Any] = {
     "device meta": lambda: torch.ones(2, device="meta"),
     "sparse": lambda: torch.ones(2).to_sparse(),
     "int64": lambda: torch.ones(2, dtype=torch.int64),
+    "nested": lambda: torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)]),
     "float8": lambda: torch.ones(2).to(torch.float8_e5m2),
 }
 

@@ -109,6 +109,8 @@ def repeats(tensor: Tensor) -> bool:
 def why_not(tensor: Tensor, written: bool = True) -> str | None:
     """Why the engine cannot work on this tensor's elements, or None if it can; gradients are not written."""
     here = local(tensor)
+    if here.is_nested:  # in either of PyTorch's layouts
+        return "is nested"
     if here.is_quantized:
         return f"is quantised ({here.dtype})"
     if here.layout != torch.strided:
