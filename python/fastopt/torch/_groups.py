@@ -38,9 +38,8 @@ class Values:
         given = {key: _given(group, key, default) for key, default in defaults_of(formula).items()}
         self.volatile = not all(_is_fixed(value) for value in given.values())
         check = {**dict.fromkeys(given, formula._check), **{key: h.check for key, h in wider.items()}}
-        plain = {key: _plain(value) for key, value in given.items()}
-        plain["lr"] = _not_below_zero(plain["lr"], group.get("initial_lr"))
-        self.values = {key: self._checked(check[key], key, value) for key, value in plain.items()}
+        self.initial_lr = group.get("initial_lr")
+        self.values = {key: self._checked(check[key], key, value) for key, value in given.items()}
         if callable(self.values["lr"]):
             raise TypeError(
                 f"{label}['lr']: expected a number; a schedule is torch.optim.lr_scheduler's here"
@@ -50,7 +49,8 @@ class Values:
 
     def _checked(self, check: Callable[[str, Any], Any], key: str, value: Any) -> Any:
         try:
-            return check(key, value)
+            plain = _plain(value)
+            return check(key, _not_below_zero(plain, self.initial_lr) if key == "lr" else plain)
         except (TypeError, ValueError, RuntimeError) as error:
             why = str(error)
             named = why.removeprefix(key) if why.startswith(key) else f": {why}"
