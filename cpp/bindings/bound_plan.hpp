@@ -37,8 +37,7 @@ class BoundPlan {
             const std::string& nonfinite, double ema_decay, bool uint16_is_bf16);
   virtual ~BoundPlan() = default;
 
-  // Dicts with rule, flags, hypers, decay_kind, maximize, scheduled, starts, arrays, labels, states, ema, masters, shadows,
-  // stochastic, numbers (new_groups.cpp).
+  // Dicts, with what new_groups.cpp reads of them.
   void add_groups(const py::list& groups, const py::list& mirrors);
   // Checks without adding: no memory is had for states of what will be refused.
   void check_parameters(const py::list& arrays, const py::list& labels);
@@ -138,13 +137,13 @@ class BoundPlan {
   void refuse_overlap(const std::string& label, const View& view, const engine::Gradient& gradient);
   void recheck_parameter(std::size_t i) const;
   void recheck_parameters() const;
-  // Takes the step with the gradients that were taken, or skips it: true if it was taken. Raises what the policy refuses.
+  // The step with the gradients that were taken: false if it is skipped. Raises what the policy refuses.
   bool apply(InUse::Lock& lock, double grad_scale, bool zero_gradients, Rates& rates);
   virtual bool starts_averages() const { return true; }  // else they hold what they should when they come
   virtual void stepped() noexcept {}  // after a step, while the plan is still in use and Python may be running
   void take_gradients(Held& held, bool zero_gradients);
   void no_gradient(std::size_t i);
-  bool take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients, Held& held);
+  bool take_gradient(std::size_t i, PyObject* gradient, bool zero_gradients, Held& held);  // true: it was inspected
   void take_rows(std::size_t i, PyObject* gradient, bool zero_gradients, Held& held);
   void read_rows(std::size_t i, SparseGradient& sparse, std::int64_t width);
   void inspect_gradient(std::size_t i, PyObject* gradient);

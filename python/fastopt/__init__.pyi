@@ -5,6 +5,7 @@ from fastopt import linalg as linalg
 from fastopt import methods as methods
 from fastopt import optim as optim
 from fastopt import schedules as schedules
+from fastopt import train as train
 from fastopt._batches import Batches as Batches
 from fastopt._batches import batches as batches
 from fastopt._checkpoints import load as load
