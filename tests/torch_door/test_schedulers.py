@@ -174,6 +174,6 @@ def test_rates_that_are_below_zero_are_refused() -> None:
         opt.step()
         schedule.step()
     before = p.detach().clone()
-    with pytest.raises(ValueError, match=r"param_groups\[0\]\['lr'\]: expected a finite number >= 0, got -0.03"):
+    with pytest.raises(ValueError, match=r"\['lr'\]: expected a finite number >= 0, got -0.03"):
         opt.step()
     assert torch.equal(p.detach(), before)
