@@ -24,7 +24,15 @@ from fastopt.torch._containers import refuse_containers
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, STRUCTURE, VALUES, Engine, Part
 from fastopt.torch._groups import Values, keys_of
 from fastopt.torch._one_operation import Away, InUse, Leave, away, copy_all, one_operation
-from fastopt.torch._options import NAMES, Options, before_of, defaults_of, refuse_ineffective, take_options
+from fastopt.torch._options import (
+    NAMES,
+    Options,
+    before_of,
+    defaults_of,
+    refuse_ineffective,
+    take_options,
+    why_no_attribute,
+)
 from fastopt.torch._states import EMA, LacksState, wanted_dtype
 from fastopt.torch._tensors import label_of, local, name_of, refuse, why_not
 
@@ -452,6 +460,14 @@ class Optimizer(torch.optim.Optimizer):
             engine, self._put_by = self._put_by, None
             engine.revive()
             self._engine = engine
+
+    # --- attributes ---
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        problem = None if name.startswith("_") else why_no_attribute(self, name)
+        if problem is not None:
+            raise AttributeError(problem)
+        object.__setattr__(self, name, value)
 
     # --- saving ---
 
