@@ -216,6 +216,35 @@ def test_attributes_that_would_do_nothing(name: str) -> None:
         twins.refuses(AttributeError, f"^{key}: ", lambda o, k=key: setattr(o, k, 0.5))
 
 
+@pytest.mark.parametrize("name", ["lr", "betas", "anything"])
+def test_an_attribute_of_a_group_would_do_nothing(name: str) -> None:
+    opt = make("Adam", [np.ones(3)], lr=0.25)
+    for groups in (opt.param_groups[0], opt.param_groups):
+        with pytest.raises(AttributeError, match=rf'^{name}: assign .*\["{name}"\] = ..., an attribute'):
+            setattr(groups, name, 0.5)
+        assert name not in vars(groups)
+    assert opt.param_groups[0]["lr"] == 0.25
+
+
+def test_what_is_set_when_it_is_made_is_not_assigned() -> None:
+    average, rows = fastopt.EWMA(0.5), fastopt.batches(np.arange(6), batch_size=2, seed=1)
+    for thing, name in ((average, "initial"), (average, "alpha"), (rows, "batch_size"), (rows, "seed")):
+        with pytest.raises(AttributeError, match=f"^{name}: fixed when"):
+            setattr(thing, name, 3)
+    for thing, name in ((average, "value"), (rows, "epoch")):
+        with pytest.raises(AttributeError, match=f"^{name}: can be read, not assigned"):
+            setattr(thing, name, 3)
+
+    class Named(fastopt.EWMA):
+        pass
+
+    named = Named(0.5)
+    named.label = "loss"
+    assert named.label == "loss"
+    with pytest.raises(AttributeError, match="beta"):
+        named.beta = 0.9
+
+
 def test_the_options_are_those_of_the_constructor() -> None:
     values = {
         "nonfinite": "skip",

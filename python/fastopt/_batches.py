@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _checks
+from ._fixed import Fixed
 from ._groups import Groups
 
 __all__ = ["Batches", "batches"]
@@ -108,7 +109,7 @@ class _Epoch(NamedTuple):
     cuts: NDArray[np.intp]
 
 
-class Batches:
+class Batches(Fixed):
     """The iterator that `batches` returns.
 
     It runs once. ``len()`` is the number of all its batches, not of those left (with groups of different

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _checks
+from ._fixed import Fixed
 
 __all__ = ["EWMA", "ewma"]
 
@@ -103,7 +104,7 @@ def ewma(
     return np.moveaxis(out, 0, axis)
 
 
-class EWMA:
+class EWMA(Fixed):
     """Exponentially weighted moving average of numbers that come one at a time, for progress lines.
 
     The same recurrence and the same bits as `ewma`, with two floats of memory.

@@ -6,6 +6,8 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NoReturn, overload
 
+from fastopt._fixed import Fixed
+
 __all__ = ["ParamGroup", "ParamGroups"]
 
 _GONE = "the optimizer of this group is gone: keep a reference to it"
@@ -20,7 +22,7 @@ def same_arrays(given: Any, mine: Sequence[Any]) -> bool:
     )
 
 
-class ParamGroup(MutableMapping[str, Any]):
+class ParamGroup(Fixed, MutableMapping[str, Any]):
     """The hyper-parameters of one group of parameters, as a mapping.
 
     Assigning to a key validates the value and takes effect at the next step; ``update`` takes several
@@ -119,6 +121,9 @@ class ParamGroup(MutableMapping[str, Any]):
         shown = {k: v for k, v in self._values.items() if k != "params"}
         return f"ParamGroup({len(self._values['params'])} parameters, {shown})"
 
+    def _why_fixed(self, name: str) -> str:
+        return f'assign group["{name}"] = ..., an attribute would do nothing'
+
     def _assign(self, values: dict[str, Any]) -> None:
         change = self._change()
         if change is None:
@@ -126,7 +131,7 @@ class ParamGroup(MutableMapping[str, Any]):
         change(self._index, values)
 
 
-class ParamGroups(Sequence[ParamGroup]):
+class ParamGroups(Fixed, Sequence[ParamGroup]):
     """The groups of an optimizer, a sequence that grows by `Optimizer.add_param_group` alone."""
 
     def __init__(self) -> None:
@@ -158,6 +163,9 @@ class ParamGroups(Sequence[ParamGroup]):
 
     def __copy__(self) -> list[ParamGroup]:
         return list(self._groups)
+
+    def _why_fixed(self, name: str) -> str:
+        return f'assign opt.param_groups[i]["{name}"] = ..., an attribute would do nothing'
 
     def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError(

@@ -127,6 +127,35 @@ class Engine:
         self._sizes = [len(group["params"]) for group in opt.param_groups]
         self._fill(opt, fresh, counts)
         self._signature = None if self.plain else self._sign(opt)
+        self.retired = False
+        self._hold: Any = None
+        self._last_counts: dict[int, int] = {}
+
+    # --- who may use it ---
+
+    def hold(self) -> None:
+        """No step until `let_go`; RuntimeError if one has not returned yet."""
+        if self._hold is None:
+            hold = self.plan.exclusive()
+            hold.__enter__()
+            self._hold = hold
+
+    def let_go(self) -> None:
+        if self._hold is not None and not self.retired:
+            self._hold.__exit__()
+            self._hold = None
+
+    def retire(self) -> None:
+        """No step any more: another thread may have this engine in hand when there is a new one already."""
+        self.hold()
+        if not self.retired:
+            self._last_counts = self.counts()  # now, as a held plan tells them to this thread alone
+            self.retired = True
+
+    def revive(self) -> None:
+        """Undo `retire`."""
+        self.retired = False
+        self.let_go()
 
     # --- making ---
 
@@ -367,6 +396,8 @@ class Engine:
 
     def counts(self) -> dict[int, int]:
         """Of the tensors whose rule keeps no step: how often each was updated."""
+        if self.retired:
+            return self._last_counts
         return {
             id(part.states.tensors[0]): self.plan.count(i)
             for i, part in enumerate(self.parts)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fastopt.torch._containers import state_of
+from fastopt.torch._one_operation import InUse
 from fastopt.torch._optimizer import Optimizer
 from fastopt.torch._tensors import name_of
 
@@ -104,7 +105,8 @@ class _Single:
         )
         self.group: dict[str, Any] = {"params": [parameter]}
         self.own.param_groups, self.own.state = [self.group], defaultdict(dict)
-        self.own._fresh = []
+        self.own._fresh, self.own._in_use = [], InUse()
+        self.own._away = self.own._put_by = None
         self._move(group, place)
 
     def _move(self, group: int, place: int) -> None:
@@ -140,8 +142,12 @@ class _Single:
             self.own._engine = None
 
     def __call__(self, parameter: Tensor) -> None:
-        if self.whole._elsewhere:
-            raise RuntimeError("backward(): not inside ema_weights(), the parameters hold averages")
+        with self.whole._in_use.taken():
+            self.whole._take_back()
+            self.whole._refuse_away("backward()")
+            self._update(parameter)
+
+    def _update(self, parameter: Tensor) -> None:
         group = self._find(parameter)
         if group is None:
             return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -20,9 +21,18 @@ from fastopt._state import all_states, find_rule, states_of
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
 from fastopt.torch._containers import refuse_containers
-from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, VALUES, Engine, Part
+from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, STRUCTURE, VALUES, Engine, Part
 from fastopt.torch._groups import Values, keys_of
-from fastopt.torch._options import NAMES, Options, before_of, defaults_of, refuse_ineffective, take_options
+from fastopt.torch._one_operation import Away, InUse, Leave, away, copy_all, one_operation
+from fastopt.torch._options import (
+    NAMES,
+    Options,
+    before_of,
+    defaults_of,
+    refuse_ineffective,
+    take_options,
+    why_no_attribute,
+)
 from fastopt.torch._states import EMA, LacksState, wanted_dtype
 from fastopt.torch._tensors import label_of, local, name_of, refuse, why_not
 
@@ -98,7 +108,9 @@ class Optimizer(torch.optim.Optimizer):
         self._options: Options = take_options(keywords)
         self._engine: Engine | None = None
         self._fresh: list[Tensor] = []
-        self._elsewhere = False
+        self._in_use = InUse()
+        self._away: Away | None = None  # while the parameters hold their averages
+        self._put_by: Engine | None = None  # the plan meanwhile, until the next operation
         self._extra = {**self._take_extra(keywords), **self._options.seeded(self._formula.rule)}
         super().__init__(params, *args, **keywords)
         self.defaults.update(self._extra)
@@ -135,6 +147,10 @@ class Optimizer(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, as in `torch.optim`: while training, say, when layers are thawed."""
+        with one_operation(self, "add_param_group()"):
+            self._add_group(param_group)
+
+    def _add_group(self, param_group: dict[str, Any]) -> None:
         for key, value in self._extra.items():
             param_group.setdefault(key, value)
         super().add_param_group(param_group)
@@ -180,6 +196,8 @@ class Optimizer(torch.optim.Optimizer):
         ------
         TypeError, ValueError, RuntimeError
             Naming the parameter by index and, if names are known, by name. No parameter was changed.
+        RuntimeError
+            If another thread's call on this optimizer has not returned yet, or inside `ema_weights`.
         """
         hooked = (
             self._optimizer_step_pre_hooks
@@ -197,6 +215,7 @@ class Optimizer(torch.optim.Optimizer):
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
+            self._refuse_early()
             with torch.enable_grad():
                 loss = closure()
         scale = 1.0
@@ -206,11 +225,19 @@ class Optimizer(torch.optim.Optimizer):
             scale = self._grad_scale()
         engine = self._engine
         if engine is None or engine.volatile or not engine.plain:
-            self._run(scale)
-        elif (verdict := engine.plan.step_tensors(self.param_groups, self.state, scale)) != DONE:
-            self._settle(verdict, scale)
-        elif self._fresh:
-            self._fresh.clear()
+            self._step_with_care(None, STRUCTURE, scale)
+            return loss
+        try:
+            verdict = engine.plan.step_tensors(self.param_groups, self.state, scale)
+        except RuntimeError:
+            if not engine.retired:
+                raise
+            verdict = STRUCTURE
+        if verdict == DONE:
+            if self._fresh:
+                self._fresh.clear()
+        elif verdict != SKIPPED:
+            self._step_with_care(engine, verdict, scale)
         return loss
 
     _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
@@ -222,6 +249,28 @@ class Optimizer(torch.optim.Optimizer):
     def _grad_scale(self) -> float:
         scale = self.__dict__.get("grad_scale")
         return 1.0 if scale is None else float(scale)
+
+    def _step_with_care(self, engine: Engine | None, verdict: int, scale: float) -> None:
+        """What the native step left to Python, which takes several calls.
+
+        `engine` has given this verdict, unless it is None or has been replaced since.
+        """
+        with self._in_use.taken():
+            self._take_back()
+            self._refuse_step()
+            if engine is None or engine is not self._engine:
+                self._run(scale)
+            else:
+                self._settle(verdict, scale)
+
+    def _refuse_step(self) -> None:
+        """Raise if the parameters are not where a step can begin."""
+        self._refuse_away("step()")
+
+    def _refuse_early(self) -> None:
+        """The same before anything is done for the step, and without having the optimizer to itself."""
+        if self._away is None or not self._away.left_behind():
+            self._refuse_step()
 
     def _run(self, scale: float) -> None:
         """A step that Python has to look at first."""
@@ -271,12 +320,18 @@ class Optimizer(torch.optim.Optimizer):
         return True
 
     def _rebuild(self) -> Engine:
-        if self._elsewhere:
-            raise RuntimeError("step(): not inside ema_weights(), where the parameters hold their averages")
+        """A plan of what is there now, in the place of the one there is."""
+        self._engine = engine = self._renewed()
+        return engine
+
+    def _renewed(self) -> Engine:
+        """The same, not yet seen by anybody else; until it is in its place there is none."""
         refuse_containers(self)
-        if self._engine is not None:
-            self._refuse_other_states(self._engine)
-        old, self._engine = self._engine, None
+        old = self._engine
+        if old is not None:
+            self._refuse_other_states(old)
+            old.retire()
+        self._engine = None
         try:
             with torch.no_grad():
                 engine = Engine(self, self._fresh, {} if old is None else old.counts())
@@ -286,7 +341,6 @@ class Optimizer(torch.optim.Optimizer):
             raise
         if old is not None:
             engine.plan.skipped = old.plan.skipped
-        self._engine = engine
         return engine
 
     def _refuse_other_states(self, old: Engine) -> None:
@@ -321,6 +375,7 @@ class Optimizer(torch.optim.Optimizer):
             values = self._values(group)
             key = before.chosen_with(values, state)
             if key is not None:
+                old.revive()
                 self._engine = old  # which goes on once the edit is taken back
                 raise ValueError(
                     f"{values.label}[{key!r}]: expected {before.values[key]!r}, got "
@@ -333,13 +388,15 @@ class Optimizer(torch.optim.Optimizer):
     @property
     def grad_norm(self) -> float | None:
         """Global gradient norm of the last step, before clipping; None if that step took none."""
-        norm = -1.0 if self._engine is None else float(self._engine.plan.norm)
+        engine = self._engine or self._put_by
+        norm = -1.0 if engine is None else float(engine.plan.norm)
         return None if norm < 0 else norm
 
     @property
     def skipped(self) -> int:
         """Number of steps skipped for non-finite gradients (``nonfinite="skip"``)."""
-        return 0 if self._engine is None else int(self._engine.plan.skipped)
+        engine = self._engine or self._put_by
+        return 0 if engine is None else int(engine.plan.skipped)
 
     # --- averages ---
 
@@ -365,29 +422,73 @@ class Optimizer(torch.optim.Optimizer):
     def _all_params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
-    @contextmanager
-    def ema_weights(self) -> Iterator[None]:
+    def ema_weights(self) -> AbstractContextManager[None]:
         """In a ``with`` block the parameters hold their averages, and then their own values again, exactly.
+
+        Inside, `state_dict` works as ever (it holds no parameters); `step`, `load_state_dict`,
+        `add_param_group` and copies raise RuntimeError, in every thread.
 
         Raises
         ------
         RuntimeError
-            If the optimizer was made without `ema_decay`, or `step` is called inside.
+            If the optimizer was made without `ema_decay`, if nested, or if a call on this optimizer has not
+            returned yet.
         """
-        if self._elsewhere:
-            raise RuntimeError("ema_weights(): the parameters hold their averages already")
+        return away(self, "ema_weights()", self._to_averages)
+
+    def _to_averages(self) -> Leave:
         pairs = [(p, ema) for p, ema in zip(self._all_params(), self.ema, strict=True) if ema is not p]
-        with torch.no_grad():
-            own = [p.detach().clone() for p, _ in pairs]
-        engine, self._engine, self._elsewhere = self._engine, None, True
-        try:
-            _copy((p, ema) for p, ema in pairs)
-            yield
-        finally:
-            _copy((p, value) for (p, _), value in zip(pairs, own, strict=True))
-            self._engine, self._elsewhere = engine, False
+        return [p for p, _ in pairs], lambda: copy_all(pairs), lambda: None
+
+    def _refuse_away(self, what: str) -> None:
+        if self._away is not None:
+            raise RuntimeError(
+                f"{what}: not inside {self._away.method}, where the parameters hold their averages"
+            )
+
+    def _put_away(self) -> None:
+        """No step until `_take_back`, not even one that has the plan in hand."""
+        if self._engine is not None:
+            self._engine.retire()
+            self._put_by, self._engine = self._engine, None
+
+    def _take_back(self) -> None:
+        """Go on with the plan that was put away, once the parameters are home."""
+        if self._away is not None and self._away.left_behind():
+            self._away.come_home(self)
+        if self._put_by is not None and self._away is None:
+            engine, self._put_by = self._put_by, None
+            engine.revive()
+            self._engine = engine
+
+    # --- attributes ---
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        problem = None if name.startswith("_") else why_no_attribute(self, name)
+        if problem is not None:
+            raise AttributeError(problem)
+        object.__setattr__(self, name, value)
 
     # --- saving ---
+
+    def state_dict(self) -> dict[str, Any]:
+        """As `torch.optim`'s: its tensors are the optimizer's own, not copies.
+
+        It is put together between two steps, but later steps are seen through it. What shall stay as it is
+        while others go on stepping, is to be copied before they do: ``copy.deepcopy(opt.state_dict())``.
+
+        Raises
+        ------
+        RuntimeError
+            If another thread's call on this optimizer has not returned yet.
+        """
+        hooked = self._optimizer_state_dict_pre_hooks or self._optimizer_state_dict_post_hooks
+        with one_operation(self), self._in_use.admitting(hooked):
+            return self._collected()
+
+    def _collected(self) -> dict[str, Any]:
+        saved: dict[str, Any] = super().state_dict()
+        return saved
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state dict of this class, of `torch.optim`'s of that name, or of fastopt's for NumPy.
@@ -396,7 +497,13 @@ class Optimizer(torch.optim.Optimizer):
         ------
         TypeError, ValueError
             If it is one of another class, or lacks a part. Nothing was changed.
+        RuntimeError
+            If another thread's call on this optimizer has not returned yet, or inside `ema_weights`.
         """
+        with one_operation(self, "load_state_dict()"):
+            self._load(state_dict)
+
+    def _load(self, state_dict: dict[str, Any]) -> None:
         shapes = [tuple(local(p).shape) for p in self._all_params()]
         state_dict = from_authors(
             self._formula.rule.kernel,
@@ -406,15 +513,18 @@ class Optimizer(torch.optim.Optimizer):
         )
         _state_dict.check_names(self, state_dict)
         before = self.state, self.param_groups, [dict(group) for group in self.param_groups]
-        options, extra = self._options, self._extra
+        options, extra, engine, fresh = self._options, self._extra, self._engine, self._fresh
+        hooked = self._optimizer_load_state_dict_pre_hooks or self._optimizer_load_state_dict_post_hooks
         try:
-            with _state_dict.dtypes_kept(self):
+            with self._in_use.admitting(hooked), _state_dict.dtypes_kept(self):
                 super().load_state_dict(state_dict)
             self._take_seed()
             _state_dict.check(self)
         except BaseException as error:
             self.state, self.param_groups, values = before
-            self._options, self._extra = options, extra
+            self._options, self._extra, self._engine, self._fresh = options, extra, engine, fresh
+            if engine is not None:
+                engine.revive()
             for group, old in zip(self.param_groups, values, strict=True):
                 group.clear()
                 group.update(old)
@@ -423,7 +533,12 @@ class Optimizer(torch.optim.Optimizer):
                     f"load_state_dict: expected {error} in it; is it another class's?"
                 ) from error
             raise
-        self._engine = None
+        self._forget_engine()  # a hook may have made one, with the seed before this
+
+    def _forget_engine(self) -> None:
+        if self._engine is not None:
+            self._engine.retire()
+            self._engine = None
 
     def _take_seed(self) -> None:
         """What was saved goes on with the random bits that it would have drawn; dicts without a seed with
@@ -438,15 +553,25 @@ class Optimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             group.update({key: value for key, value in self._extra.items() if key == "seed"})
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
+        """As `copy` does it, but all of one moment: by itself it would copy after `__getstate__`."""
+        with one_operation(self, "a copy"), self._in_use.admitting(True):
+            made = type(self).__new__(type(self))
+            memo[id(self)] = made
+            made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+            return made
+
     def __getstate__(self) -> dict[str, Any]:
-        if self._elsewhere:
-            raise RuntimeError("a copy: not inside ema_weights(), where the parameters hold their averages")
-        return {**super().__getstate__(), "_options": self._options, "_extra": self._extra}
+        with one_operation(self, "a copy"):
+            return {**super().__getstate__(), "_options": self._options, "_extra": self._extra}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.setdefault("_options", Options())
         self.__dict__.setdefault("_extra", {})
-        self._engine, self._fresh, self._elsewhere = None, [], False
+        self.__dict__.setdefault("_in_use", InUse())
+        self.__dict__.setdefault("_engine", None)
+        self._forget_engine()
+        self._fresh, self._away, self._put_by = [], None, None
         super().__setstate__(state)
         for key, before in before_of(self._formula).items():
             for group in self.param_groups if key in self.defaults else ():
@@ -459,9 +584,3 @@ class Optimizer(torch.optim.Optimizer):
             if (value := getattr(self._options, name)) != getattr(Options, name)
         ]
         return super().__repr__()[:-1] + "".join(options) + ")"
-
-
-def _copy(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
-    with torch.no_grad():
-        for to, source in pairs:
-            to.copy_(source)

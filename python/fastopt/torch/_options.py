@@ -126,6 +126,21 @@ def refuse_ineffective(
             raise ValueError(f"{label}[{key!r}]: expected {fixed!r}, got {value!r}: {why}")
 
 
+def why_no_attribute(opt: Any, name: str) -> str | None:
+    """Why assigning to this attribute of an optimizer would do nothing, or None if it may be done.
+
+    What is neither a setting of the optimizer nor of its groups belongs to whoever assigns it: schedulers,
+    GradScaler and trainers keep their own things in optimizers.
+    """
+    if isinstance(getattr(type(opt), name, None), property):
+        return None  # which says itself whether it may be set
+    if name in NAMES:
+        return f"{name}: fixed when the optimizer is made; make a new one and load_state_dict() into it"
+    if name in opt._keys or name in vars(opt).get("defaults", ()):
+        return f'{name}: set it in param_groups: opt.param_groups[i]["{name}"]; an attribute would do nothing'
+    return None
+
+
 def _equal(value: Any, fixed: Any) -> bool:
     try:
         return bool(value == fixed)

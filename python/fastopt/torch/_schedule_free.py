@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 
+from fastopt.torch._one_operation import Leave, away, one_operation
 from fastopt.torch._optimizer import Optimizer
 
 __all__ = ["ScheduleFree"]
@@ -25,11 +26,11 @@ class ScheduleFree(Optimizer):
         for group in self.param_groups:
             group.setdefault("train_mode", True)
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group of parameters, as in `torch.optim`; its mode is that of the others."""
-        if hasattr(self, "param_groups") and self.param_groups:
+    def _add_group(self, param_group: dict[str, Any]) -> None:
+        """Its mode is that of the others."""
+        if self.param_groups:
             param_group = {**param_group, "train_mode": self.train_mode}
-        super().add_param_group(param_group)
+        super()._add_group(param_group)
 
     @property
     def train_mode(self) -> bool:
@@ -37,13 +38,17 @@ class ScheduleFree(Optimizer):
         return all(group.get("train_mode", True) for group in self.param_groups)
 
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:
+        self._refuse_early()  # and once more when nobody can call eval() any more
+        return super()._step(closure)
+
+    _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
+
+    def _refuse_step(self) -> None:
+        super()._refuse_step()
         if not self.train_mode:
             raise RuntimeError(
                 "step(): the parameters hold their averages since eval(); call train() before the next step"
             )
-        return super()._step(closure)
-
-    _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
 
     def train(self) -> None:
         """Move the parameters, in place, to where gradients are taken; nothing happens if they are there."""
@@ -57,48 +62,47 @@ class ScheduleFree(Optimizer):
         self._exchange(False)
 
     def _exchange(self, train: bool) -> None:
-        if self._elsewhere:
-            name = "train" if train else "eval"
-            raise RuntimeError(f"{name}(): not inside ema_weights() or averaged_weights()")
+        with one_operation(self, "train()" if train else "eval()"):
+            self._move(train)
+
+    def _move(self, train: bool) -> None:
+        """The exchange within an operation."""
         if train == self.train_mode:
             return
         if self.state:
-            self._rebuild().exchange(train)
+            engine = self._renewed()
+            try:
+                engine.exchange(train)
+            finally:
+                engine.hold()  # like the one before it, until the operation ends
+                self._engine = engine
+        self._set_mode(train)
+
+    def _set_mode(self, train: bool) -> None:
         for group in self.param_groups:
             group["train_mode"] = train
 
-    @contextmanager
-    def averaged_weights(self) -> Iterator[None]:
+    def averaged_weights(self) -> AbstractContextManager[None]:
         """In a ``with`` block the parameters hold the average of all steps, and then their own values again,
         exactly.
 
         Raises
         ------
         RuntimeError
-            If nested; inside, if `step`, `train` or `eval` is called.
+            If nested, or if a call on this optimizer has not returned yet; inside, if `step`, `train` or
+            `eval` is called.
         """
-        if self._elsewhere:
-            raise RuntimeError("averaged_weights(): the parameters hold averages already")
+        return away(self, "averaged_weights()", self._to_evaluation)
+
+    def _to_evaluation(self) -> Leave:
         train = self.train_mode
         changing = [p for p in self._all_params() if p in self.state] if train else []
         changing += [self.state[p]["remainder"] for p in changing if "remainder" in self.state[p]]
-        with torch.no_grad():
-            own = [t.detach().clone() for t in changing]
-        try:
-            self._exchange(False)
-            self._elsewhere = True
-            yield
-        finally:
-            self._elsewhere = False
-            with torch.no_grad():
-                for tensor, value in zip(changing, own, strict=True):
-                    tensor.copy_(value)
-            for group in self.param_groups:
-                group["train_mode"] = train
+        return changing, lambda: self._move(False), lambda: self._set_mode(train)
 
-    def state_dict(self) -> dict[str, Any]:
-        """As `torch.optim`'s, with what the authors' package `schedulefree` reads in its groups besides."""
-        saved: dict[str, Any] = super().state_dict()
+    def _collected(self) -> dict[str, Any]:
+        """With what the authors' package `schedulefree` reads in its groups besides."""
+        saved = super()._collected()
         for group in saved["param_groups"]:
             entries = [saved["state"][i] for i in group["params"] if i in saved["state"]]
             numbers = [(e["step"], e["weight_sum"], e["lr_max"]) for e in entries if "weight_sum" in e]
