@@ -130,9 +130,7 @@ def check_grad(
         directions = _checks.integer("directions", directions, minimum=1)
     tol = _checks.positive("tol", tol)
     _follows_points(points, hvp, hessian)
-    check = Comparison(
-        ScalarFunction(f, layout, "f"), VectorFunction(grad, layout, "grad"), tol, directions, rng
-    )
+    check = Comparison(ScalarFunction(f, layout, "f"), VectorFunction(grad, layout, "grad"), tol, rng)
     check.complex_step = _checks.flag("complex_step", complex_step)
     progressed = reporter(progress, "check_grad")
     findings: list[Finding] = []

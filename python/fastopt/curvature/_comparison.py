@@ -39,10 +39,9 @@ class Comparison:
         f: ScalarFunction,
         g: VectorFunction,
         tol: float,
-        directions: int | None,
         rng: np.random.Generator,
     ) -> None:
-        self.f, self.g, self.tol, self.directions, self.rng = f, g, tol, directions, rng
+        self.f, self.g, self.tol, self.rng = f, g, tol, rng
         self.noise = 0.0
 
     def evaluated(self, flat: Array) -> tuple[Array, float, Array]:
