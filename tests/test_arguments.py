@@ -130,15 +130,33 @@ def test_f_and_its_gradient_exchanged(name, x):
             return dict(zip(x, new, strict=True))
         return new if isinstance(x, list) else new[0]
 
-    with pytest.raises((TypeError, ValueError), match="the order is f, grad, x"):
+    words = rf"(a gradient|f) returns; the order is {name}\(f, grad, x(, lr)?\)"
+    with pytest.raises(TypeError, match=words):
         function(slope, value, x, **more)
 
 
 @pytest.mark.parametrize("name", WITHOUT_F)
 def test_f_in_place_of_the_gradient(name):
     function, more = WITHOUT_F[name]
-    with pytest.raises((TypeError, ValueError), match=r"grad: expected .*a number, which f returns"):
+    words = rf"grad: expected .*a number, which f returns; the order is {name}\(grad, x\)"
+    with pytest.raises(TypeError, match=words):
         function(f, X, **more)
+
+
+def test_a_product_that_is_called_later_says_so_without_the_order():
+    """The call that had an order is over."""
+    product = fastopt.hvp(lambda x: grad(x) if (x == X).all() else f(x), X)
+    with pytest.raises(TypeError, match=r"grad: expected .*a number, which f returns$"):
+        product(np.ones(2))
+
+
+@pytest.mark.parametrize("x", [X, [X], {"w": X}], ids=["array", "list", "dict"])
+def test_a_rate_where_the_point_belongs(x):
+    words = r"x: expected the point.*got 0.1 of type float; the order is why_stalled\(f, grad, x, lr\)"
+    with pytest.raises(TypeError, match=words):
+        fastopt.why_stalled(f, grad, 0.1, x)
+    with pytest.raises(TypeError, match=words):
+        fastopt.why_stalled(f, grad, lr=x, x=0.1)
 
 
 def test_what_is_no_mistake_still_works():

@@ -321,7 +321,7 @@ def test_help_on_a_method_shows_its_options(name: str) -> None:
         ((sphere, np.ones(2), slope), "grad: expected a function of x.* the order is minimize"),
         ((sphere, [1.0, 2.0]), "grad: expected a function of x.* the order is minimize"),
         ((sphere, slope, slope), "x: expected the point.* the order is minimize"),
-        ((slope, sphere, np.ones(2)), "f: expected a real number.* the order is f, grad, x"),
+        ((slope, sphere, np.ones(2)), r"f: expected a real number.* the order is minimize\(f, grad, x\)"),
     ],
 )
 def test_a_call_in_the_wrong_order_is_recognised(arguments: Any, words: str) -> None:

@@ -17,9 +17,11 @@ import pytest
 
 import fastopt
 from fastopt._signature import Common
+from fastopt.methods._for_scipy import ScipyMethod
 from fastopt.methods._line_descent import BETAS
 from fastopt.methods._names import Beta, MethodName, Options
 from fastopt.methods._registry import SCIPY, find
+from fastopt.methods._scipy import _run
 from fastopt.schedules._by_name import ScheduleName
 from fastopt.train.activations import ACTIVATIONS, ActivationName
 from fastopt.train.initialise import INITIALISERS, InitName
@@ -256,3 +258,11 @@ def test_type_checkers_know_the_options_of_minimize() -> None:
 @pytest.mark.parametrize("name", typing.get_args(MethodName))
 def test_every_name_of_a_method_is_taken(name: Any) -> None:
     assert fastopt.minimize(lambda x: float(x @ x), lambda x: 2 * x, np.zeros(2), name).success
+
+
+def test_type_checkers_know_the_methods_for_scipy() -> None:
+    tree = ast.parse(Path(fastopt.methods.__file__ or "").read_text())
+    declared = {ast.unparse(node.target) for node in ast.walk(tree) if isinstance(node, ast.AnnAssign)}
+    assert declared == {name.replace("-", "_") for name in fastopt.methods.names()}
+    known, taken = (list(inspect.signature(f).parameters) for f in (ScipyMethod.__call__, _run))
+    assert known[1:] == taken[1:]

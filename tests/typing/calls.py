@@ -73,6 +73,15 @@ fastopt.minimize(f, grad, w, method="adam", learning_rate=0.1)  # error
 fastopt.minimize(f, grad, w, "L-BFGS-B")
 fastopt.minimize(f, grad, w, "trust region")  # error
 fastopt.minimize(f, grad, w, method="Newton-CG")  # error
+fastopt.methods.cg(f, w, jac=grad, beta="dai-yuan", maxiter=10)
+fastopt.methods.l_bfgs(f, [1.0, 2.0], (), jac=True, history=5)
+fastopt.methods.adam(f, w, jac=grad, lr=0.1)
+fastopt.methods.minimize(f, grad, w, fastopt.methods.names()[0])
+fastopt.methods.cg(1, 2, nonsense=3)  # error
+fastopt.methods.cg(f, w, jac=grad, nonsense=3)  # error
+fastopt.methods.cg(1, w)  # error
+fastopt.methods.cg(f, w, jac=grad, maxiter="10")  # error
+fastopt.methods.trust_region(f, w, jac=grad, subproblem="krylov")  # error
 fastopt.schedules.one_cycle(0.1, total=10, anneal="linear")
 fastopt.schedules.one_cycle(0.1, total=10, anneal="line")  # error
 fastopt.schedules.reduce_on_plateau(0.1, mode="max", threshold_mode="abs")
@@ -122,4 +131,5 @@ print(fastopt.nothing)  # error
 print(fastopt.optim.Nothing)  # error
 print(fastopt.curvature.nothing)  # error
 print(fastopt.linalg.nothing)  # error
+print(fastopt.methods.nothing)  # error
 fastopt.get_num_threads(1)  # error

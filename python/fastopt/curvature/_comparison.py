@@ -13,7 +13,7 @@ from fastopt.curvature._kink import Slope
 from fastopt.curvature._lines import Direction, Walk, random_direction
 from fastopt.curvature._probe import probe, unsteadiness
 from fastopt.functions.counted import ScalarFunction, VectorFunction
-from fastopt.functions.lengths import lengths
+from fastopt.functions.lengths import lengths, ulps
 
 Array = NDArray[Any]
 
@@ -39,10 +39,9 @@ class Comparison:
         f: ScalarFunction,
         g: VectorFunction,
         tol: float,
-        directions: int | None,
         rng: np.random.Generator,
     ) -> None:
-        self.f, self.g, self.tol, self.directions, self.rng = f, g, tol, directions, rng
+        self.f, self.g, self.tol, self.rng = f, g, tol, rng
         self.noise = 0.0
 
     def evaluated(self, flat: Array) -> tuple[Array, float, Array]:
@@ -71,10 +70,14 @@ class Comparison:
         return flat, value, gradient.astype(np.float64)
 
     def measure_noise(self, flat: Array, value: float, gradient: Array) -> None:
-        """The noise of f at this point, along a direction that moves every digit: some lines move too few."""
+        """The noise of f at this point, along a direction that moves every digit: some lines move too few.
+
+        It moves each element by a share of itself. Steps of one length are too long for the small ones: of
+        sqrt(x) at 1e-14 they show the jump to its values around 1, which is none of noise.
+        """
         self.noise = abs(self.f(flat) - value)
         for _ in range(NOISE_DIRECTIONS):
-            line = random_direction(self.g.layout, flat, self.rng)
+            line = random_direction(self.g.layout, flat, self.rng, digits=True)
             walk, share = self._walk(flat, gradient, line), self.rng.uniform(0.3, 1.0)
             self.noise = max(self.noise, unsteadiness(walk, value, line, share, self.f.eps))
 
@@ -105,15 +108,21 @@ class Comparison:
     def _walk(self, flat: Array, gradient: Array, line: Direction) -> Walk:
         x = flat.astype(np.float64)
         u = line.vector(flat.size)
-        claimed = float(gradient @ u)
 
         def walk(t: float) -> tuple[float, float]:
             move = self.g.layout.rounded(x + t * u) - x
-            taken = float(move @ u)
-            # Rounding of x bends the line; the gradient in question is good enough to straighten it.
+            if line.unit is None:
+                taken = float(move @ u)
+                return taken, self.f((x + move).astype(flat.dtype))
+            # Rounding of x bends the line. The elements with the finest digits say how far it went.
+            gaps = ulps(self.g.layout, x + move)
+            finest = u * (np.min(gaps[u != 0]) / gaps) ** 2
+            taken = float(move @ finest) / float(u @ finest)
             aside = move - taken * u
-            straight = line.unit is None or np.max(np.abs(aside)) <= 8.0 * EPS * abs(t)
-            bent = 0.0 if straight else float(gradient @ move) - claimed * taken
+            # The gradient in question is good enough to straighten it, for elements that have not gone far.
+            aside[np.abs(move) > np.abs(x)] = 0.0
+            straight = np.max(np.abs(aside)) <= 8.0 * EPS * abs(t)
+            bent = 0.0 if straight else float(gradient @ aside)
             return taken, self.f((x + move).astype(flat.dtype)) - bent
 
         return walk

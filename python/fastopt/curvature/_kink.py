@@ -55,9 +55,11 @@ def kink_run(jump: Array, visible: Array, central: Array) -> tuple[int, int]:
 
 
 def stays_hidden(visible: Array, jump: Array, last: int) -> bool:
-    """Whether J was lost in noise after its run, not seen to vanish."""
-    after = last + 1
-    return after == len(jump) or bool(visible[after] > STAYS * abs(jump[last]))
+    """Whether J was lost in noise after its run, not seen to vanish, or to be something else."""
+    after, size = last + 1, abs(jump[last])
+    if after == len(jump):
+        return True
+    return bool(STAYS * size < visible[after] and abs(jump[after]) <= visible[after] + size)
 
 
 def at_kink(central: Array, sides: Array, noise: Array) -> Slope:

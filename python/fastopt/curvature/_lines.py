@@ -20,6 +20,8 @@ DIRECTIONS = 10
 LARGEST = 10
 #: A coordinate has its own length, unless it lies so far below the others that it may be like them, near 0.
 FAR = 1e-2
+#: Along a direction so many times the shortest step, at least, takes an element to 0.
+WITHIN = 1e3
 #: t -> (the step really taken, the value there)
 Walk = Callable[[float], tuple[float, float]]
 
@@ -32,6 +34,7 @@ class Direction(NamedTuple):
     unit: Array | None  # None for a coordinate
     scale: float  # the length that the relative steps are multiples of
     shortest: float  # the step that moves x by its last digit; 0 where x says nothing of any length
+    nearest: float  # the shortest step that takes an element to 0
 
     def vector(self, n: int) -> Array:
         if self.unit is not None:
@@ -73,7 +76,7 @@ def _coordinate(layout: Layout, flat: Array, i: int) -> Direction:
     own, size, gap = (float(a[i]) for a in (np.abs(flat), lengths(layout, flat), ulps(layout, flat)))
     size = own if own > FAR * size else size
     shortest = gap if own else float(np.finfo(layout.dtype).eps) * size * bool(flat.any())
-    return Direction(layout.where(i), parameter, index, i, None, size, shortest)
+    return Direction(layout.where(i), parameter, index, i, None, size, shortest, own or size)
 
 
 def random_direction(
@@ -83,15 +86,27 @@ def random_direction(
     name: str = "x",
     part: slice = slice(None),
     where: str = "",
+    *,
+    digits: bool = False,
 ) -> Direction:
+    """Through all elements of `part`, by like lengths; with `digits` each by a share of its own magnitude."""
     u = np.zeros(layout.size)
     u[part] = rng.standard_normal(u[part].size)
-    u /= np.linalg.norm(u)
-    sizes = lengths(layout, flat)
-    whole = norm(flat[part]) or float(np.max(sizes[part]))
+    sizes, own = lengths(layout, flat), np.abs(flat).astype(np.float64)
     eps = float(np.finfo(layout.dtype).eps)
+    whole = norm(flat[part]) or float(np.max(sizes[part]))
     shortest = norm(ulps(layout, flat)[part]) if flat[part].any() else eps * whole * bool(flat.any())
-    return Direction(where, name, None, None, u, reach(whole, sizes, u), shortest)
+    if digits:
+        sizes = np.where(own > 0, own, sizes)
+        u *= sizes / np.max(sizes)
+    u /= np.linalg.norm(u)
+    if shortest > 0.0:  # the shortest steps know f around an element that is none of zeros
+        most = np.where(own > 0, own / (WITHIN * shortest), np.inf)
+        u = np.clip(u, -most, most)
+        u /= np.linalg.norm(u)
+    far, moved = reach(whole, sizes, u), (u != 0) & (own > 0)
+    nearest = float(np.min(own[moved] / np.abs(u[moved]), initial=far))
+    return Direction(where, name, None, None, u, far, shortest, nearest)
 
 
 class Samples(NamedTuple):

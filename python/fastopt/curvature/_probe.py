@@ -21,6 +21,10 @@ STEPS = ((range(10), range(10, 13)), (range(6), range(6, 8)))
 BELOW, ABOVE = 45, 45
 #: A function is seen to be continuous where its changes fall to this share of the largest.
 FALLS = 1e-3
+#: So much shorter than the length of x steps are before a gradient is called wrong: three of them.
+NEAR = 1e-3
+#: A slope shows itself in a function whose noise is so many times less than what it makes.
+SHOWS = 8.0
 #: Changes below so many eps of the values are rounding.
 ROUNDING = 32.0
 #: Noise is less than this share of what a function does at all.
@@ -50,16 +54,33 @@ def probe(
         finding = _judged(target, samples, claimed, eps, noise, floor, tol)
         for k, exponents in enumerate(looks):
             if finding.kind == "right" or (k > 0 and _exhausted(finding, samples, line, eps)):
-                return finding
+                break
             samples = samples.then(sample(walk, value, line.scale, exponents))
             finding = _judged(target, samples, claimed, eps, noise, floor, tol)
+        if finding.kind == "wrong" and _hidden(finding, line, max(noise, 2.0 * eps * abs(value))):
+            return unseen(target, claimed)
         # Down to the last digit nothing tells this function from noise, or from a jump at x.
         scale_known = _falls(samples, line, eps) or not _moves(samples, eps)
         return finding if scale_known else unseen(target, claimed)
 
 
+def _hidden(finding: Finding, line: Direction, noise: float) -> bool:
+    """Whether f shows no slope, and need not: the one claimed is less than the noise over the length of x.
+
+    Of sqrt |x| at 1e-20, beside larger ones, long steps see no slope at all, and short ones see nothing.
+    """
+    slopes = abs(finding.found) > finding.uncertainty
+    return not slopes and abs(finding.claimed) * line.nearest <= SHOWS * noise
+
+
 def _exhausted(finding: Finding, samples: Samples, line: Direction, eps: float) -> bool:
-    """Whether more steps can say no more."""
+    """Whether more steps can say no more.
+
+    Steps that are longer than x itself may know another function than shorter ones, as of sqrt or of 1 / x.
+    """
+    near = max(NEAR * line.nearest, line.shortest)
+    if finding.kind == "wrong" and np.nanmin(np.maximum(samples.above, -samples.below)) > near:
+        return False
     if not _falls(samples, line, eps):
         return False
     if line.shortest > 0.0:

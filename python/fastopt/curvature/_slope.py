@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt.curvature._kink import RUN, SEEN, Slope, at_kink, crossed, kink_run, stays_hidden
+from fastopt.curvature._kink import RUN, SEEN, STAYS, Slope, at_kink, crossed, kink_run, stays_hidden
 from fastopt.curvature._lines import Samples
 
 Array = NDArray[Any]
@@ -24,10 +24,12 @@ FLOAT32 = float(np.finfo(np.float32).eps)
 #: With fewer digits than this the best steps are so long that many kinks fit into one, as in a network of
 #: relus. Only a shorter step can show them, and it has ten times the noise, which then counts.
 COARSE, HIDDEN = 1e-12, 5.0
+#: Changes of D that fall by less from step to step do not show what they fall to.
+FALLS = 0.7
 
 
 def slope(samples: Samples, eps: float, noise: float = 0.0) -> Slope | None:
-    """The slope at x; None if the function is finite at too few points to tell.
+    """The slope at x; None if that cannot be told: finite at too few points, or at no step near an end.
 
     `eps` is that of the values, `noise` an error of theirs that is known beforehand.
     """
@@ -41,7 +43,7 @@ def slope(samples: Samples, eps: float, noise: float = 0.0) -> Slope | None:
     sigma = np.maximum(_rounding(y, high, low, eps), max(noise, scatter(samples)))
     jump, visible = right - left, SEEN * sigma / h
     first, last = kink_run(jump, visible, central)
-    errors = np.maximum(_errors(central, sigma / h), _unexplained(jump, h))
+    errors = np.maximum(_errors(central, sigma / h), _unexplained(jump, h, visible))
     if eps > COARSE:
         errors += HIDDEN * sigma / h
     if last >= 0 and stays_hidden(visible, jump, last):
@@ -50,6 +52,8 @@ def slope(samples: Samples, eps: float, noise: float = 0.0) -> Slope | None:
     if last >= 0:  # the kink's own steps say nothing about the slope at x
         errors[: last + 1] = np.inf
     best = int(np.argmin(errors))
+    if not np.isfinite(errors[best]):
+        return None
     d = float(central[best])
     kink = float(h[last]) if last >= 0 else crossed(central, np.stack([right, left]), h, sigma, best)
     return Slope(d, float(errors[best]), (d, d), kink, False)
@@ -58,31 +62,65 @@ def slope(samples: Samples, eps: float, noise: float = 0.0) -> Slope | None:
 def _errors(central: Array, noise: Array) -> Array:
     """How far each D(h) may be from d, by what rounding does to it and by the other steps.
 
-    The step's error is 1 / 99 of the change from the step before, and the change to the next step (3 / 2 of
-    it where f has one derivative and a half). Noise grows tenfold towards the next step. All smaller steps
-    must agree within their noise: larger ones may agree by chance, as over whole periods of a sine.
+    Changes that fall by a ratio r from step to step leave r / (1 - r) of the last: 1 / 99 of it where f is
+    smooth. Thrice the error found here covers that, with 1 / 33 and 1 / 2 of the changes before and after a
+    step at least. Noise grows tenfold towards the next step. All smaller steps must agree within their noise:
+    larger ones may agree by chance, as over whole periods of a sine. If the last that is seen of D is changes
+    that do not fall, it is that of steps too long for f, as of sqrt beside 0, and d may be anything.
     """
     change = np.abs(np.diff(central))
-    before = np.concatenate([[0.0], change / 33.0])
-    after = np.concatenate([change / 2.0, [0.0]])
-    before[-1], after[0] = change[-1], change[0]  # the ends have one neighbour only
+    seen = change > 1.65 * noise[1:]
+    ratio = _ratios(change, 1.65 * noise[1:])
+    if _stuck(ratio, seen):
+        return np.full(central.size, np.inf)
+    with np.errstate(all="ignore"):
+        whole = np.where(ratio < FALLS, 1.0 / (3.0 * (1.0 - ratio)), np.inf)  # of c + r c + r^2 c + ...
+        rest = np.append((ratio * whole)[1:], (ratio * whole)[-1])
+        before = np.concatenate([[0.0], change * np.maximum(rest, 1.0 / 33.0)])
+        after = np.concatenate([change * np.maximum(whole, 0.5), [0.0]])
+        # the ends have one neighbour only
+        before[-1], after[0] = change[-1] * max(1.0, float(rest[-1])), change[0]
     apart = np.abs(central[:, None] - central) - 1.5 * noise  # of step k from step j, beyond j's noise
     later = np.max(np.triu(apart, 1), axis=1)
     errors: Array = np.maximum.reduce([before, after, later, 1.5 * noise])
-    return errors
+    return np.where(np.isnan(errors), np.inf, errors)  # no change at all, and then one
 
 
-def _unexplained(jump: Array, h: Array) -> Array:
+def _ratios(change: Array, hidden: Array) -> Array:
+    """Of each change to the one before; where it may be noise, that of the last one which is not, or less."""
+    ratios = np.zeros_like(change)
+    for k in range(1, change.size):
+        seen, before = change[k] > hidden[k], change[k - 1]
+        most = change[k] if seen else change[k] + hidden[k]
+        ratio = most / before if before > 0.0 else np.inf
+        ratios[k] = ratio if seen else min(ratio, ratios[k - 1])
+    return ratios
+
+
+def _stuck(ratio: Array, seen: Array) -> bool:
+    """Whether the last `RUN` changes that are seen do not fall, nor the noise after them lies below."""
+    last = int(np.max(np.flatnonzero(seen), initial=0))
+    if last < RUN - 1 or not seen[last - RUN + 1 : last].all():
+        return False
+    return bool(np.all(ratio[last - RUN + 2 :] >= FALLS))
+
+
+def _unexplained(jump: Array, h: Array, visible: Array) -> Array:
     """What J at each step has beyond a tenth of J at the step before, which curvature explains.
 
     It is the trace of kinks between the two, half of which D has too: a network of relus has many, each too
-    small to be a run.
+    small to be a run. What shorter steps have of it is in D as well, and J that grows towards x, as that of
+    sqrt |x| beside 0 or of a pole, knows no end.
     """
     proportional = jump[:-1] * h[1:] / h[:-1]
     rest = np.abs(jump[1:] - proportional)
     first = rest[0] * h[0] / h[1]
     whole: Array = np.concatenate([[first], rest])
-    return whole
+    seen = np.flatnonzero(np.abs(jump) > visible)
+    if seen.size > 1 and seen[-1] == seen[-2] + 1 and abs(jump[seen[-1]]) > abs(jump[seen[-2]]) / STAYS:
+        whole[: seen[-1] + 1] = np.inf
+    beyond = np.maximum(whole - visible, 0.0)
+    return np.maximum(whole, np.maximum.accumulate(beyond[::-1])[::-1])
 
 
 def _rounding(y: float, high: Array, low: Array, eps: float) -> Array:
@@ -137,5 +175,7 @@ def _one_sided(samples: Samples, eps: float, noise: float) -> Slope | None:
     noise = max(noise, eps * size, float(np.max(np.abs(np.diff(slopes))[-2:] * h[-2:])))
     errors = _errors(extrapolated, 2.5 * noise / h[1:])
     best = int(np.argmin(errors))
+    if not np.isfinite(errors[best]):
+        return None
     d = float(extrapolated[best])
     return Slope(d, float(errors[best]), (d, d), None, True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from fastopt._checks import shown
 
-__all__ = ["OTHER_WORDS", "takes_functions"]
+__all__ = ["OTHER_WORDS", "Exchanged", "takes_functions"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,11 +30,16 @@ OTHER_WORDS = {
 }
 
 
+class Exchanged(TypeError):
+    """A function returned what another one of them does: `takes_functions` adds the order to the message."""
+
+
 def takes_functions(function: Callable[P, R]) -> Callable[P, R]:
     """For a public function of ``(f, grad, x, ...)`` or ``(grad, x, ...)``: says what is wrong with a call.
 
     Raises TypeError for a word of `OTHER_WORDS`, with ours; for an array where f or grad is expected, or a
-    function where x is, with the order. Everything else is left to the function.
+    function where x is, with the order; for functions that came in each other's place, once one of them has
+    returned something. Everything else is left to the function.
 
     >>> from fastopt.functions.arguments import takes_functions
     >>> @takes_functions
@@ -66,13 +74,16 @@ def takes_functions(function: Callable[P, R]) -> Callable[P, R]:
             if len(args) > len(order) and "f" in parameters and "f" not in order:
                 hint = ", and f is a keyword"
             raise TypeError(f"{wrong}; the order is {call}){hint}")
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except Exchanged as error:
+            raise TypeError(f"{error}; the order is {call})") from error
 
     return checked
 
 
 def _misplaced(given: dict[str, Any]) -> str:
-    """What is no function where one is expected, or one where a point is; '' if all may be in order.
+    """What is no function where one is expected, or one or a number where a point is; '' if all may be right.
 
     Nothing (None) and True, which have meanings of their own here and there, are the function's to judge.
     """
@@ -80,6 +91,7 @@ def _misplaced(given: dict[str, Any]) -> str:
         value = given.get(name)
         if value is not None and value is not True and not callable(value):
             return f"{name}: expected a function of x, got {shown(value)}"
-    if callable(given.get("x")):
-        return f"x: expected the point, an array or a list or dict of arrays, got {shown(given['x'])}"
+    x, lr = given.get("x"), given.get("lr", 0.0)
+    if callable(x) or (isinstance(x, numbers.Real) and (isinstance(lr, dict) or np.ndim(lr) > 0)):
+        return f"x: expected the point, an array or a list or dict of arrays, got {shown(x)}"
     return ""

@@ -85,7 +85,7 @@ def own_step(line: Line, rows: Mask, t: float, known: float) -> Found:
     """The slope of the components `rows` along `line`, with a step of their own, looked for from t."""
     part = line.part(rows, known)
     s = part.stencil(max(t, line.shortest))
-    found = Found(s, 0.0, False)
+    found = Found(s, 0.0)
     if not (s.finite and not s.still and error_of(s) <= good_share(line.g.eps) * s.size):
         found = search_step(part, s, known)
     line.calls += part.calls

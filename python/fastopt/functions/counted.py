@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt._checks import shown
+from fastopt.functions.arguments import Exchanged
 from fastopt.functions.layout import Layout
 
 Array = NDArray[Any]
@@ -91,15 +92,17 @@ class ScalarFunction(_Counted):
         except (TypeError, ValueError) as e:
             shape = getattr(value, "shape", None)
             came = f"an array of shape {tuple(shape)}" if shape else shown(value)
-            raise TypeError(f"{expected}, got {came}{self._swapped(value)}") from e
+            if self._is_gradient(value):
+                raise Exchanged(f"{expected}, got {came}, which a gradient returns") from e
+            raise TypeError(f"{expected}, got {came}") from e
 
-    def _swapped(self, value: Any) -> str:
+    def _is_gradient(self, value: Any) -> bool:
         """A gradient's result where a value is expected says that the functions came in the wrong order."""
         try:
             self.layout.read(value, "value")
         except (TypeError, ValueError):
-            return ""
-        return ", which a gradient returns: the order is f, grad, x"
+            return False
+        return True
 
 
 class VectorFunction(_Counted):
@@ -127,7 +130,7 @@ class VectorFunction(_Counted):
             result = self.layout.read(came, self.name)
         except (TypeError, ValueError) as error:
             if self.name == "grad" and isinstance(came, numbers.Real):  # NumPy's numbers are Real too
-                raise type(error)(f"{error}, a number, which f returns: the order is f, grad, x") from error
+                raise Exchanged(f"{error}, a number, which f returns") from error
             raise
         if result.dtype.itemsize < 8:
             self.eps = max(self.eps, float(np.finfo(result.dtype).eps))

@@ -53,7 +53,6 @@ class Found(NamedTuple):
 
     stencil: Stencil
     error: float
-    searched: bool
 
 
 def good_share(eps: float) -> float:
@@ -186,11 +185,11 @@ def _chosen(line: Line, tried: list[Stencil], known: float) -> Found:
     if best is None:
         still = [s for s in tried if s.finite]
         longest = max(still, key=lambda s: s.t, default=tried[0])
-        return Found(longest, error_of(longest), True)
+        return Found(longest, error_of(longest))
     error = _error(tried, best)
     if error >= SEEN * best.size:
-        return Found(best, _unseen(line, tried, best, error, known), True)
-    return Found(best, error, True)
+        return Found(best, _unseen(line, tried, best, error, known))
+    return Found(best, error)
 
 
 def _is_ripple(line: Line, tried: list[Stencil], found: Found) -> bool:

@@ -6,7 +6,7 @@ Each method is also a callable for `scipy.optimize.minimize`, with an underscore
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastopt.methods._minimize import minimize
 from fastopt.methods._registry import find, names
@@ -14,17 +14,64 @@ from fastopt.methods._result import Result
 
 __all__ = ["Result", "minimize", "names"]
 
+if TYPE_CHECKING:
+    from fastopt.methods._for_scipy import ScipyMethod
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(f"module 'fastopt.methods' has no attribute {name!r}")
-    try:
-        method = find(name)
-    except ValueError as error:
-        raise AttributeError(f"module 'fastopt.methods' has no attribute {name!r}: {error}") from None
-    from fastopt.methods._scipy import scipy_method
+    # What `__getattr__` finds, for type checkers, who could not refuse any name beside it.
+    adabelief: ScipyMethod
+    adadelta: ScipyMethod
+    adafactor: ScipyMethod
+    adagrad: ScipyMethod
+    adam: ScipyMethod
+    adamax: ScipyMethod
+    adamw: ScipyMethod
+    adan: ScipyMethod
+    ademamix: ScipyMethod
+    adopt: ScipyMethod
+    arc: ScipyMethod
+    asgd: ScipyMethod
+    cg: ScipyMethod
+    ftrl: ScipyMethod
+    grams: ScipyMethod
+    kron: ScipyMethod
+    l_bfgs: ScipyMethod
+    lamb: ScipyMethod
+    laprop: ScipyMethod
+    lars: ScipyMethod
+    lion: ScipyMethod
+    mars: ScipyMethod
+    muon: ScipyMethod
+    nadam: ScipyMethod
+    perturbed_gd: ScipyMethod
+    prodigy: ScipyMethod
+    radam: ScipyMethod
+    rmsprop: ScipyMethod
+    rowwiseadagrad: ScipyMethod
+    rowwiseadam: ScipyMethod
+    rprop: ScipyMethod
+    saddle_free_newton: ScipyMethod
+    schedulefreeadamw: ScipyMethod
+    schedulefreeradam: ScipyMethod
+    schedulefreesgd: ScipyMethod
+    sgd: ScipyMethod
+    shampoo: ScipyMethod
+    signsgd: ScipyMethod
+    signum: ScipyMethod
+    soap: ScipyMethod
+    stableadamw: ScipyMethod
+    trust_region: ScipyMethod
+else:
 
-    return scipy_method(method)
+    def __getattr__(name: str) -> ScipyMethod:
+        if name.startswith("_"):
+            raise AttributeError(f"module 'fastopt.methods' has no attribute {name!r}")
+        try:
+            method = find(name)
+        except ValueError as error:
+            raise AttributeError(f"module 'fastopt.methods' has no attribute {name!r}: {error}") from None
+        from fastopt.methods._scipy import scipy_method
+
+        return scipy_method(method)
 
 
 def __dir__() -> list[str]:

@@ -137,7 +137,7 @@ class _Walk:
         fresh = True
         while True:
             if not search(self.fun, slope, alpha):
-                if fresh or search.disagree:
+                if fresh or search.turned:
                     raise Stop("wrong gradient" if search.disagree else "precision")
                 slope, alpha = self._steepest()
                 fresh = True
@@ -149,7 +149,7 @@ class _Walk:
             self.fun = fun
             fresh = False
             step = self._step() if problem.limits.xtol else math.inf
-            problem.advance(before, fun, search.largest, step, self._x)
+            problem.advance(math.nan if search.turned else before, fun, search.largest, step, self._x)
             self._progress(fun, search.largest)
             if not (slope < 0.0 and 0.0 < alpha < math.inf):
                 slope, alpha = self._steepest()

@@ -20,6 +20,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from fastopt.methods._interpolation import cubic, parabola, secant
 from fastopt.methods._problem import Problem
 from fastopt.methods._result import Stop
@@ -33,8 +35,13 @@ _INTO_NOWHERE = 0.1  # of the way to a trial where f was not finite
 _MARGIN = 0.1  # a trial keeps this share of the interval from its ends
 _GROW = 9.0  # an interval without an upper end
 #: So many times in a row f rose in proportion to the step, where its slope promised a fall beyond rounding:
-#: curvature would have made it rise with the square. It is the slope that is wrong.
-_BROKEN = 3
+#: curvature would have made it rise with the square. Either f turns within a small share of the step, as
+#: x - log(x) does from beside 0, and steps shrink faster from now on; or its slope is wrong, if that goes on
+#: until the promise is lost in rounding, or so often where f has none (it is 0).
+_BROKEN, _HOPELESS = 3, 25
+_FASTER = 0.1
+#: Elements with less than this share of the slope do not count in what a step is short for.
+_SHARE = 0.01
 _WIDTH = 1e-14  # of an interval, relative to its upper end: no room for another trial
 
 
@@ -44,7 +51,8 @@ class LineSearch:
 
     The accepted point is `vectors.trial`. While a search is under way, and after it was cut short, `lower`
     says whether the kept vectors are a better point than the iterate; its value is `best_fun`. After a
-    failure `disagree` says that f rose where its slope promised a fall well above rounding.
+    failure `disagree` says that f rose where its slope promised a fall well above rounding. `turned` says
+    that f turns within a small share of the steps tried, if at all: its fall is no measure of what is left.
     """
 
     __slots__ = (
@@ -56,6 +64,7 @@ class LineSearch:
         "_problem",
         "_promise",
         "_rate",
+        "_risen",
         "_vectors",
         "alpha",
         "best_fun",
@@ -70,14 +79,15 @@ class LineSearch:
         "low_slope",
         "lower",
         "slope",
+        "turned",
     )  # fmt: skip
 
     def __init__(self, problem: Problem, vectors: Any, c1: float, c2: float) -> None:
         self._problem, self._vectors, self._c1, self._c2 = problem, vectors, c1, c2
-        self.lower = self.disagree = False
+        self.lower = self.disagree = self.turned = False
         self.high_slope: float | None = None
         self.best_fun = math.inf
-        self._broken = 0
+        self._broken, self._risen = 0, math.inf
 
     def __call__(self, fun: float, slope: float, alpha: float) -> bool:
         """Search from phi(0) = `fun`, phi'(0) = `slope` < 0, trying `alpha` first. False: nothing lower
@@ -87,6 +97,7 @@ class LineSearch:
         armijo, flat, loose = self._c1 * slope, self._c2 * slope, (2 * _DELTA - 1) * slope
         noise = _NOISE * problem.eps * abs(fun)
         near = fun + noise
+        self.turned = False
         for trial in range(_TRIALS):
             x = vectors.step(alpha)
             if not problem.exact:
@@ -135,7 +146,7 @@ class LineSearch:
         self.best_fun = fun
         self.high, self.high_fun, self.high_slope = math.inf, math.inf, None
         self.lower = False
-        self._broken, self._rate = 0, math.inf
+        self._broken, self._rate, self._risen = 0, math.inf, math.inf
         self._promise = 1e3 * noise  # a fall that rounding cannot hide
         self._least = 1e-3 * noise  # a fall that nobody could see
 
@@ -145,12 +156,19 @@ class LineSearch:
         self.high_fun = f if f < math.inf else math.inf  # NaN counts as too high
         if self.high_fun == math.inf:
             return self._room(self.low + _INTO_NOWHERE * (alpha - self.low))
-        if self.low == 0.0 and -alpha * self.low_slope > self._promise:
+        if self.low == 0.0:
+            if not -alpha * self.low_slope > self._promise:
+                return 0.0 if self._broken >= _BROKEN else self._between(alpha, f)
             rate = (f - self.low_fun) / alpha
             self._broken = self._broken + 1 if rate > 0.5 * self._rate else 0
-            self._rate = rate
-            if self._broken == 2 * _BROKEN:
-                return 0.0
+            self._rate, self._risen = rate, alpha
+            if self._broken >= _BROKEN:
+                self.turned = True
+                return self._room(_FASTER * alpha) if self._broken < _HOPELESS else 0.0
+        return self._between(alpha, f)
+
+    def _between(self, alpha: float, f: float) -> float:
+        """A trial short of `alpha`, where f is too high."""
         return self._within(parabola(self.low, self.low_fun, self.low_slope, alpha, f))
 
     def _upper(self, alpha: float, f: float, s: float, high: bool) -> float:
@@ -205,7 +223,7 @@ class LineSearch:
         """No trial met the conditions: the lowest is taken all the same, if there was one."""
         if self.high == math.inf:
             raise Stop("unbounded")
-        self.disagree = self._broken >= _BROKEN
+        self.disagree = self._broken >= _BROKEN and self._risen <= self._short()
         if not self.lower or (self.disagree and self.best_fun >= clearly_lower):
             self.lower = False
             return False
@@ -213,3 +231,11 @@ class LineSearch:
         self.alpha, self.fun, self.slope, self.largest = self._best
         self.lower = False
         return True
+
+    def _short(self) -> float:
+        """The step that takes an element which counts to 0: f may turn within less, below its rounding."""
+        d, x = self._vectors.d, self._vectors.x
+        with np.errstate(all="ignore"):
+            slopes = np.abs(d * self._vectors.g)
+            counts = (slopes >= _SHARE * np.max(slopes)) & (x != 0)
+            return float(np.min(np.abs(x[counts] / d[counts]), initial=math.inf))

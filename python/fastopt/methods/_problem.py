@@ -153,8 +153,8 @@ class Problem(Evaluations):
     def advance(self, before: float, fun: float, largest: float, step: float, x: Callable[[], Array]) -> None:
         """Count an iteration and stop if it is time to.
 
-        `before` and `fun` are f before and after it, `largest` is max|g|, `step` is |dx| / (xtol + |x|), and
-        `x` gives the point to a callback.
+        `before` and `fun` are f before and after it (`before` is NaN if the fall says nothing of what is
+        left), `largest` is max|g|, `step` is |dx| / (xtol + |x|), and `x` gives the point to a callback.
         """
         self.nit += 1
         if self.trace is not None:

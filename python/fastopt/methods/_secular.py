@@ -45,11 +45,10 @@ _MOST_EXPONENT = 1021
 
 
 class Step(NamedTuple):
-    """A minimiser: `y` in the eigenbasis, its multiplier, and whether the lowest eigenvector was added."""
+    """A minimiser: `y` in the eigenbasis, and its multiplier."""
 
     y: Array
     multiplier: float
-    hard: bool = False
 
 
 def trust_region_step(w: Array, c: Array, radius: float) -> Step:
@@ -199,4 +198,4 @@ def _at_the_pole(gaps: Array, c: Array, multiplier: float, radius: float) -> Ste
     if multiplier > 0.0:
         length = norm(y)
         y[0] = math.sqrt(max(0.0, radius - length)) * math.sqrt(radius + length)
-    return Step(y, multiplier, hard=multiplier > 0.0)
+    return Step(y, multiplier)
