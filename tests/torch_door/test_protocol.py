@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import threading
 import tracemalloc
 import warnings
@@ -687,3 +688,36 @@ def test_ways_of_pytorch_are_accepted(name: str, flag: dict[str, bool]) -> None:
     p.grad = torch.ones(3)
     opt.step()
     assert bool((p.detach() < 1).all())
+
+
+def test_hooks_meet_the_closure_where_it_was_given() -> None:
+    """A hook may put another in its place."""
+    p = torch.nn.Parameter(torch.ones(2))
+    for make in (mine("SGD"), theirs("SGD")):
+        opt, calls = make([p], lr=0.1), []
+
+        def look(_: Any, args: Any, kwargs: Any, calls: Any = calls) -> Any:
+            calls.append((len(args), list(kwargs)))
+            if "closure" in kwargs:
+                return args, {"closure": lambda: "another"}
+            return None
+
+        opt.register_step_pre_hook(look)
+        assert opt.step() is None
+        assert opt.step(lambda: 1) == 1
+        assert opt.step(closure=lambda: 1) == "another"
+        assert calls == [(1, []), (2, []), (1, ["closure"])]
+        with pytest.raises(TypeError, match=r"step\(\) got an unexpected keyword argument 'closur'"):
+            opt.step(closur=None)
+    assert list(inspect.signature(mine("SGD").step).parameters) == ["self", "closure"]
+
+
+@ours_alone
+def test_stepping_in_backward_warns_of_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastopt.torch import step_in_backward
+
+    opt = mine("SGD")([torch.nn.Parameter(torch.ones(2))], lr=0.1)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    with pytest.warns(RuntimeWarning, match="each process steps by its own gradients"):
+        step_in_backward(opt).remove()

@@ -392,7 +392,7 @@ class Engine:
         self.plan.exchange(train)
         for part in self.parts:
             part.store()
-        touched(tuple(local(part.parameter) for part in self.parts))
+        self._touch(self.parts)
 
     def counts(self) -> dict[int, int]:
         """Of the tensors whose rule keeps no step: how often each was updated."""
@@ -452,7 +452,12 @@ class Engine:
         for i, part in enumerate(self.parts):
             if part.rule["over_all"] and i not in changed:
                 self._store_scalars(i)
-        touched(tuple(local(self.parts[i].parameter) for i in changed))
+        self._touch([self.parts[i] for i in changed])
+
+    def _touch(self, parts: list[Part]) -> None:
+        """Tell autograd; of a DTensor both it and the tensor in it, which counts by itself."""
+        inner = [here for part in parts if (here := local(part.parameter)) is not part.parameter]
+        touched((*(part.parameter for part in parts), *inner))
 
 
 def _extent(tensor: Tensor) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from typing import Any
 
@@ -51,6 +52,8 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
     ------
     TypeError
         If it is no optimizer of `fastopt.torch`.
+    RuntimeWarning
+        In a group of several processes, if parameters are no DTensors: gradients are averaged too late.
     ValueError
         If it was made with `clip_norm` or a policy for non-finite gradients, or sums over all parameters
         (Prodigy): these need all gradients before the first update.
@@ -58,8 +61,10 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
     Notes
     -----
     What needs the gradients after the backward pass is excluded with it: their accumulation over several
-    backward passes, `torch.nn.utils.clip_grad_norm_`, `GradScaler`, closures, reading ``p.grad``. Hooks on
-    ``step`` are not called. If the backward pass raises half-way, some parameters have been updated.
+    backward passes, `torch.nn.utils.clip_grad_norm_`, `GradScaler`, closures, reading ``p.grad``. So is
+    `DistributedDataParallel`, which averages gradients over the processes after they have been accumulated:
+    each process would step by its own. Shards of `fully_shard` arrive averaged. Hooks on ``step`` are not
+    called. If the backward pass raises half-way, some parameters have been updated.
 
     Examples
     --------
@@ -85,6 +90,7 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
             f"optimizer: {type(optimizer).__name__} sums over all parameters: needs all gradients before "
             "the first update"
         )
+    _warn_of_replicas(optimizer)
     handles = [
         p.register_post_accumulate_grad_hook(_Single(optimizer, g, place, p))
         for g, group in enumerate(optimizer.param_groups)
@@ -92,6 +98,19 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
         if p.requires_grad
     ]
     return InBackward(handles)
+
+
+def _warn_of_replicas(optimizer: Optimizer) -> None:
+    """Whether a module is wrapped by DistributedDataParallel cannot be seen at its parameters."""
+    group = torch.distributed
+    several = group.is_available() and group.is_initialized() and group.get_world_size() > 1
+    if several and not all(hasattr(p, "device_mesh") for p in optimizer._all_params()):
+        warnings.warn(
+            "step_in_backward: each process steps by its own gradients; under DistributedDataParallel, which "
+            "averages them afterwards, the replicas part",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 class _Single:

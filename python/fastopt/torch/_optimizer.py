@@ -184,7 +184,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # --- the step ---
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self, *args: Any, **kwargs: Any) -> Any:
         """Update the parameters that have a gradient, in place.
 
         Parameters
@@ -206,8 +206,8 @@ class Optimizer(torch.optim.Optimizer):
             or base._global_optimizer_post_hooks
             or torch.autograd._profiler_enabled()
         )
-        arguments = () if closure is None else (closure,)
-        return self._step_with_hooks(*arguments) if hooked else self._step(*arguments)
+        # as they came: a hook looks for the closure where it was given
+        return self._step_with_hooks(*args, **kwargs) if hooked else self._step(*args, **kwargs)
 
     step.hooked = True  # type: ignore[attr-defined]  # PyTorch would wrap it, at some microseconds a step
     step._torchdynamo_disable = True  # type: ignore[attr-defined]  # a compiled function breaks its graph here
@@ -240,6 +240,8 @@ class Optimizer(torch.optim.Optimizer):
             self._step_with_care(engine, verdict, scale)
         return loss
 
+    step.__signature__ = inspect.signature(_step)  # type: ignore[attr-defined]
+    _step.__qualname__ = step.__qualname__  # what errors call it
     _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
 
     def _found_inf(self) -> bool:
