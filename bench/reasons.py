@@ -49,9 +49,11 @@ REASONS: dict[str, str] = {
         "ms"
     ),
     "Adam 2^1?, back to back, more threads over fewer": (
-        "up to 8 threads every size gets faster; with 16 PyTorch's 16 threads, measured in turns, go on "
-        "spinning after their step and take the processors: 2^14 uses 4 threads in both cases, and takes "
-        "8 us beside 8 of PyTorch's, 38 us beside 16"
+        "up to 8 threads every size gets faster. With 16 one of the two processes, or both, were slow: 9 and "
+        "67 us at 2^14, with 4 threads in use, 30 and 46 at 2^16, 70 and 73 at 2^17, 29 and 95 at 2^18. Why "
+        "is not known: PyTorch's 16 threads, measured in turns, may spin on after their step, but they were "
+        "there in the fast processes too, and beside AdamW, which takes 32 us on 8 threads and 31 on 16 at "
+        "2^18. Measured at 40f5749, before a worker left its caller's processor, and not since"
     ),
     "Adam 2^2[46], ? thread*": (
         "memory: 96 to 100 % of the floor at v4, 89 to 95 at v3. PyTorch's loop, which asks for nothing "

@@ -7,6 +7,7 @@ writing ends without a fault, which is what SQLite does to its files.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import shutil
@@ -26,6 +27,7 @@ from fastopt.checkpoint import read, write
 
 TEMPORARY = re.compile(r"\.run\.npz\.\d+-[0-9a-f]{8}\.fastopt-tmp")
 NEW = "np.arange(300_000.0)"  # beyond one buffer, so that there are several writes
+LIBRARY = str(Path(fastopt.__file__).parent)
 ERROR, SHORT, KILL_BEFORE, KILL_AFTER = 1, 2, 3, 4
 
 
@@ -271,48 +273,60 @@ def test_ctrl_c_at_any_instruction_leaves_no_temporary_file(tmp_path: Path) -> N
     assert nth > 50
 
 
-INTERRUPTED = """
-import os, signal, sys, time
-import numpy as np, fastopt
-path = sys.argv[1]
-def interrupt(*_):
-    raise KeyboardInterrupt
-signal.signal(signal.SIGALRM, interrupt)
-w = np.zeros(200_000)
-opt = fastopt.Adagrad([w], lr=0.1)
-g = [np.ones(200_000)]
-seen = 0
-opt.step(g)
-began = time.perf_counter()
-fastopt.save(path, {"w": w, "opt": opt, "n": -1})
-fastopt.load(path, into={"w": w, "opt": opt})
-took = time.perf_counter() - began
-for n in range(60):
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # as above
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=[pytest.mark.nightly, pytest.mark.timeout(1800)])]
+)
+def test_ctrl_c_at_any_line_while_a_run_is_saved_and_loaded(tmp_path: Path, every: bool) -> None:
+    """The old file or the new one, no leftovers, an optimizer that is free and of one step.
+
+    Each line of the library in its turn, when it is first reached; nightly, each time that one is.
+    """
+    path = tmp_path / "run.npz"
+    w, g = np.zeros(3000), [np.ones(3000)]
+    opt = fastopt.Adagrad([w], lr=0.1)
+    tree: dict[str, Any] = {"w": w, "opt": opt}
     opt.step(g)
-    count = opt.step_count
-    try:
-        signal.setitimer(signal.ITIMER_REAL, took * (n + 1) / 50)
-        fastopt.save(path, {"w": w, "opt": opt, "n": n})
-        fastopt.load(path, into={"w": w, "opt": opt})
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    except KeyboardInterrupt:
-        seen += 1
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    assert opt.step_count <= count
-    assert (opt.state_dict()["state"][0]["sum"] == opt.step_count).all()
-    assert os.listdir(os.path.dirname(path)) == ["run.npz"]
-    fastopt.load(path, into={"w": w, "opt": opt})
-opt.step(g)
-print(seen)
-"""
+    fastopt.save(path, {**tree, "n": 0})
+    old = 0, 1  # what the file holds: its number, steps of its optimizer
+    left, met = 0, set[tuple[str, int]]()
 
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal left
+        file, line = frame.f_code.co_filename, frame.f_lineno
+        if not file.startswith(LIBRARY):
+            return None
+        if event == "line" and (every or (file, line) not in met):
+            met.add((file, line))
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_while_a_run_is_saved_and_loaded(tmp_path: Path) -> None:
-    """The old file or the new one, no leftovers, an optimizer that is free and of one step."""
-    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "run.npz")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 5
-    tree: Any = fastopt.load(tmp_path / "run.npz")
-    assert (tree["opt"]["state"][0]["sum"] == tree["opt"]["fastopt"]["step_count"]).all()
+    for nth in itertools.count(1):
+        opt.step(g)
+        count = opt.step_count
+        left = nth
+        met.clear()
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            fastopt.save(path, {**tree, "n": nth})
+            fastopt.load(path, into=tree)
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+        assert left == 0
+        assert opt.step_count <= count, nth
+        assert (opt.state_dict()["state"][0]["sum"] == opt.step_count).all(), nth
+        assert os.listdir(tmp_path) == ["run.npz"], nth
+        saved: Any = fastopt.load(path, into=tree)
+        assert (saved["n"], opt.step_count) in {old, (nth, count)}, nth
+        old = saved["n"], opt.step_count
+    assert nth > 400  # what lines there are to reach
+    opt.step(g)
+    saved = fastopt.load(path)
+    assert (saved["opt"]["state"][0]["sum"] == saved["opt"]["fastopt"]["step_count"]).all()
