@@ -1,7 +1,5 @@
 // Every interleaving of the pool's mechanism for small cases: each chunk exactly once, none outside of its region, no race,
 // no worker left asleep, at any order that the memory model allows. tests/test_pool.py builds and runs it.
-#include <cstring>
-
 #include "model.hpp"
 #include "old_pool.hpp"
 #include "threads/mechanism.hpp"
@@ -27,9 +25,11 @@ struct Region {
     checker().check(chunk < region.chunks, "a chunk that its region does not have is run");
     region.runs[chunk] = region.runs[chunk] + 1;
   }
+  // From here on any chunk of it is wrong, so that what it holds makes no difference to the checker.
   void done() {
     over = true;
     for (int c = 0; c < chunks; ++c) checker().check(runs[c] == 1, "a chunk was not run exactly once");
+    for (auto& run : runs) run.forget();
   }
 };
 
@@ -55,6 +55,8 @@ struct Crew {
     mechanism.publish(region.chunks, width, checker().choose(2) != 0, &region, &Region::body);
     mechanism.claim(0);
     mechanism.finish();
+    for (int p = 1; p < width; ++p)  // what pool.cpp learns from
+      if (mechanism.entered(p) != 0) checker().check(mechanism.left(p) != 0, "a worker that came has not left");
     region.done();
   }
 };
@@ -79,20 +81,21 @@ bool regions(const std::string& name, std::initializer_list<Shape> shapes) {
 }
 
 // fork(): a gate that waits for whoever is inside, the pool's lock, workers that end and are started again.
-bool forks(const std::string& name, bool second_region) {
-  return model::Checker::current()->explore(name, [=] {
+bool forks(const std::string& name, std::initializer_list<Shape> shapes) {
+  const std::vector<Shape> list(shapes);
+  return model::Checker::current()->explore(name, [&list] {
     struct Shared {
       Crew crew;
       fastopt::threads::Gate<model::Sync> gate;
       Plain<int> inside{0};
-      Region regions[2] = {Region(2), Region(2)};
-    } shared;
-    const int stepping = checker().spawn([&shared, second_region] {
-      for (int i = 0; i <= int(second_region); ++i) {
+      Region regions[2];
+    } shared{{}, {}, {0}, {Region(list.front().chunks), Region(list.back().chunks)}};
+    const int stepping = checker().spawn([&shared, &list] {
+      for (int i = 0; i < static_cast<int>(list.size()); ++i) {
         checker().part(i);
         shared.gate.enter();
         shared.inside = shared.inside + 1;
-        shared.crew.run(shared.regions[i], 2);
+        shared.crew.run(shared.regions[i], list[static_cast<std::size_t>(i)].width);
         shared.inside = shared.inside - 1;
         shared.gate.leave();
       }
@@ -106,24 +109,26 @@ bool forks(const std::string& name, bool second_region) {
   });
 }
 
-bool old_claims() {
-  return model::Checker::current()->explore("canary: the claims of the first pool", [] {
+bool old_claims(const std::string& name, int participants) {
+  return model::Checker::current()->explore(name, [=] {
     OldPool<model::Sync> pool;
-    const int worker = checker().spawn([&pool] { pool.serve(1); });
+    int workers[2] = {};
+    for (int p = 1; p < participants; ++p) workers[p - 1] = checker().spawn([&pool, p] { pool.serve(p); });
     Region regions[2] = {Region(2), Region(4)};
     for (int i = 0; i < 2; ++i) {
       checker().part(i);
-      pool.run(regions[i].chunks, 2, &regions[i], &Region::body);
+      pool.run(regions[i].chunks, participants, &regions[i], &Region::body);
       regions[i].done();
     }
     pool.stop();
-    checker().join_thread(worker);
+    for (int p = 1; p < participants; ++p) checker().join_thread(workers[p - 1]);
   });
 }
 
+// What `explore weaken` breaks; newest values show everything that it breaks.
 bool small_cases() {
   return regions("  2 participants, regions of 2 and 2 chunks", {{2, 2}, {2, 2}}) &&
-         forks("  fork beside one region", false);
+         forks("  fork beside one region of 2 participants", {{2, 2}});
 }
 
 // Breaks the mechanism in one place after the other; true if something goes wrong, visibly, every time.
@@ -138,14 +143,52 @@ bool every_order_is_needed(model::Checker& instance) {
     seen &= !small_cases();
   }
   instance.weakened_line = 0;
-  std::printf("nobody is woken\n");
-  instance.no_wakes = true;
-  seen &= !small_cases();
-  instance.no_wakes = false;
-  std::printf("claims in two steps\n");
-  instance.torn_additions = true;
-  seen &= !small_cases();
+  const std::pair<const char*, bool*> others[] = {{"nobody is woken", &instance.no_wakes},
+                                                  {"a wait that does not look", &instance.blind_waits},
+                                                  {"claims in two steps", &instance.torn_additions}};
+  for (const auto& [what, broken] : others) {
+    std::printf("%s\n", what);
+    *broken = true;
+    seen &= !small_cases() && !regions("  3 participants, regions of 2 and 3 chunks", {{2, 3}, {3, 3}});
+    *broken = false;
+  }
   return seen;
+}
+
+void loads_return(model::Checker& instance, bool old_values) { instance.old_values = instance.early_wakes = old_values; }
+
+// Loads return whatever the memory model allows, and a wait may end early.
+bool all_values_small(model::Checker& instance) {
+  loads_return(instance, true);
+  return regions("2 participants, one region of 2 chunks", {{2, 2}}) &&
+         regions("2 participants, regions of 2 and 3 chunks", {{2, 2}, {3, 2}}) &&
+         regions("2 participants, regions of 3, 1 and 2 chunks", {{3, 2}, {1, 2}, {2, 2}}) &&
+         forks("2 participants, fork beside one region of 2 chunks", {{2, 2}});
+}
+// Loads return the newest value: any interleaving on a machine without store buffers, and what is not ordered is still seen.
+bool newest_small(model::Checker& instance) {
+  loads_return(instance, false);
+  return regions("2 participants, regions of 3, 1 and 4 chunks", {{3, 2}, {1, 2}, {4, 2}}) &&
+         forks("2 participants, fork beside regions of 2 and 3", {{2, 2}, {3, 2}});
+}
+bool newest_three(model::Checker& instance) {
+  loads_return(instance, false);
+  return regions("3 participants, regions of 2 and 3 chunks", {{2, 3}, {3, 3}}) &&
+         forks("3 participants, fork beside one region of 2", {{2, 3}});
+}
+// Three participants that load old values: nobody wakes for no reason, and one region.
+bool all_loads_three(model::Checker& instance) {
+  instance.old_values = true, instance.early_wakes = false;
+  return regions("3 participants, one region of 2 chunks", {{2, 3}});
+}
+bool nightly(model::Checker& instance) {
+  loads_return(instance, true);
+  const bool ok = forks("2 participants, fork beside regions of 2 and 3", {{2, 2}, {3, 2}});
+  loads_return(instance, false);
+  return ok && regions("2 participants, then 3, regions of 2 and 3 chunks", {{2, 2}, {3, 3}}) &&
+         regions("3 participants, then 2, regions of 3 and 2 chunks", {{3, 3}, {2, 2}}) &&
+         regions("3 participants, regions of 3, 1 and 4 chunks", {{3, 3}, {1, 3}, {4, 3}}) &&
+         forks("2 participants, then 3, fork beside regions of 2 and 1", {{2, 2}, {1, 3}}) && all_loads_three(instance);
 }
 
 }  // namespace
@@ -153,21 +196,21 @@ bool every_order_is_needed(model::Checker& instance) {
 int main(int argc, char** argv) {
   static model::Checker instance;
   model::Checker::current() = &instance;
-  if (argc > 1 && !std::strcmp(argv[1], "canary")) return old_claims() ? 1 : 0;
-  if (argc > 1 && !std::strcmp(argv[1], "weaken")) return every_order_is_needed(instance) ? 0 : 1;
-  const bool all = argc > 1 && !std::strcmp(argv[1], "all");
-  bool ok = regions("2 participants, one region of 2 chunks", {{2, 2}}) &&
-            regions("2 participants, regions of 2 and 3 chunks", {{2, 2}, {3, 2}});
-  if (all)
-    ok = ok && forks("fork beside one region", false) &&
-         regions("2 participants, regions of 3, 1 and 2 chunks", {{3, 2}, {1, 2}, {2, 2}});
-  // larger cases: with the newest values and no early wake-ups only
-  instance.old_values = instance.early_wakes = false;
-  ok = ok && regions("2 participants, regions of 3, 1 and 4 chunks", {{3, 2}, {1, 2}, {4, 2}}) &&
-       forks("fork beside one region, newest values", false);
-  if (argc > 1 && !std::strcmp(argv[1], "three")) ok = regions("3 participants, one region of 2 chunks", {{2, 3}});
-  if (all)
-    ok = ok && forks("fork beside two regions", true) && regions("3 participants, one region of 2 chunks", {{2, 3}}) &&
-         regions("3 participants, one region of 3 chunks", {{3, 3}});
-  return ok ? 0 : 1;
+  const std::string what = argc > 1 ? argv[1] : "";
+  if (what == "canary") {
+    const bool two = old_claims("canary: the claims of the first pool, 2 participants", 2);
+    loads_return(instance, false);
+    return !two && !old_claims("canary: the claims of the first pool, 3 participants", 3) ? 0 : 1;
+  }
+  if (what == "weaken") return every_order_is_needed(instance) ? 0 : 1;
+  if (what == "small") return all_values_small(instance) && newest_small(instance) ? 0 : 1;
+  if (what == "three") return newest_three(instance) ? 0 : 1;
+  if (what == "loads") return all_loads_three(instance) ? 0 : 1;
+  if (what == "long") {  // not seen to its end
+    loads_return(instance, false);
+    return forks("3 participants, fork beside regions of 2 and 3", {{2, 3}, {3, 3}}) ? 0 : 1;
+  }
+  if (what == "nightly") return nightly(instance) ? 0 : 1;
+  const bool ok = all_values_small(instance) && newest_small(instance) && newest_three(instance);
+  return ok && (what != "all" || nightly(instance)) ? 0 : 1;
 }

@@ -21,13 +21,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <initializer_list>
 #include <memory>
 #include <set>
 #include <source_location>
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -58,8 +58,9 @@ struct Location {
   std::vector<int> sleepers;                    // threads in wait(), in the order of their coming
 };
 
-// Points in time on the threads' clocks as far as they can still make a difference: what every thread knows of is all alike,
-// and of the others only the order counts. Without this, two runs that differ in the past alone would never meet again.
+// Points in time at which something happened that others may still have to be ordered after (a store, an access to plain
+// memory), as far as they can still make a difference: what every thread knows of is all alike, and of a clock only counts
+// how many of those points it covers. Without this, two runs that differ in the past alone would never meet again.
 class Stamps {
  public:
   Stamps() { known_.fill(~0u); }
@@ -67,31 +68,66 @@ class Stamps {
     for (std::size_t t = 0; t < known_.size(); ++t) known_[t] = std::min(known_[t], clock[t]);
   }
   void add(int thread, std::uint32_t at) {
-    if (thread >= 0 && at > known_[static_cast<std::size_t>(thread)]) later_[static_cast<std::size_t>(thread)].push_back(at);
+    if (thread < 0 || at <= known_[static_cast<std::size_t>(thread)]) return;
+    auto& [count, list] = later_[static_cast<std::size_t>(thread)];
+    for (std::size_t i = count; i-- > 0;)
+      if (list[i] == at) return;
+    if (count == list.size()) std::abort();
+    list[count++] = at;
   }
-  void add(const Clock& clock) {
-    for (int t = 0; t < max_threads; ++t) add(t, clock[static_cast<std::size_t>(t)]);
-  }
-  void sort() {
-    for (auto& list : later_) {
-      std::sort(list.begin(), list.end());
-      list.erase(std::unique(list.begin(), list.end()), list.end());
-    }
+  void add(const Clock& times) {
+    for (int t = 0; t < max_threads; ++t) add(t, times[static_cast<std::size_t>(t)]);
   }
   std::uint64_t rank(int thread, std::uint32_t at) const {
     if (thread < 0) return 0;
-    const auto& list = later_[static_cast<std::size_t>(thread)];
-    return at <= known_[static_cast<std::size_t>(thread)]
-               ? 0
-               : static_cast<std::uint64_t>(std::lower_bound(list.begin(), list.end(), at) - list.begin()) + 1;
+    const auto& [count, list] = later_[static_cast<std::size_t>(thread)];
+    std::uint64_t covered = 0;
+    for (std::size_t i = 0; i < count; ++i) covered += list[i] <= at;
+    return covered;
   }
   void mix_into(std::uint64_t& hash, const Clock& clock) const {
-    for (int t = 0; t < max_threads; ++t) mix(hash, rank(t, clock[static_cast<std::size_t>(t)]));
+    std::uint64_t packed = 0;
+    for (int t = 0; t < max_threads; ++t) packed = packed << 8 | rank(t, clock[static_cast<std::size_t>(t)]);
+    mix(hash, packed);
   }
 
  private:
+  struct Points {
+    std::size_t count = 0;
+    std::array<std::uint32_t, 96> list;
+  };
   Clock known_;
-  std::array<std::vector<std::uint32_t>, max_threads> later_;
+  std::array<Points, max_threads> later_;
+};
+
+// Hashes of the states met. Two of sixty million that differ share one with a probability of 1e-4.
+class Visited {
+ public:
+  // False if it was there.
+  bool insert(std::uint64_t hash) {
+    hash += hash == 0;  // zero is an empty place
+    if (2 * ++size_ > table_.size()) grow();
+    std::uint64_t& place = find(hash);
+    if (place == hash) return --size_, false;
+    place = hash;
+    return true;
+  }
+  std::size_t size() const { return size_; }
+  void clear() { size_ = 0, table_.assign(1 << 16, 0); }
+
+ private:
+  std::uint64_t& find(std::uint64_t hash) {
+    std::size_t i = hash & (table_.size() - 1);
+    while (table_[i] != 0 && table_[i] != hash) i = (i + 1) & (table_.size() - 1);
+    return table_[i];
+  }
+  void grow() {
+    const auto old = std::exchange(table_, std::vector<std::uint64_t>(2 * table_.size()));
+    for (const auto hash : old)
+      if (hash != 0) find(hash) = hash;
+  }
+  std::vector<std::uint64_t> table_;
+  std::size_t size_ = 0;
 };
 
 // Plain memory, as the state of a run sees it.
@@ -105,7 +141,8 @@ struct Cell {
 
 struct Fiber {
   ucontext_t start{};
-  jmp_buf here;
+  jmp_buf here, entry;  // where it goes on, and where every run of it begins
+  bool has_entry = false;
   bool started = false, finished = false;
   bool chosen = false;
   int wakes_for_no_reason = 0;
@@ -134,28 +171,32 @@ class Checker {
   }
 
   // Explores the program; true if nothing was ever wrong. The program makes its objects, spawns, and may check at the end.
-  bool explore(const std::string& name, const std::function<void()>& program, std::uint64_t limit = 50'000'000) {
+  bool explore(const std::string& name, const std::function<void()>& program, std::uint64_t limit = 2'000'000'000) {
     current() = this;
     trail_.clear();
     visited_.clear();
     failure_.clear();
     runs_ = cut_ = 0;
+    const std::clock_t began = std::clock();
     do {
       run_once(program);
       ++runs_;
     } while (failure_.empty() && runs_ < limit && next_trail());
     const bool complete = failure_.empty() && runs_ < limit;
-    std::printf("%-66s %s: %llu runs, %zu states%s%s\n", name.c_str(), complete ? "holds" : "FAILS",
-                static_cast<unsigned long long>(runs_), visited_.size(), failure_.empty() ? "" : ": ", failure_.c_str());
+    const char* values = !old_values ? ", newest values" : early_wakes ? ", all values" : ", all loads";
+    std::printf("%-76s %s: %llu runs, %zu states, %.1f s%s%s\n", (name + values).c_str(), complete ? "holds" : "FAILS",
+                static_cast<unsigned long long>(runs_), visited_.size(),
+                static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC, failure_.empty() ? "" : ": ", failure_.c_str());
     if (!failure_.empty() && std::getenv("MODEL_TRACE")) std::printf("%s", trace_.c_str());
     std::fflush(stdout);
     return complete;
   }
   const std::string& failure() const { return failure_; }
 
-  // What tests of this checker break: the order of the operation on this line, waking, the unity of additions.
+  // What tests of this checker break: the order of the operation on this line, waking, the look at the word before sleep,
+  // the unity of additions.
   unsigned weakened_line = 0;
-  bool no_wakes = false, torn_additions = false;
+  bool no_wakes = false, blind_waits = false, torn_additions = false;
   std::set<unsigned> ordered_lines;  // where an order stronger than relaxed was asked for
 
   bool old_values = true;   // loads may return what is not the newest value
@@ -183,6 +224,7 @@ class Checker {
   void join_thread(int id) {
     block([this, id] { return !fibers_[id].finished; });
     join(me().clock, fibers_[id].clock);
+    mix(me().history, 2000u + static_cast<unsigned>(id));
   }
   // A choice between `count` ways to go on.
   int choose(int count) {
@@ -245,6 +287,7 @@ class Checker {
  private:
   struct Choice {
     int taken, count;
+    std::uint64_t state;
   };
 
   void run_once(const std::function<void()>& program) {
@@ -282,11 +325,14 @@ class Checker {
   int decide(int count, int deciding) {
     if (count == 1) return 0;
     if (step_ < trail_.size()) return trail_[step_++].taken;
-    if (!visited_.insert(state(deciding)).second) {
+    const std::uint64_t now = state(deciding);
+    if (!visited_.insert(now)) {
       ++cut_;
+      for (const Choice& before : trail_)  // it would never end, or two places of the program are taken for one
+        if (before.state == now) fail("a run comes back to where it was");
       abandon();
     }
-    trail_.push_back({0, count});
+    trail_.push_back({0, count, now});
     ++step_;
     return 0;
   }
@@ -297,17 +343,16 @@ class Checker {
       if (!fibers_[i].finished) stamps.everybody_knows(fibers_[i].clock);
     for (Location& l : locations_) {
       trim(l);
-      for (const Store& s : l.stores) stamps.add(s.thread, s.at), stamps.add(s.released);
+      if (old_values)
+        for (const Store& s : l.stores) stamps.add(s.thread, s.at);
     }
-    for (std::size_t i = 0; i < live_; ++i) stamps.add(fibers_[i].clock);
     for (const Cell* cell : cells_) cell->collect(stamps);
-    stamps.sort();
 
     std::uint64_t hash = static_cast<std::uint64_t>(deciding) + 77;
     for (std::size_t i = 0; i < live_; ++i) mix(hash, fibers_[i].state(stamps));
     for (const Location& l : locations_) {
       for (const Store& s : l.stores) {
-        const auto at = stamps.rank(s.thread, s.at);
+        const auto at = old_values ? stamps.rank(s.thread, s.at) : 0;
         mix(hash, static_cast<std::uint64_t>(s.value));
         mix(hash, at == 0 ? 0 : at * 8 + static_cast<std::uint64_t>(s.thread));
         stamps.mix_into(hash, s.released);
@@ -321,6 +366,11 @@ class Checker {
   }
   // Forgets stores that nobody can see any more.
   void trim(Location& l) {
+    if (!old_values) {
+      l.stores.erase(l.stores.begin(), l.stores.end() - 1);
+      l.seen.fill(0);
+      return;
+    }
     std::size_t first = l.stores.size() - 1;
     for (std::size_t i = 0; i < live_; ++i)
       if (!fibers_[i].finished) {
@@ -347,6 +397,8 @@ class Checker {
   [[noreturn]] void enter(Fiber& fiber) {
     if (fiber.started) _longjmp(fiber.here, 1);
     fiber.started = true;
+    if (fiber.has_entry) _longjmp(fiber.entry, 1);  // contexts cost system calls: one is made for each stack, not each run
+    fiber.has_entry = true;
     getcontext(&fiber.start);
     fiber.start.uc_stack.ss_sp = fiber.stack.get();
     fiber.start.uc_stack.ss_size = stack_bytes;
@@ -356,6 +408,7 @@ class Checker {
     std::abort();
   }
   static void trampoline() {
+    _setjmp(current()->me().entry);
     Checker& checker = *current();
     checker.me().chosen = true;
     checker.me().body();
@@ -370,7 +423,7 @@ class Checker {
   int self_ = -1;
   std::vector<Choice> trail_;
   std::size_t step_ = 0;
-  std::unordered_set<std::uint64_t> visited_;
+  Visited visited_;
   std::string failure_, trace_;
   std::uint64_t runs_ = 0, cut_ = 0;
   bool tracing_ = false;
@@ -477,6 +530,8 @@ class Plain : Cell {
   Plain(T value = {}) : value_(value), reads_{} { checker().add_cell(this); }
   ~Plain() { checker().remove_cell(this); }
   Plain(const Plain&) = delete;
+  // Nobody looks at it any more, or something else is wrong already.
+  void forget() const { checker().remove_cell(this); }
   operator T() const {
     if (checker().self() >= 0) {
       ordered(writer_, write_at_, "a race: plain memory is read while it is written");
@@ -488,6 +543,7 @@ class Plain : Cell {
     if (checker().self() >= 0) {
       ordered(writer_, write_at_, "a race: plain memory is written twice");
       for (int t = 0; t < max_threads; ++t) ordered(t, reads_[t], "a race: plain memory is written while it is read");
+      reads_ = {};  // before this write, for whoever comes after it
       writer_ = checker().self();
       write_at_ = checker().me().clock[writer_];
     }
@@ -538,7 +594,8 @@ struct Sync {
 
   static void wait(Word& word, std::uint32_t value) {
     checker().point();
-    if (word.newest() != value) return word.catch_up();
+    checker().note("wait", word.id(), word.newest());
+    if (word.newest() != value && !checker().blind_waits) return word.catch_up();
     int& early = checker().me().wakes_for_no_reason;  // once is enough to see what it does
     if (checker().early_wakes && early == 0 && checker().choose(2)) return void(++early);
     auto& sleepers = word.here().sleepers;
@@ -554,8 +611,10 @@ struct Sync {
   }
   static void wake(Word& word) {
     checker().point();
-    if (checker().no_wakes) return;
+    if (checker().no_wakes) return checker().note("no wake", word.id(), -1);
     auto& sleepers = word.here().sleepers;
+    // noted whoever is woken: the place behind a wake-up that nobody heard is not the one before it
+    checker().note("wake", word.id(), sleepers.empty() ? -1 : sleepers.front());
     if (!sleepers.empty()) sleepers.erase(sleepers.begin());
   }
   static std::int64_t clock() { return 1; }

@@ -14,7 +14,7 @@ from mutants import Mutant
 
 TESTS = ROOT / "tests" / "cpp"
 #: Of the processor's time. What only some machines or times show is not looked for: the explorer ends (it
-#: takes 3 s, as the policy's tests do, and three participants 100), or the mutant makes it run without end.
+#: takes 3 s, as the policy's tests do, and three participants 40), or the mutant makes it run without end.
 QUICK = 15
 SECONDS = 40
 LARGER = 400
@@ -32,7 +32,7 @@ def survives(mutant: Mutant) -> str:
 def _mechanism() -> str:
     """The explorer in small cases, the tests of the policy, the real pool, the explorer in larger ones."""
     explorer = _compile("explore", TESTS / "explore.cpp")
-    if not _well(explorer) or not _policy():
+    if not _well(explorer, "small") or not _policy():
         return ""
     stress = _compile("stress", CPP / "threads" / "pool.cpp", TESTS / "stress.cpp")
     if not _well(stress, "50000", "5", "1") or not _well(explorer, "three", seconds=LARGER):
@@ -49,7 +49,7 @@ def _policy() -> str:
     environment = {**os.environ, "PYTHONPATH": ":".join(places), "MUTATED_POLICY": str(library)}
     words = "width or wider or alone or threads_make or lone or waking or shared or timings"
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "policy_plugin"]
-    command += ["tests/test_pool.py", "-k", words]
+    command += ["tests/test_pool.py", "tests/test_recorded_timings.py", "-k", words]
     return "policy's tests" if _well(*command, seconds=QUICK, environment=environment) else ""
 
 
