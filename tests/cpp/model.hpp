@@ -100,7 +100,7 @@ class Stamps {
   std::array<Points, max_threads> later_;
 };
 
-// Hashes of the states met. Two of sixty million that differ share one with a probability of 1e-4.
+// Hashes of the states met. Two of eighty million that differ share one with a probability of 2e-4.
 class Visited {
  public:
   // False if it was there.
