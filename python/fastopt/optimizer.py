@@ -340,7 +340,8 @@ class Optimizer:
             The gradients are divided by this (the loss scale of mixed-precision training) before anything
             else, in the type of computation: a quotient beyond its largest number is infinite.
         zero_grads : bool, default False
-            Fill the gradients with zeros in the same pass; they must be writeable and overlap nothing.
+            Fill the gradients with zeros in the same pass; they must be writeable and overlap nothing. A step
+            that is skipped or refused leaves them as they are: whoever adds to them must zero those himself.
 
         Raises
         ------

@@ -377,3 +377,47 @@ def test_a_tensor_of_inference_mode() -> None:
         made = torch.ones(3)
     with pytest.raises(TypeError, match=r"params\[0\].*inference mode"):
         ours.SGD([made], lr=0.1)
+
+
+#: Every class of the door, with what gives it all its states.
+ALL = sorted(
+    name
+    for name in ours.__all__
+    if isinstance(getattr(ours, name), type) and hasattr(getattr(ours, name), "_formula")
+)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_part_that_is_missing_is_noticed(name: str) -> None:
+    """An array, the number of steps or a rule's own: without it training would go on, wrongly."""
+    parts = trained(name)[0].state_dict()["state"].get(0, {})
+    for key in set(parts) - {"momentum_buffer"}:  # which may be switched on late, and then begins
+        opt, p = trained(name)
+        del opt.state[p][key]
+        before = p.detach().clone()
+        p.grad = torch.ones_like(p)
+        with pytest.raises(ValueError, match=rf"\(w\): its state has begun but has no '{key}'"):
+            opt.step()
+        assert torch.equal(p.detach(), before)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_integers_are_no_numbers_of_a_rule(name: str) -> None:
+    options = {} if name.startswith("ScheduleFree") else {"ema_decay": 0.9}
+    for key in set(trained(name, **options)[0].state_dict()["state"].get(0, {})) - {"step"}:
+        opt, p = trained(name, **options)
+        opt.state[p][key] = opt.state[p][key].to(torch.int32)
+        p.grad = torch.ones_like(p)
+        with pytest.raises(TypeError, match=rf"\(w\): state '{key}': expected a floating-point tensor"):
+            opt.step()
+
+
+@pytest.mark.parametrize("filled", [("exp_avg",), ("exp_avg", "exp_avg_sq")])
+def test_zeros_laid_out_before_the_first_step_are_no_beginning(filled: Any) -> None:
+    p, q = (torch.nn.Parameter(torch.ones(4)) for _ in range(2))
+    opt, twin = ours.Adam([p], lr=0.1), ours.Adam([q], lr=0.1)
+    for key in filled:
+        opt.state[p][key] = torch.zeros(4)
+    step(opt, p)
+    step(twin, q)
+    assert torch.equal(p.detach(), q.detach())

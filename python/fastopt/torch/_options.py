@@ -130,8 +130,10 @@ def why_no_attribute(opt: Any, name: str) -> str | None:
     """Why assigning to this attribute of an optimizer would do nothing, or None if it may be done.
 
     What is neither a setting of the optimizer nor of its groups belongs to whoever assigns it: schedulers,
-    GradScaler and trainers keep their own things in optimizers.
+    GradScaler and trainers keep their own things in optimizers. And so does all in a class of the user's own.
     """
+    if not type(opt).__module__.startswith("fastopt.torch"):
+        return None
     if isinstance(getattr(type(opt), name, None), property):
         return None  # which says itself whether it may be set
     if name in NAMES:

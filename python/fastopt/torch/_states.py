@@ -157,13 +157,28 @@ class Maker:
             if value is not None and not (torch.is_tensor(value) and local(value).dtype in FLOATS):
                 kind = value.dtype if torch.is_tensor(value) else type(value).__name__
                 raise TypeError(f"{self.label}: state {name!r}: expected a floating-point tensor, got {kind}")
-        counted = self.rule["name"] not in UNCOUNTED
-        begun = state.get("step") if counted else any(state.get(name) is not None for name in names)
-        if not begun:
-            return
-        missing = [name for name in names if state.get(name) is None and name not in _MAY_COME_LATER]
-        if missing:
-            raise LacksState(self.label, missing[0])
+        for name in (*self.rule["scalars"], *([EMA] if self.average else [])):
+            value = state.get(name)
+            if torch.is_tensor(value) and local(value).dtype not in FLOATS:
+                raise TypeError(
+                    f"{self.label}: state {name!r}: expected a floating-point tensor, got {value.dtype}"
+                )
+        if self._has_begun(state, names):
+            parts = (*names, *self.rule["scalars"])
+            missing = [name for name in parts if state.get(name) is None and name not in _MAY_COME_LATER]
+            if missing:
+                raise LacksState(self.label, missing[0])
+
+    def _has_begun(self, state: Mapping[str, Any], names: list[str]) -> bool:
+        """Whether steps have been taken with this state. Others may have laid zeros out for the first."""
+        if self.rule["name"] in UNCOUNTED:
+            return any(state.get(name) is not None for name in names)
+        step: Any = state.get("step")
+        if step is None:
+            moved = next((name for name in names if _holds_something(state.get(name))), None)
+            if moved is not None:
+                raise LacksState(self.label, "step")
+        return bool(step)
 
     def _look_at(self, state: dict[str, Any], names: list[str]) -> None:
         """Raise for tensors whose elements are nowhere; copy those whose memory does not hold them."""
@@ -355,6 +370,13 @@ def native_states(states: States) -> tuple[Any, ...]:
 def native_remainder(states: States) -> tuple[str, Any] | None:
     """The same of what a parameter leaves out."""
     return None if states.remainder is None else (states.remainder[0], as_array(states.remainder[1]))
+
+
+def _holds_something(value: Any) -> bool:
+    if not torch.is_tensor(value):
+        return False
+    here = local(value)
+    return why_no_elements(here) is None and bool(here.any())
 
 
 def is_one_of(tensor: Tensor, tensors: tuple[Tensor, ...] | list[Tensor]) -> bool:
