@@ -391,6 +391,8 @@ ALL = sorted(
 def test_a_part_that_is_missing_is_noticed(name: str) -> None:
     """An array, the number of steps or a rule's own: without it training would go on, wrongly."""
     parts = trained(name)[0].state_dict()["state"].get(0, {})
+    if set(parts) == {"step"}:
+        return  # SignSGD's: without it nothing is left that has begun
     for key in set(parts) - {"momentum_buffer"}:  # which may be switched on late, and then begins
         opt, p = trained(name)
         del opt.state[p][key]

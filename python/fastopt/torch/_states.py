@@ -158,10 +158,10 @@ class Maker:
                 kind = value.dtype if torch.is_tensor(value) else type(value).__name__
                 raise TypeError(f"{self.label}: state {name!r}: expected a floating-point tensor, got {kind}")
         for name in (*self.rule["scalars"], *([EMA] if self.average else [])):
-            value = state.get(name)
-            if torch.is_tensor(value) and local(value).dtype not in FLOATS:
+            number: Any = state.get(name)
+            if torch.is_tensor(number) and local(number).dtype not in FLOATS:
                 raise TypeError(
-                    f"{self.label}: state {name!r}: expected a floating-point tensor, got {value.dtype}"
+                    f"{self.label}: state {name!r}: expected a floating-point tensor, got {number.dtype}"
                 )
         if self._has_begun(state, names):
             parts = (*names, *self.rule["scalars"])
