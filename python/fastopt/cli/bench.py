@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1048576,
         metavar="N",
-        help="elements of the tensor that every rule is timed on (default %(default)s)",
+        help="elements of the matrix that every rule is timed on (default %(default)s)",
     )
     parser.add_argument(
         "--threads", type=int, help="threads of a step; by default as many as `fastopt info` says"
@@ -65,28 +65,40 @@ def _staggered(size: int, count: int) -> list[Any]:
     return [row[80 * (i + 1) :][:size] for i, row in enumerate(rows)]
 
 
-def measure(name: str, size: int, turns: int = 5) -> dict[str, Any]:
+def _matrix_of(size: int) -> tuple[int, int]:
+    """Its shape, as nearly square as whole numbers allow."""
+    rows = next(n for n in range(int(size**0.5), 0, -1) if size % n == 0)
+    return rows, size // rows
+
+
+def measure(name: str, size: int, turns: int = 5, *, matrix: bool = False) -> dict[str, Any]:
     """One line: a rule in float32 on one tensor; ratios are medians of turns in which all of them ran.
 
     The floor is a pass that moves as many bytes as the rule must: theta and its states changed, the
-    gradient read. Adam alone is beside NumPy as well.
+    gradient read. Rules of matrices, whose products take longer than their bytes, have none. Adam alone is
+    beside NumPy as well.
     """
     import fastopt
     from fastopt._dispatch import core
 
     rng = np.random.default_rng(0)
-    theta, g = (rng.standard_normal(size).astype(np.float32) for _ in range(2))
-    opt = fastopt.optimizers()[name]([theta], lr=1e-3)
+    shape = _matrix_of(size) if matrix else (size,)
+    theta, g = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
+    cls = fastopt.optimizers()[name]
+    opt = cls([theta], lr=1e-3)
     opt.bind_grads([g])
     opt.step()
-    states = [a for a in opt.state[0].values() if getattr(a, "shape", None) == theta.shape]
-    changed = [theta, *_staggered(size, len(states))]
-    floor = getattr(core, "floor_pass", None)
+    states = [a for a in opt.state[0].values() if isinstance(a, np.ndarray)]
+    changed = [theta.reshape(-1), *_staggered(size, sum(a.shape == shape for a in states))]
+    moved = 3 * theta.nbytes + 2 * sum(a.nbytes for a in states)
+    read = [g.reshape(-1)]
+    products = cls.rule.matrix
+    floor = None if products else getattr(core, "floor_pass", None)
     plain = _numpy_adam(theta.copy(), g) if name == "adam" else None
     times = [
         (
             _seconds(opt.step),
-            _seconds(lambda: floor(changed, [g])) if floor else 0.0,
+            _seconds(lambda: floor(changed, read)) if floor else 0.0,
             _seconds(plain) if plain is not None else 0.0,
         )
         for _ in range(turns)
@@ -95,8 +107,9 @@ def measure(name: str, size: int, turns: int = 5) -> dict[str, Any]:
     row = {
         "optimizer": name,
         "elements": size,
+        "shape": list(shape),
         "microseconds": ours * 1e6,
-        "gigabytes_per_second": 4 * (2 * len(changed) + 1) * size / ours / 1e9,
+        "gigabytes_per_second": None if products else moved / ours / 1e9,
         "share_of_floor": statistics.median(t[1] / t[0] for t in times) if floor else None,
     }
     return row | ({"times_numpy": statistics.median(t[2] / t[0] for t in times)} if plain is not None else {})
@@ -129,27 +142,33 @@ def run(args: argparse.Namespace) -> int:
     head = f"float32, one tensor; level {core.level}, {threads} thread{'s' * (threads > 1)}"
     rows = _table(f"Adam, {head}", [("adam", size) for size in sizes], 5, args.json)
     names = list(fastopt.optimizers())
-    rules = _table(f"every rule, {head}", [(name, args.rules_size) for name in names], 1, args.json)
+    square = "x".join(map(str, _matrix_of(args.rules_size)))
+    title = f"every rule, {head}, {square}"
+    rules = _table(title, [(name, args.rules_size) for name in names], 1, args.json, matrix=True)
     if args.json:
         found = {"level": core.level, "threads": threads, "rule": "adam", "dtype": "float32", "rows": rows}
         print(json.dumps(found | {"rules": rules}, indent=2))
     return 0
 
 
-def _table(title: str, cases: list[tuple[str, int]], turns: int, silent: bool) -> list[dict[str, Any]]:
+def _table(
+    title: str, cases: list[tuple[str, int]], turns: int, silent: bool, *, matrix: bool = False
+) -> list[dict[str, Any]]:
     """Measure the cases, and print each as soon as it is there."""
     say = (lambda *_, **__: None) if silent else print
     say(title)
-    say(f"{'rule':<10}{'elements':>10}  {'us/step':>10}  {'GB/s':>6}  {'of floor':>8}  {'x NumPy':>8}")
+    width = max(len(name) for name, _ in cases) + 2
+    say(f"{'rule':<{width}}{'elements':>10}  {'us/step':>10}  {'GB/s':>6}  {'of floor':>8}  {'x NumPy':>8}")
     rows = []
     for name, size in cases:
-        row = measure(name, size, turns)
+        row = measure(name, size, turns, matrix=matrix)
         rows.append(row)
         times = f"{row['times_numpy']:>8.1f}" if "times_numpy" in row else f"{'-':>8}"
         share = f"{row['share_of_floor']:.0%}" if row["share_of_floor"] is not None else "-"
+        speed = row["gigabytes_per_second"]
         say(
-            f"{name:<10}{size:>10}  {row['microseconds']:>10.1f}  {row['gigabytes_per_second']:>6.1f}  "
-            f"{share:>8}  {times}",
+            f"{name:<{width}}{size:>10}  {row['microseconds']:>10.1f}  "
+            f"{f'{speed:.1f}' if speed is not None else '-':>6}  {share:>8}  {times}",
             flush=True,
         )
     say()
