@@ -108,3 +108,10 @@ def test_a_look_while_another_thread_steps_is_refused_or_right() -> None:
     thread.join()
     assert seen == sorted(seen)
     assert opt.state[w]["step"] == opt.step_count
+
+
+def test_attributes_of_a_state_are_not_assigned() -> None:
+    opt = fastopt.Adam([np.ones(2)])
+    for name in ("step_count", "zzz"):
+        with pytest.raises(AttributeError, match=name):
+            setattr(opt.state, name, 5)

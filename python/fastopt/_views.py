@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastopt._checks import shown
+from fastopt._fixed import Fixed
 from fastopt._precision import Coded
 from fastopt._signature import Array
 
@@ -23,7 +24,7 @@ def parameters(opt: Optimizer) -> Mapping[Any, Array]:
     return MappingProxyType(dict(zip(_names(opt), opt._params, strict=True)))
 
 
-class State(Mapping[Any, Mapping[str, Any]]):
+class State(Fixed, Mapping[Any, Mapping[str, Any]]):
     """The state of each parameter, under its name or position; the array itself is a key as well."""
 
     def __init__(self, opt: Optimizer) -> None:

@@ -54,7 +54,8 @@ class Optimizer:
     cautious : bool, default False
         Leave out the elements of an update that do not go down their gradient, and divide the others by the
         share of the tensor that is left (at least 0.001). States are updated as ever. Refused where the
-        update depends on the parameters themselves (ASGD, FTRL, LAMB, LARS).
+        update depends on the parameters themselves (ASGD, FTRL, LAMB, LARS, Prodigy, most of Schedule-Free,
+        rules of rows and of matrices).
     cautious_weight_decay : bool, default False
         Decay, which must be decoupled, only the elements that their update (before `cautious`) does not take
         away from 0.

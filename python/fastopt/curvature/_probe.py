@@ -57,7 +57,11 @@ def probe(
                 break
             samples = samples.then(sample(walk, value, line.scale, exponents))
             finding = _judged(target, samples, claimed, eps, noise, floor, tol)
-        if finding.kind == "wrong" and _hidden(finding, line, max(noise, 2.0 * eps * abs(value))):
+        if finding.kind == "wrong" and (
+            _hidden(finding, line, max(noise, 2.0 * eps * abs(value)))
+            or _rounded_away(finding, samples, eps)
+            or _seen_from_afar(finding, samples)
+        ):
             return unseen(target, claimed)
         # Down to the last digit nothing tells this function from noise, or from a jump at x.
         scale_known = _falls(samples, line, eps) or not _moves(samples, eps)
@@ -71,6 +75,34 @@ def _hidden(finding: Finding, line: Direction, noise: float) -> bool:
     """
     slopes = abs(finding.found) > finding.uncertainty
     return not slopes and abs(finding.claimed) * line.nearest <= SHOWS * noise
+
+
+def _rounded_away(finding: Finding, samples: Samples, eps: float) -> bool:
+    """Whether f is flat beside x, and what is claimed makes less than the rounding of f's larger values.
+
+    A loss that has come to exactly 0 is the difference of numbers of ordinary size.
+    """
+    both = samples.both()
+    high, low = samples.value_above[both], samples.value_below[both]
+    moves = np.flatnonzero((high != samples.value) | (low != samples.value))
+    flat = samples.above[both][int(np.max(moves, initial=-1)) + 1 :]
+    if flat.size == 0 or finding.found != 0.0:
+        return False
+    _, size = _changes(samples)
+    return abs(finding.claimed) * float(flat[0]) <= SHOWS * eps * (size or 1.0)
+
+
+def _seen_from_afar(finding: Finding, samples: Samples) -> bool:
+    """Whether longer steps see the slope that is claimed, one as the next, and shorter ones another.
+
+    Of a float32 network with a float64 penalty short steps see the penalty alone: below the grain of the
+    first its changes are 0. Which of the two is f's slope is for its author to say.
+    """
+    both = samples.both()
+    high, low = samples.value_above[both], samples.value_below[both]
+    central = (high - low) / (samples.above[both] - samples.below[both])
+    near = np.abs(central - finding.claimed) < 0.1 * abs(finding.claimed - finding.found)
+    return bool(np.any(near[1:] & near[:-1]))
 
 
 def _exhausted(finding: Finding, samples: Samples, line: Direction, eps: float) -> bool:
