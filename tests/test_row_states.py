@@ -182,6 +182,22 @@ def test_what_is_not_finite_spoils_its_row_and_no_other() -> None:
         assert np.isfinite(np.delete(table, 2, axis=0)).all()
 
 
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", ["RowWiseAdagrad", "RowWiseAdam"])
+def test_squares_whose_sum_overflows_have_a_mean(name: str, level: str) -> None:
+    for width in (1, 16, 3000):
+        for bound in ({}, {"clip_value": 1e155}):  # as it lies, and copied
+            theta = np.ones((3, width))
+            opt = make(name, [theta], level, lr=1e-3, nonfinite="raise", **bound)
+            opt.step([np.array([[1e154], [-1.3e154], [1.0]]) * np.ones((3, width))])
+            kept = opt.state[0]["sum" if name == "RowWiseAdagrad" else "exp_avg_sq"]
+            share = 1.0 if name == "RowWiseAdagrad" else 1 - opt.param_groups[0]["betas"][1]
+            np.testing.assert_allclose(kept, np.array([1e308, 1.69e308, 1.0]) * share, rtol=1e-14)
+            np.testing.assert_allclose(theta[:, 0], [0.999, 1.001, 0.999], rtol=1e-12)
+            with pytest.raises(ValueError, match="its square"):
+                opt.step([np.full((3, width), 1e155)])
+
+
 def test_no_rows_no_columns_and_a_number() -> None:
     for name in ("RowWiseAdagrad", "RowWiseAdam", "Adam"):
         options = {} if name == "RowWiseAdagrad" else {"row_steps": True}

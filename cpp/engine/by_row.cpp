@@ -1,6 +1,7 @@
 #include "engine/by_row.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/lanes.hpp"
 #include "engine/update.hpp"
@@ -33,7 +34,25 @@ T ByRow<T>::mean_square(const Gradient& gradient, std::int64_t place) const {
     Walk<T> walk(table_, gradient, constants_, false);
     table_.table.for_each_run(place, [&](std::int64_t begin, std::int64_t end) { walk.add_squares(begin, end, lanes); });
   }
-  return static_cast<T>(lanes.total() / static_cast<double>(table_.table.width()));
+  const double total = lanes.total();
+  if (sizeof(T) == 8 && !std::isfinite(total)) return large_mean_square(gradient, place);
+  return static_cast<T>(total / static_cast<double>(table_.table.width()));
+}
+
+// Where the squares are finite, which the policies look at, and their sum is not.
+template <class T>
+T ByRow<T>::large_mean_square(const Gradient& gradient, std::int64_t place) const {
+  constexpr double down = 0x1p-512, up = 0x1p512;
+  Lanes lanes;
+  Walk<T> walk(table_, gradient, constants_, false);
+  alignas(64) T scaled[block_size<T>];
+  table_.table.for_each_run(place, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t at = begin; at < end; at += block_size<T>) {
+      const std::int64_t n = std::min(block_size<T>, end - at);
+      lanes.add_squares(block::multiply(walk.gradient(at, n), scaled, n, static_cast<T>(down)), n);
+    }
+  });
+  return static_cast<T>(lanes.total() / static_cast<double>(table_.table.width()) * up * up);
 }
 
 // The row's own coefficients, if it counts its steps. Copied only where they differ from those of the row before, as a loop

@@ -30,6 +30,7 @@ class ByRow {
 
   void take_coefs(std::int64_t row);
   T mean_square(const Gradient& gradient, std::int64_t place) const;
+  T large_mean_square(const Gradient& gradient, std::int64_t place) const;
 
   const Tensor& table_;
   const Constants<T>& constants_;
