@@ -193,7 +193,7 @@ def test_squares_whose_sum_overflows_have_a_mean(name: str, level: str) -> None:
             kept = opt.state[0]["sum" if name == "RowWiseAdagrad" else "exp_avg_sq"]
             share = 1.0 if name == "RowWiseAdagrad" else 1 - opt.param_groups[0]["betas"][1]
             np.testing.assert_allclose(kept, np.array([1e308, 1.69e308, 1.0]) * share, rtol=1e-14)
-            np.testing.assert_allclose(theta[:, 0], [0.999, 1.001, 0.999], rtol=1e-12)
+            np.testing.assert_allclose(theta[:, 0], [0.999, 1.001, 0.999], rtol=1e-10)
             with pytest.raises(ValueError, match="its square"):
                 opt.step([np.full((3, width), 1e155)])
 
