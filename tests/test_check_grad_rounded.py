@@ -99,3 +99,33 @@ def test_steep_and_saturated(dtype: Any, scale: float) -> None:
             x,
         )
         assert report.kind != "wrong"
+
+
+@pytest.mark.parametrize("frequency", [1e2, 1e3])
+def test_a_wave_shorter_than_the_steps_that_noise_allows(frequency: float) -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(60):
+        x = rng.standard_normal(1).astype(np.float32)
+        report = check_grad(
+            lambda x: float(np.sin(frequency * x.astype(np.float64)).sum() + 1e6),
+            lambda x: (frequency * np.cos(frequency * x.astype(np.float64))).astype(np.float32),
+            x,
+        )
+        assert report.kind != "wrong"
+
+
+def test_a_bump_beside_a_large_constant() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        x = (0.3 + 1e-3 * rng.uniform(-1, 1, 1)).astype(np.float32)
+
+        def f(x: Any) -> float:
+            z = x.astype(np.float64)
+            return float((np.exp(-0.5 * ((z - 0.3) / 1e-3) ** 2) + 0.01 * z**2).sum() + 1e6)
+
+        def grad(x: Any) -> Any:
+            z = x.astype(np.float64)
+            bump = np.exp(-0.5 * ((z - 0.3) / 1e-3) ** 2)
+            return (-(z - 0.3) / 1e-6 * bump + 0.02 * z).astype(np.float32)
+
+        assert check_grad(f, grad, x).kind != "wrong"
