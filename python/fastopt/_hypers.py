@@ -175,9 +175,8 @@ def check_single(hypers: Mapping[str, Hyper], values: Mapping[str, Any], params:
         if hyper is None or hyper.wide or callable(value):
             continue
         numbers = hyper.native(key, value)
-        if not numbers and isinstance(
-            value, float
-        ):  # where an accumulator starts: no hyper-parameter of the rule's
+        # where an accumulator starts is no hyper-parameter of the rule's
+        if not numbers and isinstance(value, float):
             numbers = {key: value}
         for name, number in numbers.items():
             large = abs(number) > _SINGLE_MAX

@@ -123,6 +123,13 @@ class Samples(NamedTuple):
         moved = (self.above > 0) & (self.below < 0)
         return np.flatnonzero(moved & np.isfinite(self.value_above) & np.isfinite(self.value_below))
 
+    def central(self) -> Array:
+        """The central differences there."""
+        both = self.both()
+        rise, run = self.value_above - self.value_below, self.above - self.below
+        slopes: Array = rise[both] / run[both]
+        return slopes
+
     def then(self, more: Samples) -> Samples:
         """Both together, steps descending."""
         up, down, high, low = (np.concatenate(pair) for pair in zip(self[:4], more[:4], strict=True))

@@ -98,10 +98,7 @@ def _seen_from_afar(finding: Finding, samples: Samples) -> bool:
     Of a float32 network with a float64 penalty short steps see the penalty alone: below the grain of the
     first its changes are 0. Which of the two is f's slope is for its author to say.
     """
-    both = samples.both()
-    high, low = samples.value_above[both], samples.value_below[both]
-    central = (high - low) / (samples.above[both] - samples.below[both])
-    near = np.abs(central - finding.claimed) < 0.1 * abs(finding.claimed - finding.found)
+    near = np.abs(samples.central() - finding.claimed) < 0.1 * abs(finding.claimed - finding.found)
     return bool(np.any(near[1:] & near[:-1]))
 
 

@@ -39,7 +39,7 @@ def slope(samples: Samples, eps: float, noise: float = 0.0) -> Slope | None:
     up, down = samples.above[both], -samples.below[both]
     y, high, low = samples.value, samples.value_above[both], samples.value_below[both]
     h, right, left = (up + down) / 2, (high - y) / up, (y - low) / down
-    central = (high - low) / (up + down)
+    central = samples.central()
     sigma = np.maximum(_rounding(y, high, low, eps), max(noise, scatter(samples)))
     jump, visible = right - left, SEEN * sigma / h
     first, last = kink_run(jump, visible, central)
@@ -139,7 +139,7 @@ def scatter(samples: Samples) -> float:
         return 0.0
     y, high, low = samples.value, samples.value_above[both], samples.value_below[both]
     width = samples.above[both] - samples.below[both]
-    changes = np.abs(np.diff((high - low) / width))
+    changes = np.abs(np.diff(samples.central()))
     return max(float(np.max(changes[-2:] * width[-2:])) / 2, _quantum(y, high, low))
 
 
