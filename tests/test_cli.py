@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -34,6 +35,25 @@ def test_info_tells_versions_levels_and_threads() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     for text in (fastopt.__version__, "CPU level", "threads", _dispatch.core.compiler, "possible here"):
         assert text in done.stdout
+
+
+def test_who_stops_reading_sees_no_traceback() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [sys.executable, "-m", "fastopt", "info"],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        timeout=120,
+        check=False,
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_info_is_a_function_too() -> None:
+    assert fastopt.info() == json.loads(json.dumps(fastopt.info()))
+    assert fastopt.info()["levels"]["in_use"] == _dispatch.core.level
 
 
 def test_info_as_json() -> None:

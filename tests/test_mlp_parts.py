@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import sys
 from typing import Any
 
@@ -15,6 +16,7 @@ from fastopt.train import Problem, Session, Settings, SpecError, Trainer, blas, 
 from fastopt.train.optimizers import base_lr
 from fastopt.train.report import plot
 from fastopt.train.runs import STEP_POINTS, History, Run
+from fastopt.train.table import heading
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Settings)])
@@ -147,7 +149,14 @@ def test_without_threadpoolctl_blas_is_left_alone_and_an_order_refused(
         assert blas.suitable(1, (1, 1)) is None
         with pytest.raises(ValueError, match=r"blas_threads: expected threadpoolctl.*fastopt\[report\]"):
             Session(Settings(hidden=(4,), blas_threads=1))
-        assert Session(Settings(hidden=(4,), epochs=1)).run()
+        session = Session(Settings(hidden=(4,), epochs=1))
+        monkeypatch.setattr(os, "cpu_count", lambda: 2)
+        for name in blas.THREAD_VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        assert 'pip install "fastopt[report]", or set OPENBLAS_NUM_THREADS=1' in heading(session)
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        assert "note" not in heading(session)
+        assert session.run()
     finally:
         blas.controller.cache_clear()
 

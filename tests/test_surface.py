@@ -230,7 +230,7 @@ def test_no_word_by_default_is_just_any_string() -> None:
 REGISTRIES: dict[str, tuple[Any, set[str]]] = {
     "methods": (MethodName, {*fastopt.methods.names(), "CG", *SCIPY}),
     "beta": (Beta, set(BETAS)),
-    "schedules": (ScheduleName, set(fastopt.schedules.NAMES)),
+    "schedules": (ScheduleName, set(fastopt.schedules.names())),
     "activations": (ActivationName, set(ACTIVATIONS)),
     "outputs": (OutputName, set(OUTPUTS)),
     "initialisers": (InitName, set(INITIALISERS)),

@@ -531,7 +531,7 @@ def test_help_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
-    for word in [*fastopt.optimizers(), *fastopt.schedules.NAMES, "--resume", "exit codes"]:
+    for word in [*fastopt.optimizers(), *fastopt.schedules.names(), "--resume", "exit codes"]:
         assert word in text
     assert main(["--help"]) == 0
     text = capsys.readouterr().out

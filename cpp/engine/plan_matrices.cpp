@@ -66,7 +66,7 @@ void Plan::make_waves() {
       data += matrix_bytes(kernel, tensor);
     }
     for_each_run_of_kernel(wave, [&](const Kernel& kernel, std::span<const MatrixTask> tasks, auto& room) {
-      kernel.transform.prepare(tasks, threads, room);
+      kernel.transform.reserve(tasks, threads, room);
     });
   }
 }

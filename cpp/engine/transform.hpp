@@ -70,7 +70,7 @@ class TransformRoom {
 struct Transform {
   // Has the memory for these tasks, before anything of a step is written (x and shaped are not yet to be read); `room` is
   // null or what an earlier call made, `threads` how many there may be, the same for all tasks of a step.
-  void (*prepare)(std::span<const MatrixTask> tasks, int threads, std::unique_ptr<TransformRoom>& room) = nullptr;
+  void (*reserve)(std::span<const MatrixTask> tasks, int threads, std::unique_ptr<TransformRoom>& room) = nullptr;
   // Uses as many threads as it likes, and gives the same bits with any number.
   void (*run)(std::span<const MatrixTask> tasks, TransformRoom& room) noexcept = nullptr;
   // Numbers in a state of the rule's own shape, < 0 where a tensor has none.

@@ -45,9 +45,9 @@ struct Groups {
   std::int64_t rows(std::int64_t g) const { return shape.n - 1 - first(g); }
   T* v(std::int64_t g) const { return a + first(g) * shape.ld + first(g) + 1; }
 
-  // What the reduction left above the vectors becomes zero, so that V is a plain matrix where it lies.
+  // T of a group. What the reduction left above the vectors becomes zero, so that V is a plain matrix where it lies.
   // (scratch: width^2 entries)
-  void prepare(std::int64_t g, Packs<T>& packs) const {
+  void form(std::int64_t g, Packs<T>& packs) const {
     const std::int64_t w = size(g), ld = shape.ld;
     for (std::int64_t j = 1; j < w; ++j) std::fill_n(v(g) + j * ld, j, T(0));
     T* gram = packs.scratch.get();
@@ -77,11 +77,11 @@ void back_transform(T* a, Shape<T> shape, const T* tau, T* z, std::int64_t ldz, 
   if (n < 2) return;
   const Groups<T> groups(a, shape, tau);
   const double width = double(groups.width), order = double(n);
-  team.prepare_scratch(groups.width * groups.width);
-  team.each(groups.count, 0.03 * order * order * width, [&](std::int64_t g, Packs<T>& packs) { groups.prepare(g, packs); });
+  team.reserve_scratch(groups.width * groups.width);
+  team.each(groups.count, 0.03 * order * order * width, [&](std::int64_t g, Packs<T>& packs) { groups.form(g, packs); });
   const std::int64_t columns = std::min(stripe, round_up(n / (2 * team.size()) + 1, 8)),
                      stripes = (n + columns - 1) / columns;
-  team.prepare_products(n, columns, Part::all);
+  team.reserve_products(n, columns, Part::all);
   Buffer<T> memory(2 * groups.width * columns * stripes);
   for (std::int64_t done = 0; done < stripes; done += 2 * team.size()) {
     poll(interrupt);

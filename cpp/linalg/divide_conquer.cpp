@@ -83,8 +83,8 @@ bool divide_conquer(T* d, T* e, std::int64_t n, T* q, std::int64_t ld, const Tea
   });
   if (!converged) return false;
 
-  team.prepare_products(n, n, Part::all);
-  team.prepare_scratch(n);
+  team.reserve_products(n, n, Part::all);
+  team.reserve_scratch(n);
   Buffer<std::int64_t> indices(merge_indices * n);
   const std::int64_t whole = merge_workspace<T>(n);
   Buffer<T> workspace(at.size() > 2 ? whole + 64 * std::int64_t(at.size()) : 1);

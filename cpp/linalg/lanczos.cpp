@@ -136,8 +136,8 @@ void Basis<T>::rotate(const double* q, std::int64_t rows, std::int64_t kept) {
   const std::vector<T> factor(q, q + rows * kept);
   const std::int64_t behind = columns_ - rows, block = 256;
   const Team<T> team(helpers(n_));
-  team.prepare_all();  // a product that fails would leave half of the rows behind
-  team.prepare_scratch(block * kept);
+  team.reserve_all();  // a product that fails would leave half of the rows behind
+  team.reserve_scratch(block * kept);
   team.split(n_, block, 0.05 * double(n_) * double(rows) * double(kept),
              [&](std::int64_t first, std::int64_t last, Packs<T>& packs) {
                T* const result = packs.scratch.get();
@@ -157,7 +157,7 @@ template <class T>
 void Basis<T>::combine(const double* q, std::int64_t rows, std::int64_t count, T* out) const {
   const std::vector<T> factor(q, q + rows * count);
   const Team<T> team(helpers(n_));
-  team.prepare_products(n_, count, Part::all);
+  team.reserve_products(n_, count, Part::all);
   team.split(n_, 256, 0.05 * double(n_) * double(rows) * double(count),
              [&](std::int64_t first, std::int64_t last, Packs<T>& packs) {
                product<T>(last - first, count, rows, T(1), View<T>{v_.get() + first, 1, n_},

@@ -73,7 +73,7 @@ struct Factorisation {
         ld(f.shape.ld),
         products((panel + 1) * ld),
         candidates(2 * ld) {
-    if (n > panel) team.prepare_products(n, n, Part::lower);
+    if (n > panel) team.reserve_products(n, n, Part::lower);
   }
 
   T* w(std::int64_t k) const { return products.get() + (k - first) * ld; }

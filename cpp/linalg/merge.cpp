@@ -150,7 +150,7 @@ class Merger {
           grouped.push_back(j);
           ++size[wanted];
         }
-    team.prepare_scratch(k());
+    team.reserve_scratch(k());
     team.split(k(), 1, 1.5 * double(k()) * double(k()), [&](std::int64_t a, std::int64_t b, Packs<T>& packs) {
       T* v = packs.scratch.get();
       for (std::int64_t i = a; i < b; ++i) {

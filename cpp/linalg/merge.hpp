@@ -25,7 +25,7 @@ template <class T>
 std::int64_t merge_workspace(std::int64_t n);
 inline constexpr std::int64_t merge_indices = 5;
 
-// Takes n entries of each member's scratch. With that and its products prepared nothing is allocated.
+// Takes n entries of each member's scratch. With that and its products reserved nothing is allocated.
 template <class T>
 void merge(const Merge<T>& m, const Team<T>& team);
 

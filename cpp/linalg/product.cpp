@@ -152,7 +152,7 @@ void product(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, View<T> a,
       // Eigen had no memory for its own packing, which it asks for before it touches C, or when C is zeros that `set` will
       // overwrite: the kernel here does it too, and mostly has what it needs.
     }
-  packs.prepare();
+  packs.reserve();
   constexpr std::int64_t R = Tile<T>::rows, C = Tile<T>::columns;
   constexpr std::int64_t block_m = Packs<T>::rows / R * R, block_n = Packs<T>::columns / C * C;
   for (std::int64_t j0 = 0; j0 < n; j0 += block_n) {

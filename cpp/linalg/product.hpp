@@ -19,11 +19,11 @@ struct View {
 };
 
 // Private to one thread: the packed blocks of A and B, allocated when the first large product comes or, so that no product
-// fails in the middle of a phase, before; and memory for whatever else a phase needs of its own (Team::prepare_scratch).
+// fails in the middle of a phase, before; and memory for whatever else a phase needs of its own (Team::reserve_scratch).
 template <class T>
 struct Packs {
   static constexpr std::int64_t rows = 192, depth = 256, columns = 768;
-  void prepare() {
+  void reserve() {
     a.grow(rows * depth);
     b.grow(depth * columns);
   }

@@ -26,14 +26,14 @@ class Team {
 
   // Memory for all members, had before a region rather than inside: packing buffers if products of m x n need them, and
   // `count` entries of scratch.
-  void prepare_products(std::int64_t m, std::int64_t n, Part part) const {
-    if (is_packed(m, n, part)) prepare_all();
+  void reserve_products(std::int64_t m, std::int64_t n, Part part) const {
+    if (is_packed(m, n, part)) reserve_all();
   }
   // After this no product fails at all.
-  void prepare_all() const {
-    for (Packs<T>* p : pointers_) p->prepare();
+  void reserve_all() const {
+    for (Packs<T>* p : pointers_) p->reserve();
   }
-  void prepare_scratch(std::int64_t count) const {
+  void reserve_scratch(std::int64_t count) const {
     for (Packs<T>* p : pointers_) p->scratch.grow(count);
   }
 

@@ -182,7 +182,7 @@ struct Reduction {
     T* x = vectors.get();
     if (shape.n > fused_below<T>) {
       Buffer<T> pairs(4 * panel * shape.ld);
-      team.prepare_products(shape.n, shape.n, Part::lower);
+      team.reserve_products(shape.n, shape.n, Part::lower);
       for (; shape.n - k > fused_below<T>; k += panel) {
         poll(interrupt);
         reduce_panel(k, pairs.get(), x);

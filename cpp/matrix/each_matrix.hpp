@@ -115,8 +115,8 @@ class Crew final : public engine::TransformRoom {
     }
     for (std::size_t i = 0; i < scratch_.size(); ++i)
       scratch_[i].grow(static_cast<std::int64_t>(i == 0 ? most : most_alone));
-    if (narrow) f32_.prepare_all();
-    if (wide) f64_.prepare_all();
+    if (narrow) f32_.reserve_all();
+    if (wide) f64_.reserve_all();
   }
   Scratch scratch(int worker) const { return Scratch(scratch_[std::size_t(worker)].get()); }
 
@@ -131,7 +131,7 @@ class Crew final : public engine::TransformRoom {
 };
 
 template <class Rule>
-void prepare(std::span<const MatrixTask> tasks, int threads, std::unique_ptr<engine::TransformRoom>& room) {
+void reserve(std::span<const MatrixTask> tasks, int threads, std::unique_ptr<engine::TransformRoom>& room) {
   if (!room || static_cast<Crew&>(*room).threads() != threads) room = std::make_unique<Crew>(threads);
   auto& crew = static_cast<Crew&>(*room);
   crew.write_list<Rule>(tasks);
@@ -164,7 +164,7 @@ void run(std::span<const MatrixTask> tasks, engine::TransformRoom& room) noexcep
 
 template <class Rule>
 engine::Transform each_matrix() {
-  engine::Transform transform{prepare<Rule>, run<Rule>};
+  engine::Transform transform{reserve<Rule>, run<Rule>};
   transform.streams = requires { requires Rule::streams; };
   if constexpr (requires { Rule::state_size(0, MatrixView(), nullptr); }) transform.state_size = Rule::state_size;
   return transform;

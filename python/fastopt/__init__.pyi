@@ -14,6 +14,7 @@ from fastopt._errors import CheckpointError as CheckpointError
 from fastopt._ewma import EWMA as EWMA
 from fastopt._ewma import ewma as ewma
 from fastopt._flatten import flatten as flatten
+from fastopt._info import info as info
 from fastopt._optimizers import optimizers as optimizers
 from fastopt._rows import SparseRows as SparseRows
 from fastopt._threads import get_num_threads as get_num_threads

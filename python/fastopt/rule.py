@@ -38,7 +38,7 @@ class Rule:
         Whether it compares the signs of successive gradients, which differ by chance between mini-batches.
     matrix : bool
         Whether it looks at parameters of two axes and more as matrices, whose elements do not step apart.
-        Their bits then differ between CPU levels.
+        Their bits then differ between CPU levels, and tests allow float32 sixteen times as much rounding.
     draws : bool
         Whether the formula itself draws random numbers, of the optimizer's `seed`.
     torch : bool

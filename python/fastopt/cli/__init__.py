@@ -2,13 +2,14 @@
 
 Each sub-command is a module with `add_arguments(parser)` and `run(args) -> int`, imported
 only when it is the one that was asked for. Exit codes: 0 done, 1 the work failed, 2 wrong arguments or
-unusable input (one line on standard error), 130 interrupted.
+unusable input (one line on standard error), 130 interrupted, 141 nobody reads its output any more.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ COMMANDS = {
     "selftest": ("fastopt.cli.selftest", "check this installation"),
 }
 
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, USAGE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
 
 class UsageError(Exception):
@@ -93,7 +94,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         args, unknown = make_parser(argv).parse_known_args(argv)
         if unknown:
             args.parser.error(f"unknown arguments: {' '.join(unknown)}")
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who reads what is printed, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's end complains
+        return UNREAD
     except SystemExit as exit_:  # argparse's way to end after --help or an error
         return exit_.code if isinstance(exit_.code, int) else DONE
     except UsageError as error:

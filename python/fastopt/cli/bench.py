@@ -139,14 +139,15 @@ def run(args: argparse.Namespace) -> int:
             "('of floor' is measured by an installation for benchmarks: "
             "pip install . -C cmake.define.FASTOPT_BENCHMARKS=ON)"
         )
-    head = f"float32, one tensor; level {core.level}, {threads} thread{'s' * (threads > 1)}"
+    level = fastopt.info()["levels"]["in_use"]
+    head = f"float32, one tensor; level {level}, {threads} thread{'s' * (threads > 1)}"
     rows = _table(f"Adam, {head}", [("adam", size) for size in sizes], 5, args.json)
     names = list(fastopt.optimizers())
     square = "x".join(map(str, _matrix_of(args.rules_size)))
     title = f"every rule, {head}, {square}"
     rules = _table(title, [(name, args.rules_size) for name in names], 1, args.json, matrix=True)
     if args.json:
-        found = {"level": core.level, "threads": threads, "rule": "adam", "dtype": "float32", "rows": rows}
+        found = {"level": level, "threads": threads, "rule": "adam", "dtype": "float32", "rows": rows}
         print(json.dumps(found | {"rules": rules}, indent=2))
     return 0
 

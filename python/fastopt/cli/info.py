@@ -1,26 +1,10 @@
-"""`fastopt info`: what is installed, what is used, and why; what belongs in a bug report."""
+"""`fastopt info`: `fastopt.info()`, printed."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import sys
-from typing import Any
-
-OPTIONAL = (
-    "torch",
-    "jax",
-    "scipy",
-    "matplotlib",
-    "rich",
-    "ml_dtypes",
-    "safetensors",
-    "mpi4py",
-    "threadpoolctl",
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,54 +12,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
-def collect() -> dict[str, Any]:
-    """Everything there is to tell, JSON-able. Optional packages are looked up, not imported."""
-    import numpy as np
-
-    import fastopt
-    from fastopt import _dispatch, _threads
-
-    core = _dispatch.core
-    return {
-        "fastopt": fastopt.__version__,
-        "location": os.path.dirname(os.path.abspath(fastopt.__file__)),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "build": {"compiler": core.compiler, "flags": core.flags, "eigen": core.eigen},
-        "levels": {
-            "built": list(_dispatch.built()),
-            "possible": list(_dispatch.possible()),
-            "in_use": core.level,
-            "reason": "FASTOPT_LEVEL"
-            if os.environ.get("FASTOPT_LEVEL")
-            else "the best that this processor can run",
-        },
-        "threads": {"count": fastopt.get_num_threads(), "reason": _threads.thread_reason()},
-        "optimizers": sorted(cls.__name__ for cls in fastopt.optimizers().values()),
-        "packages": {name: _version(name) for name in OPTIONAL},
-    }
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def run(args: argparse.Namespace) -> int:
     """Print it."""
-    info = collect()
+    import fastopt
+
+    info = fastopt.info()
     if args.json:
         print(json.dumps(info, indent=2))
         return 0

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -52,25 +55,34 @@ def every_optimizer_descends() -> None:
         assert after < before, f"{name}: the loss went from {before:.6g} to {after:.6g}"
 
 
+STEPS_OF_A_LEVEL = """
+import numpy as np, sys, fastopt
+rng = np.random.default_rng(1)
+theta = rng.standard_normal(9_999).astype(np.float32)
+opt = fastopt.AdamW([theta], lr=1e-2, clip_norm=1.0)
+for _ in range(5):
+    opt.step([rng.standard_normal(theta.size).astype(np.float32)])
+sys.stdout.write(fastopt.info()["levels"]["in_use"] + " " + theta.tobytes().hex())
+"""
+
+
 def levels_agree() -> None:
     """Every CPU level that this processor can run gives the same bits, norm and clipping included."""
     import fastopt
-    from fastopt import _dispatch
 
-    used, results = _dispatch.core, {}
-    try:
-        for level in _dispatch.possible():
-            if level not in _dispatch.built():
-                continue
-            _dispatch.core = _dispatch.load(level)
-            rng = np.random.default_rng(1)
-            theta = rng.standard_normal(9_999).astype(np.float32)
-            opt = fastopt.AdamW([theta], lr=1e-2, clip_norm=1.0)
-            for _ in range(5):
-                opt.step([rng.standard_normal(theta.size).astype(np.float32)])
-            results[level] = theta.tobytes()
-    finally:
-        _dispatch.core = used
+    levels, results = fastopt.info()["levels"], {}
+    for level in levels["built"]:
+        if level in levels["possible"]:  # one is chosen when a process imports fastopt
+            made = subprocess.run(
+                [sys.executable, "-c", STEPS_OF_A_LEVEL],
+                env={**os.environ, "FASTOPT_LEVEL": level},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert made.returncode == 0, f"{level}: {made.stderr.strip()}"
+            used, _, results[level] = made.stdout.partition(" ")
+            assert used == level, f"{level}: the process used {used}"
     assert len(set(results.values())) == 1, f"levels differ: {sorted(results)}"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.curvature._gradient_report import Finding, Target
-from fastopt.curvature._lines import Direction, random_direction
+from fastopt.curvature._lines import ProbeDirection, random_direction
 from fastopt.curvature._probe import probe
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.layout import Layout
@@ -31,7 +31,7 @@ def check_products(
     product: VectorFunction,
     g: VectorFunction,
     flat: Array,
-    lines: list[Direction],
+    lines: list[ProbeDirection],
     point: int,
     tol: float,
     rng: np.random.Generator,

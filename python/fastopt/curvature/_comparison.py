@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastopt._checks import shown
 from fastopt.curvature._gradient_report import Finding, Target, finding_of
 from fastopt.curvature._kink import Slope
-from fastopt.curvature._lines import Direction, Walk, random_direction
+from fastopt.curvature._lines import ProbeDirection, Walk, random_direction
 from fastopt.curvature._probe import probe, unsteadiness
 from fastopt.functions.counted import ScalarFunction, VectorFunction
 from fastopt.functions.lengths import lengths, ulps
@@ -92,7 +92,9 @@ class Comparison:
             move *= 0.5
         raise ValueError("points: expected finite values of f and grad around x, got none at ten distances")
 
-    def gradient(self, flat: Array, value: float, gradient: Array, line: Direction, point: int) -> Finding:
+    def gradient(
+        self, flat: Array, value: float, gradient: Array, line: ProbeDirection, point: int
+    ) -> Finding:
         """The finding along one line."""
         u = line.vector(flat.size)
         claimed = float(gradient @ u)
@@ -105,7 +107,7 @@ class Comparison:
             return complex_slope(self.f, flat, u, finding, floor, self.tol)
         return finding
 
-    def _walk(self, flat: Array, gradient: Array, line: Direction) -> Walk:
+    def _walk(self, flat: Array, gradient: Array, line: ProbeDirection) -> Walk:
         x = flat.astype(np.float64)
         u = line.vector(flat.size)
 

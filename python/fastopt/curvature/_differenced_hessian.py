@@ -17,7 +17,7 @@ from fastopt.functions.counted import VectorFunction
 from fastopt.functions.lengths import norm
 from fastopt.functions.line import Line
 from fastopt.functions.progress import Report
-from fastopt.functions.step_search import Found
+from fastopt.functions.step_search import ChosenStep
 from fastopt.linalg._norm import spectral_norm
 
 Array = NDArray[Any]
@@ -102,7 +102,7 @@ class ErrorEstimate:
             self.roughs[row] = column.rough / (math.sqrt(2.0) * column.t)
             self.floors[row] = column.floor / (math.sqrt(2.0) * column.t)
 
-    def replace(self, i: int, row: int, part: Array, found: Found) -> None:
+    def replace(self, i: int, row: int, part: Array, found: ChosenStep) -> None:
         """The components `part` of column i have been found over a step of their own."""
         s = found.stencil
         self.errors[i] = math.hypot(self.errors[i], found.error)

@@ -26,7 +26,7 @@ WITHIN = 1e3
 Walk = Callable[[float], tuple[float, float]]
 
 
-class Direction(NamedTuple):
+class ProbeDirection(NamedTuple):
     where: str
     parameter: str
     index: tuple[int, ...] | None  # type: ignore[assignment]  # hides tuple.index
@@ -46,7 +46,7 @@ class Direction(NamedTuple):
 
 def lines(
     layout: Layout, flat: Array, gradient: Array, directions: int | None, rng: np.random.Generator
-) -> list[Direction]:
+) -> list[ProbeDirection]:
     """Random directions go through the whole of x and, by turns, through one of its arrays alone."""
     if directions is None and layout.size <= EVERY_COORDINATE:
         return [_coordinate(layout, flat, i) for i in range(layout.size)]
@@ -71,12 +71,12 @@ def lines(
     return chosen
 
 
-def _coordinate(layout: Layout, flat: Array, i: int) -> Direction:
+def _coordinate(layout: Layout, flat: Array, i: int) -> ProbeDirection:
     parameter, index = layout.element(i)
     own, size, gap = (float(a[i]) for a in (np.abs(flat), lengths(layout, flat), ulps(layout, flat)))
     size = own if own > FAR * size else size
     shortest = gap if own else float(np.finfo(layout.dtype).eps) * size * bool(flat.any())
-    return Direction(layout.where(i), parameter, index, i, None, size, shortest, own or size)
+    return ProbeDirection(layout.where(i), parameter, index, i, None, size, shortest, own or size)
 
 
 def random_direction(
@@ -88,7 +88,7 @@ def random_direction(
     where: str = "",
     *,
     digits: bool = False,
-) -> Direction:
+) -> ProbeDirection:
     """Through all elements of `part`, by like lengths; with `digits` each by a share of its own magnitude."""
     u = np.zeros(layout.size)
     u[part] = rng.standard_normal(u[part].size)
@@ -106,7 +106,7 @@ def random_direction(
         u /= np.linalg.norm(u)
     far, moved = reach(whole, sizes, u), (u != 0) & (own > 0)
     nearest = float(np.min(own[moved] / np.abs(u[moved]), initial=far))
-    return Direction(where, name, None, None, u, far, shortest, nearest)
+    return ProbeDirection(where, name, None, None, u, far, shortest, nearest)
 
 
 class Samples(NamedTuple):

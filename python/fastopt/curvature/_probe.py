@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastopt.curvature._gradient_report import Finding, Target, finding_of, unseen
-from fastopt.curvature._lines import Direction, Samples, Walk, sample
+from fastopt.curvature._lines import ProbeDirection, Samples, Walk, sample
 from fastopt.curvature._slope import scatter, slope
 
 Array = NDArray[Any]
@@ -35,7 +35,7 @@ def probe(
     target: Target,
     walk: Walk,
     value: float,
-    line: Direction,
+    line: ProbeDirection,
     claimed: float,
     eps: float,
     noise: float,
@@ -68,7 +68,7 @@ def probe(
         return finding if scale_known else unseen(target, claimed)
 
 
-def _hidden(finding: Finding, line: Direction, noise: float) -> bool:
+def _hidden(finding: Finding, line: ProbeDirection, noise: float) -> bool:
     """Whether f shows no slope, and need not: the one claimed is less than the noise over the length of x.
 
     Of sqrt |x| at 1e-20, beside larger ones, long steps see no slope at all, and short ones see nothing.
@@ -102,7 +102,7 @@ def _seen_from_afar(finding: Finding, samples: Samples) -> bool:
     return bool(np.any(near[1:] & near[:-1]))
 
 
-def _exhausted(finding: Finding, samples: Samples, line: Direction, eps: float) -> bool:
+def _exhausted(finding: Finding, samples: Samples, line: ProbeDirection, eps: float) -> bool:
     """Whether more steps can say no more.
 
     Steps that are longer than x itself may know another function than shorter ones, as of sqrt or of 1 / x.
@@ -123,7 +123,7 @@ def _moves(samples: Samples, eps: float) -> bool:
     return bool(np.max(changes, initial=0.0) > ROUNDING * eps * size)
 
 
-def _falls(samples: Samples, line: Direction, eps: float) -> bool:
+def _falls(samples: Samples, line: ProbeDirection, eps: float) -> bool:
     """Whether f moves, and less and less towards x."""
     changes, _ = _changes(samples)
     if not (_moves(samples, eps) and np.min(changes) <= FALLS * np.max(changes)):
@@ -144,7 +144,7 @@ def _changes(samples: Samples) -> tuple[Array, float]:
     return changes[np.isfinite(changes)], size
 
 
-def _looks(line: Direction, eps: float) -> list[Sequence[int]]:
+def _looks(line: ProbeDirection, eps: float) -> list[Sequence[int]]:
     """Decades to sample, one look after the other."""
     first, then = STEPS[0 if eps < 1e-12 else 1]
     deepest = BELOW if line.shortest == 0.0 else math.ceil(math.log10(line.scale / line.shortest))
@@ -155,7 +155,7 @@ def _looks(line: Direction, eps: float) -> list[Sequence[int]]:
     return [look for look in looks if look]
 
 
-def unsteadiness(walk: Walk, value: float, line: Direction, share: float, eps: float) -> float:
+def unsteadiness(walk: Walk, value: float, line: ProbeDirection, share: float, eps: float) -> float:
     """The error of the values of `walk`, by its smallest steps, `share` of those along the line.
 
     If it is as large as what the function does at all, the function lives on a smaller scale than they.

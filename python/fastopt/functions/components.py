@@ -18,7 +18,7 @@ from fastopt.functions.step_search import (
     CONTRADICTS,
     ROUNDING,
     SMOOTH,
-    Found,
+    ChosenStep,
     error_of,
     good_share,
     search_step,
@@ -81,11 +81,11 @@ def first_change(line: Line, start: float) -> float:
     return 0.0
 
 
-def own_step(line: Line, rows: Mask, t: float, known: float) -> Found:
+def own_step(line: Line, rows: Mask, t: float, known: float) -> ChosenStep:
     """The slope of the components `rows` along `line`, with a step of their own, looked for from t."""
     part = line.part(rows, known)
     s = part.stencil(max(t, line.shortest))
-    found = Found(s, 0.0)
+    found = ChosenStep(s, 0.0)
     if not (s.finite and not s.still and error_of(s) <= good_share(line.g.eps) * s.size):
         found = search_step(part, s, known)
     line.calls += part.calls

@@ -12,7 +12,7 @@ from fastopt.functions.components import BACK, doubtful, first_change, hidden, o
 from fastopt.functions.counted import VectorFunction
 from fastopt.functions.lengths import lengths, norm, reach, relative_step, scales
 from fastopt.functions.line import Line, Stencil
-from fastopt.functions.step_search import Found, error_of, good_share, search_step
+from fastopt.functions.step_search import ChosenStep, error_of, good_share, search_step
 
 __all__ = ["DirectionalDifferences"]
 
@@ -126,7 +126,7 @@ class DirectionalDifferences:
             self.moved[:] = 0.0
 
 
-def _replaced(s: Stencil, error: float, part: Array, found: Found) -> tuple[Stencil, float]:
+def _replaced(s: Stencil, error: float, part: Array, found: ChosenStep) -> tuple[Stencil, float]:
     """`s` with the components `part` as they were found over another step, and the error of both."""
     other = found.stencil
     if not other.finite:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fastopt.functions.lengths import norm
 from fastopt.functions.line import NOTHING, ROUNDED, Line, Stencil
 
-__all__ = ["Found", "error_of", "good_share", "search_step"]
+__all__ = ["ChosenStep", "error_of", "good_share", "search_step"]
 
 Array = NDArray[Any]
 
@@ -48,7 +48,7 @@ ROUNDING = 32.0
 BLIND = 6
 
 
-class Found(NamedTuple):
+class ChosenStep(NamedTuple):
     """The stencil to use, and the error of its slope: infinite if nothing can be told from g at any step."""
 
     stencil: Stencil
@@ -71,7 +71,7 @@ def error_of(s: Stencil, noise: float | None = None) -> float:
     return max(change, 1.5 * noise / (math.sqrt(2.0) * s.t), s.grain)
 
 
-def search_step(line: Line, first: Stencil, known: float = 0.0) -> Found:
+def search_step(line: Line, first: Stencil, known: float = 0.0) -> ChosenStep:
     """The best step along `line`, having looked at `first`; `known` is noise that needs no explanation."""
     tried = [first]
     share = good_share(line.g.eps)
@@ -180,19 +180,19 @@ def _error(tried: list[Stencil], s: Stencil) -> float:
     return error
 
 
-def _chosen(line: Line, tried: list[Stencil], known: float) -> Found:
+def _chosen(line: Line, tried: list[Stencil], known: float) -> ChosenStep:
     best = _best(tried)
     if best is None:
         still = [s for s in tried if s.finite]
         longest = max(still, key=lambda s: s.t, default=tried[0])
-        return Found(longest, error_of(longest))
+        return ChosenStep(longest, error_of(longest))
     error = _error(tried, best)
     if error >= SEEN * best.size:
-        return Found(best, _unseen(line, tried, best, error, known))
-    return Found(best, error)
+        return ChosenStep(best, _unseen(line, tried, best, error, known))
+    return ChosenStep(best, error)
 
 
-def _is_ripple(line: Line, tried: list[Stencil], found: Found) -> bool:
+def _is_ripple(line: Line, tried: list[Stencil], found: ChosenStep) -> bool:
     """Whether g goes far beyond the noise that it seems to have at steps longer than the one found."""
     first, best = tried[0], found.stencil
     between = [_as_noise(s) for s in tried if s.finite and best.t < s.t <= first.t]

@@ -11,7 +11,7 @@ from fastopt._checks import flag, integer, real, word
 from fastopt.linalg._eigh import eigh
 from fastopt.linalg._lanczos import ASYMMETRY
 from fastopt.linalg._operator import Operator, as_operator
-from fastopt.linalg._search import Found, Search
+from fastopt.linalg._search import RitzPairs, Search
 from fastopt.linalg._wanted import WHICH, Which, wanted
 
 Array = NDArray[Any]
@@ -162,7 +162,7 @@ def eigsh(
     return result
 
 
-def _shortfall(found: Found, result: EigshResult, k: int) -> str:
+def _shortfall(found: RitzPairs, result: EigshResult, k: int) -> str:
     worst = max(result.residuals, default=np.inf)
     return (
         f"eigsh: {found.good} of {k} eigenpairs converged in {result.products} products, the largest "

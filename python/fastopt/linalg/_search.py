@@ -22,7 +22,7 @@ KEPT = 0.4
 THOROUGH, CHEAP, COARSE = (0.25, 10), (0.1, 4), 1e-6
 
 
-class Found(NamedTuple):
+class RitzPairs(NamedTuple):
     """The best approximations so far; `good` of them have converged, `converged` if that is enough."""
 
     eigenvalues: Array
@@ -52,7 +52,7 @@ class Search:
     def products(self) -> int:
         return self.op.products - self.before
 
-    def run(self) -> Found:
+    def run(self) -> RitzPairs:
         converged = self._converge()
         while self.copies and converged and not self._probe():
             converged = self._converge()
@@ -149,11 +149,11 @@ class Search:
         self.index = np.searchsorted(keep, self.index)
         return min(steps, self.op.n - state.done)
 
-    def _found(self, converged: bool) -> Found:
+    def _found(self, converged: bool) -> RitzPairs:
         state = self.lanczos
         q = np.ascontiguousarray(self.q[:, self.index])
         dtype = self.op.dtype
-        return Found(
+        return RitzPairs(
             (self.theta[self.index] * state.scale).astype(dtype),
             state.basis.combine(q).T,
             (state.residuals(q) * state.scale).astype(dtype),

@@ -23,10 +23,9 @@ from ._restarts import cosine_restarts
 from ._schedule import Schedule, from_description
 from ._warmup import join, linear_warmup, warmup_cosine, warmup_then
 
-from ._by_name import NAMES, by_name, parse, read_spec  # isort: skip  (reads the registry that the modules above fill)
+from ._by_name import NAMES as NAMES, by_name, names, parse, read_spec  # isort: skip  (reads the registry that the modules above fill)
 
 __all__ = [
-    "NAMES",
     "Schedule",
     "by_name",
     "constant",
@@ -38,6 +37,7 @@ __all__ = [
     "inverse_time",
     "join",
     "linear_warmup",
+    "names",
     "one_cycle",
     "parse",
     "polynomial",

@@ -11,7 +11,7 @@ from .. import _checks
 from ._schedule import REGISTRY, Schedule
 from ._warmup import warmup_then
 
-__all__ = ["NAMES", "by_name", "parse", "read_spec"]
+__all__ = ["by_name", "names", "parse", "read_spec"]
 
 #: For type checkers; a test holds it to NAMES.
 ScheduleName = Literal[
@@ -29,11 +29,21 @@ ScheduleName = Literal[
     "warmup_cosine",
 ]
 
-#: The names that `by_name` knows, sorted: every schedule that a rate and a length suffice to make.
+#: Sorted: every schedule that a rate and a length suffice to make.
 NAMES: tuple[ScheduleName, ...] = cast(
     "tuple[ScheduleName, ...]",
     tuple(sorted(name for name, cls in REGISTRY.items() if cls._for_run(1) is not None)),
 )
+
+
+def names() -> list[ScheduleName]:
+    """Every name that `by_name` knows: schedules that a rate and a number of steps suffice to make.
+
+    >>> import fastopt
+    >>> {"constant", "cosine", "warmup_cosine"} <= set(fastopt.schedules.names())
+    True
+    """
+    return list(NAMES)
 
 
 def by_name(name: ScheduleName, lr: float, total_steps: int, **options: Any) -> Schedule:
@@ -61,7 +71,7 @@ def by_name(name: ScheduleName, lr: float, total_steps: int, **options: Any) -> 
     Parameters
     ----------
     name : str
-        One of `NAMES`.
+        One of `names`.
     lr : float
         The learning rate: the first, or the highest where the schedule rises. At least 0.
     total_steps : int
@@ -180,7 +190,7 @@ def parse(text: str, lr: float, total_steps: int) -> Schedule:
     Parameters
     ----------
     text : str
-        A name of `NAMES`, with options as `by_name` takes them: ``"cosine"``, ``"step:every=100,gamma=0.5"``,
+        A name of `names`, with options as `by_name` takes them: ``"cosine"``, ``"step:every=100,gamma=0.5"``,
         ``"step:milestones=[100,150]"``, ``"one_cycle:anneal=linear"``, ``"polynomial:power=2,warmup=100"``.
     lr, total_steps
         As for `by_name`.

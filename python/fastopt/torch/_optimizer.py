@@ -26,7 +26,7 @@ from fastopt.torch._groups import Values, keys_of
 from fastopt.torch._one_operation import Away, InUse, Leave, away, copy_all, one_operation
 from fastopt.torch._options import (
     NAMES,
-    Options,
+    CommonOptions,
     before_of,
     defaults_of,
     refuse_ineffective,
@@ -105,7 +105,7 @@ class Optimizer(torch.optim.Optimizer):
         if not hasattr(type(self), "_formula"):
             raise TypeError(f"{type(self).__name__}: the base class; use one of its subclasses")
         keywords = self._with_preset(args, keywords)
-        self._options: Options = take_options(keywords)
+        self._options: CommonOptions = take_options(keywords)
         self._engine: Engine | None = None
         self._fresh: list[Tensor] = []
         self._in_use = InUse()
@@ -568,7 +568,7 @@ class Optimizer(torch.optim.Optimizer):
             return {**super().__getstate__(), "_options": self._options, "_extra": self._extra}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.setdefault("_options", Options())
+        self.__dict__.setdefault("_options", CommonOptions())
         self.__dict__.setdefault("_extra", {})
         self.__dict__.setdefault("_in_use", InUse())
         self.__dict__.setdefault("_engine", None)
@@ -583,6 +583,6 @@ class Optimizer(torch.optim.Optimizer):
         options = [
             f"    {name}: {value}\n"
             for name in NAMES
-            if (value := getattr(self._options, name)) != getattr(Options, name)
+            if (value := getattr(self._options, name)) != getattr(CommonOptions, name)
         ]
         return super().__repr__()[:-1] + "".join(options) + ")"

@@ -32,7 +32,7 @@ _WORDS = {
 
 
 @dataclass
-class Options:
+class CommonOptions:
     """Of one optimizer; plain values, so that they can be pickled."""
 
     clip_norm: float | None = None
@@ -95,10 +95,10 @@ def _word(dtype: Any) -> Any:
 
 
 #: Keywords of the whole optimizer, as the NumPy classes have them.
-NAMES: tuple[str, ...] = tuple(Options.__dataclass_fields__)
+NAMES: tuple[str, ...] = tuple(CommonOptions.__dataclass_fields__)
 
 
-def take_options(keywords: dict[str, Any]) -> Options:
+def take_options(keywords: dict[str, Any]) -> CommonOptions:
     """The options among keywords, taken out of them."""
     for name in _REFUSED:
         if keywords.get(name):
@@ -106,11 +106,15 @@ def take_options(keywords: dict[str, Any]) -> Options:
                 f"{name}=True: not available here, the step runs in native code of the CPU that is neither "
                 "captured in a graph nor differentiated through"
             )
-    return Options(**{name: keywords.pop(name) for name in NAMES if name in keywords})
+    return CommonOptions(**{name: keywords.pop(name) for name in NAMES if name in keywords})
 
 
 def refuse_ineffective(
-    label: str, group: Mapping[str, Any], options: Options, defaults: Mapping[str, Any], keys: Container[str]
+    label: str,
+    group: Mapping[str, Any],
+    options: CommonOptions,
+    defaults: Mapping[str, Any],
+    keys: Container[str],
 ) -> None:
     """Raise for a value in a group that nothing would read: options of the whole optimizer, and what
     PyTorch's class takes and this one has in one form only. Keys that nobody knows are the user's own.

@@ -31,7 +31,7 @@ examples:
   {parser.prog} --resume {DEFAULT_OUT}/checkpoint.npz
 
 optimizers: {_wrap(sorted(fastopt.optimizers()))}
-schedules:  {_wrap(fastopt.schedules.NAMES)}
+schedules:  {_wrap(fastopt.schedules.names())}
 
 exit codes: 0 done; 1 a run diverged or the results could not be written; 2 wrong arguments or unusable data;
 130 stopped by Ctrl-C (143 by SIGTERM), with a checkpoint to resume from"""

@@ -8,6 +8,7 @@ threadpoolctl (in the extra `report`) the library keeps its own number; `OPENBLA
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +17,8 @@ from typing import Any
 
 # Multiplications per product from which all threads are worth it: one or two milliseconds of one core.
 LARGE_PRODUCT = 1 << 26
+#: What libraries read their number of threads from when NumPy is imported.
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @cache
@@ -49,5 +52,19 @@ def suitable(rows: int, widths: Sequence[int]) -> int | None:
 
     None, the library's own choice, where they are not, or where nothing can be said to it.
     """
-    largest = rows * max(a * b for a, b in pairwise(widths))
-    return 1 if largest < LARGE_PRODUCT and controller() is not None else None
+    return 1 if _small(rows, widths) and controller() is not None else None
+
+
+def advice(rows: int, widths: Sequence[int]) -> str | None:
+    """What to do about small products on all cores where nothing can be said to the library; else None."""
+    known = any(os.environ.get(name) for name in THREAD_VARIABLES)
+    if known or (os.cpu_count() or 1) == 1 or not _small(rows, widths) or controller() is not None:
+        return None
+    return (
+        "matrix products this small may wait for each other on all cores, for want of threadpoolctl: "
+        f'pip install "fastopt[report]", or set {THREAD_VARIABLES[0]}=1'
+    )
+
+
+def _small(rows: int, widths: Sequence[int]) -> bool:
+    return rows * max(a * b for a, b in pairwise(widths)) < LARGE_PRODUCT

@@ -122,6 +122,10 @@ class Session:
             self._latest = fold, Problem(self.problem.dataset, self.settings, fold)
         return self._latest[1]
 
+    def blas_advice(self) -> str | None:
+        """What would spare matrix products from waiting for each other, if they may; else None."""
+        return blas.advice(self.settings.batch_size, self._widths())
+
     def _widths(self) -> tuple[int, ...]:
         """Of the largest model that will be trained."""
         inputs, outputs = self.problem.sizes

@@ -25,6 +25,8 @@ def heading(session: Session) -> str:
         each = "" if len(left) == 1 else f" for each of {len(left)} runs"
         about = duration(expected_seconds(session))
         lines.append(f"note   --curvature analyses the loss when training is over: roughly {about}{each}")
+    if advice := session.blas_advice():
+        lines.append(f"note   {advice}")
     return "\n".join(lines)
 
 
