@@ -12,7 +12,6 @@
 
 namespace fastopt::benchmarks {
 
-using engine::chunk_elements;
 using engine::Prefetch;
 
 inline constexpr int max_floor_changed = 5, max_floor_read = 3;
@@ -65,10 +64,10 @@ constexpr std::array<Touch, sizeof...(Index)> make_touches(std::integer_sequence
 inline float floor_pass(const std::vector<float*>& changed, const std::vector<const float*>& read, std::int64_t n) {
   static constexpr auto touches = make_touches(std::make_integer_sequence<int, (max_floor_changed + 1) * max_floor_read>{});
   const Touch body = touches[changed.size() * max_floor_read + read.size() - 1];
-  const std::int64_t chunks = (n + chunk_elements - 1) / chunk_elements;
+  const std::int64_t chunk = engine::chunk_of(n, threads::size()), chunks = (n + chunk - 1) / chunk;
   std::vector<float> sums(static_cast<std::size_t>(chunks));
   threads::for_each(chunks, static_cast<double>(n) * 28 / 64, [&](std::int64_t c, int) {
-    const std::int64_t begin = c * chunk_elements, end = std::min(begin + chunk_elements, n);
+    const std::int64_t begin = c * chunk, end = std::min(begin + chunk, n);
     sums[static_cast<std::size_t>(c)] = body(changed.data(), read.data(), begin, end);
   });
   float total = 0;

@@ -19,6 +19,7 @@ int Plan::add_group(const Group& group) {
 int Plan::add_tensor(const Tensor& tensor, int group, bool start_averages) {
   tensors_.push_back(tensor);
   tensors_.back().in_place = is_in_place(tensor);
+  tensors_.back().before_line = before_line(tensor);
   group_of_.push_back(group);
   counts_.push_back(0);
   const Kernel& kernel = *at(groups_, group).kernel;
@@ -34,7 +35,7 @@ int Plan::add_tensor(const Tensor& tensor, int group, bool start_averages) {
 // Until the first step averages and shadows are copies, not what their memory held. Made by the threads that will walk them:
 // the pages then lie beside them, where memory is divided.
 void Plan::start_copies(const Tensor& tensor, bool average) {
-  const std::int64_t chunk = chunk_of(tensor.size);
+  const std::int64_t chunk = chunk_of(tensor.size, threads::size());
   threads::for_each((tensor.size + chunk - 1) / chunk, average_rate_.estimate(static_cast<double>(tensor.size)),
                     [&](std::int64_t c, int) {
                       const DefaultEnvironment environment;

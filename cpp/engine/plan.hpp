@@ -142,7 +142,7 @@ class Plan {
   MatrixMemory matrix_memory_;
   std::unordered_map<const Kernel*, std::unique_ptr<TransformRoom>> rooms_;
   Cut blocks_{sum_block}, sum_blocks_{sum_block};  // for the norm, for rules that sum
-  Cut parts_{chunk_elements, true}, frozen_parts_{chunk_elements}, all_parts_{chunk_elements};
+  Cut parts_{most_elements, true}, frozen_parts_{most_elements}, all_parts_{most_elements};
   std::vector<Magnitude> magnitudes_;  // of the blocks
   std::vector<std::array<double, max_sums>> rule_sums_, tensor_sums_;
   std::vector<Item> cautious_;  // tensors whose steps are looked at before they are taken, of them:

@@ -34,7 +34,9 @@ void Plan::collect(std::span<const Gradient> gradients) {
       check_range(mine, dtype);
       known = true;
     }
-    items_.push_back({i, cohort, tensors_[tensor].size, mine.by_row ? whole_of(i) : 1});
+    const bool dense = !mine.by_row && gradients[tensor].rows == nullptr;
+    items_.push_back(
+        {i, cohort, tensors_[tensor].size, mine.by_row ? whole_of(i) : 1, dense ? tensors_[tensor].before_line : 0});
   }
   if (any_totals_) check_shared();
 }

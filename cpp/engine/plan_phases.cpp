@@ -55,7 +55,7 @@ void Plan::update_phase(std::span<const Gradient> gradients, bool zero_gradients
       using T = decltype(tag);
       const Constants<T>& shared = at(cohorts_, item.cohort).template constants<T>();
       // the common case, which many small tensors must not pay for the others
-      if (alike && shared.direct && is_plain<T>(tensors_[tensor], gradients[tensor]))
+      if (alike && shared.direct && goes_in_place<T>(tensors_[tensor], gradients[tensor]))
         return update_in_place(tensors_[tensor], gradients[tensor], shared, begin, end);
       std::optional<Constants<T>> own;
       if (gradients[tensor].rows != nullptr) {

@@ -53,7 +53,7 @@ void Plan::start_tables(std::span<const Gradient> gradients) {
       computes_in_double(tensor.dtype()) ? start_rows(tensor, cohort.f64, 0, count)
                                          : start_rows(tensor, cohort.f32, 0, count);
     }
-    const std::int64_t chunk = chunk_of(tensor.size), chunks = (tensor.size + chunk - 1) / chunk;
+    const std::int64_t chunk = chunk_of(tensor.size, threads::size()), chunks = (tensor.size + chunk - 1) / chunk;
     threads::for_each(chunks, average_rate_.estimate(static_cast<double>(tensor.size)), [&](std::int64_t c, int) {
       const std::int64_t begin = c * chunk, end = std::min(begin + chunk, tensor.size);
       if (computes_in_double(tensor.dtype()))

@@ -41,16 +41,30 @@ struct Tensor {
   std::int64_t run = 1;                // elements of one row that lie side by side
   std::uint64_t number = 0;            // tells tensors apart where random bits are drawn
   bool begun = false;                  // its states hold values from elsewhere: also a first step goes on from them
-  bool in_place = false;  // the rule's loop reads and writes theta and states where they lie, and there is no more
+  bool in_place = false;         // the rule's loop reads and writes theta and states where they lie, and there is no more
+  std::int64_t before_line = 0;  // elements before a line of the cache begins in theta and all states, if it does
 
   Dtype dtype() const { return theta.dtype(); }
 };
 
-inline bool is_in_place(const Tensor& t) {
-  if (t.ema || t.shadow || t.theta.encoding != encoding_of(t.dtype())) return false;
-  if (t.dtype() != Dtype::f32 && t.dtype() != Dtype::f64) return false;
+// In the type of computation, theta and states.
+inline bool is_plain(const Tensor& t) {
+  if (t.theta.encoding != encoding_of(t.dtype()) || (t.dtype() != Dtype::f32 && t.dtype() != Dtype::f64)) return false;
   return std::all_of(std::begin(t.states), std::end(t.states),
                      [&](const Stored& s) { return !s || s.encoding == t.theta.encoding; });
+}
+
+inline bool is_in_place(const Tensor& t) { return !t.ema && !t.shadow && is_plain(t); }
+
+// NumPy's large arrays begin 16 bytes into a line, and every vector of 64 bytes would lie in two.
+inline std::int64_t before_line(const Tensor& t) {
+  constexpr std::uintptr_t line = 64;
+  const auto into = [](const Stored& s) { return reinterpret_cast<std::uintptr_t>(s.data) % line; };
+  const std::uintptr_t first = into(t.theta);
+  if (first == 0 || !is_plain(t)) return 0;
+  for (const Stored& state : t.states)
+    if (state && into(state) != first) return 0;
+  return std::min(t.size, static_cast<std::int64_t>((line - first) / item_size(t.dtype())));
 }
 
 // All states that may be coded are, and no other is in another type than float: the rule's loop over codes takes them.

@@ -8,15 +8,19 @@ namespace fastopt::engine {
 template <class T>
 inline void update_in_place(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants,
                             std::int64_t begin, std::int64_t end) {
-  T* theta = tensor.theta.at<T>(begin);
-  const T* g = reinterpret_cast<const T*>(gradient.data) + begin;
-  T* states[max_states];
-  for (int s = 0; s < max_states; ++s) states[s] = tensor.states[s] ? tensor.states[s].at<T>(begin) : nullptr;
-  Prefetch prefetch;
-  prefetch.along = true;
-  prefetch.elements = end - begin - Prefetch::ahead / static_cast<std::int64_t>(sizeof(T));
-  const auto update = constants.kernel->template update<T>(constants.decay, constants.scales);
-  update(theta, g, states, end - begin, constants.coefs, constants.operands(), prefetch);
+  constexpr std::int64_t ahead = Prefetch::ahead / static_cast<std::int64_t>(sizeof(T));
+  const auto kernel = constants.kernel->template update<T>(constants.decay, constants.scales);
+  const auto range = [&](std::int64_t from, std::int64_t to) {
+    T* states[max_states];
+    for (int s = 0; s < max_states; ++s) states[s] = tensor.states[s] ? tensor.states[s].at<T>(from) : nullptr;
+    Prefetch prefetch;
+    prefetch.along = true;
+    prefetch.elements = std::min(to, tensor.size - ahead) - from;
+    kernel(tensor.theta.at<T>(from), reinterpret_cast<const T*>(gradient.data) + from, states, to - from, constants.coefs,
+           constants.operands(), prefetch);
+  };
+  if (begin == 0 && tensor.before_line > 0) range(0, begin = std::min(tensor.before_line, end));
+  range(begin, end);
 }
 
 // The walk's blocks must not straddle two runs of random bits, which begin where the table's elements are counted off.
@@ -31,14 +35,14 @@ void for_each_run_of_dither(std::int64_t begin, std::int64_t end, F&& f) {
 
 // The rule's loop takes the arrays as they lie.
 template <class T>
-inline bool is_plain(const Tensor& tensor, const Gradient& gradient) {
+inline bool goes_in_place(const Tensor& tensor, const Gradient& gradient) {
   return tensor.in_place && gradient.dense && gradient.dtype == dtype_of<T> && gradient.rows == nullptr;
 }
 
 template <class T>
 inline void update(const Tensor& tensor, const Gradient& gradient, const Constants<T>& constants, std::int64_t begin,
                    std::int64_t end, bool zero_gradients) {
-  if (is_plain<T>(tensor, gradient) && !zero_gradients && constants.in_loop())
+  if (goes_in_place<T>(tensor, gradient) && !zero_gradients && constants.in_loop())
     update_in_place(tensor, gradient, constants, begin, end);
   else
     Walk<T>(tensor, gradient, constants, zero_gradients).update(begin, end);

@@ -27,8 +27,10 @@ class Walk {
   }
 
   void update(std::int64_t begin, std::int64_t end) {
-    if (end - begin > block_size<T>) plan_prefetch<T>(prefetch_, tensor_, gradient_, begin, copies());
-    for (std::int64_t at = begin; at < end; at += block_size<T>) {
+    std::int64_t at = begin;
+    if (begin == 0 && tensor_.before_line > 0) update_block(0, at = std::min(tensor_.before_line, end));
+    if (end - at > block_size<T>) plan_prefetch<T>(prefetch_, tensor_, gradient_, at, copies());
+    for (; at < end; at += block_size<T>) {
       prefetch_.elements = at + block_size<T> < end ? block_size<T> : 0;  // not in the last block
       update_block(at, std::min(block_size<T>, end - at));
     }
@@ -147,8 +149,6 @@ class Walk {
   static constexpr std::uint64_t parameter_role = max_states;  // of random bits; those of states are their numbers
   Dither dither(std::uint64_t role) const { return {constants_.dither, tensor_.number, role}; }
 
-  const T* gradient_at(std::int64_t at) const { return reinterpret_cast<const T*>(gradient_.data) + at; }
-
   T* load_theta(std::int64_t at, std::int64_t n) {
     if (!own_theta_) return tensor_.theta.template at<T>(at);
     load(tensor_.theta, at, n, theta_);
@@ -157,7 +157,7 @@ class Walk {
 
   // In the documented order of operations, up to the rule.
   const T* adjusted_gradient(const T* theta, std::int64_t at, std::int64_t n) {
-    if (!own_gradient_) return gradient_at(at);
+    if (!own_gradient_) return reinterpret_cast<const T*>(gradient_.data) + at;
     Underway<T> g = clipped_gradient(gradient_, constants_, at, n, g_);
     if (constants_.means != nullptr) take_means(tensor_, constants_, at, n, g.owned());
     if (constants_.negate) g.negate();

@@ -12,7 +12,8 @@ from fastopt._checks import brief
 
 Array = NDArray[Any]
 
-_LINE = 64  # bytes; a tensor's state starts on a cache line of its own
+_LINE = 64  # bytes; a tensor's state starts in a cache line of its own
+_WORTH_IT = 1 << 14  # bytes of a parameter
 
 
 def storage_dtype(dtype: DTypeLike) -> np.dtype[Any]:
@@ -60,13 +61,25 @@ def buffers_like(params: Sequence[Array], dtype: np.dtype[Any], slot: int) -> li
     `slot` tells the buffers of one optimizer apart: large allocations all start at the same offset in a page,
     and a store 4096 bytes apart from a load delays it; each slot is shifted by an odd number of lines.
     """
-    starts = [0]
+    starts, end = [], 0
     for p in params:
-        starts.append(starts[-1] + -(-p.size * dtype.itemsize // _LINE) * _LINE)
+        starts.append(-(-end // _LINE) * _LINE + _into_line(p, dtype))
+        end = starts[-1] + p.size * dtype.itemsize
     shift = (5 * slot + 3) * _LINE
-    raw = np.empty(starts[-1] + shift + _LINE, np.uint8)
+    raw = np.empty(end + shift + _LINE, np.uint8)
     base = shift + -(raw.ctypes.data + shift) % _LINE
-    return [_like(p, dtype, raw, base + start) for p, start in zip(params, starts, strict=False)]
+    return [_like(p, dtype, raw, base + start) for p, start in zip(params, starts, strict=True)]
+
+
+def _into_line(p: Array, dtype: np.dtype[Any]) -> int:
+    """How far into a cache line the parameter's memory begins, where its buffer has items as long.
+
+    The engine walks them side by side, and then comes to a line's begin in all of them at the same time.
+    """
+    if p.itemsize != dtype.itemsize or p.nbytes < _WORTH_IT:
+        return 0
+    lowest = p.ctypes.data + sum((n - 1) * s for n, s in zip(p.shape, p.strides, strict=True) if s < 0)
+    return lowest % _LINE
 
 
 def _like(p: Array, dtype: np.dtype[Any], raw: Array, offset: int) -> Array:
