@@ -13,9 +13,7 @@ from engine import CLASSES, LEVELS, bits, make, setting, threads
 SIZES = (4096, 4097, 70_001)
 LINE = 64
 #: What matrices and rows keep has a memory of its own.
-ELEMENTWISE = [
-    name for name in CLASSES if not getattr(fastopt, name).rule.matrix and name != "RowWiseAdagrad"
-]
+ELEMENTWISE = [name for name in CLASSES if not getattr(fastopt, name).rule.matrix and "RowWise" not in name]
 
 
 def beginning(at: int, values: Any) -> Any:
