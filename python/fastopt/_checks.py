@@ -73,18 +73,20 @@ def real(
     open_high: bool = False,
 ) -> float:
     """Return `value` as a finite float within the interval; open ends are excluded."""
-    low, high = ("(" if open_low else "["), (")" if open_high else "]")
-    if math.isinf(minimum) and math.isinf(maximum):
-        wanted = "a finite number"
-    elif math.isinf(maximum):
-        wanted = f"a finite number {'>' if open_low else '>='} {minimum:g}"
-    elif math.isinf(minimum):
-        wanted = f"a finite number {'<' if open_high else '<='} {maximum:g}"
-    else:
-        wanted = f"a number in {low}{minimum:g}, {maximum:g}{high}"
+
+    def wanted() -> str:
+        low, high = ("(" if open_low else "["), (")" if open_high else "]")
+        if math.isinf(minimum) and math.isinf(maximum):
+            return "a finite number"
+        if math.isinf(maximum):
+            return f"a finite number {'>' if open_low else '>='} {minimum:g}"
+        if math.isinf(minimum):
+            return f"a finite number {'<' if open_high else '<='} {maximum:g}"
+        return f"a number in {low}{minimum:g}, {maximum:g}{high}"
+
     # NumPy's bool is not a Real; 0-d arrays are not either: an argument that can change later is refused.
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected {wanted}, got {shown(value)}")
+        raise TypeError(f"{name}: expected {wanted()}, got {shown(value)}")
     try:
         number = float(value)
     except OverflowError:
@@ -93,7 +95,7 @@ def real(
         number < maximum if open_high else number <= maximum
     )
     if not (math.isfinite(number) and inside):
-        raise ValueError(f"{name}: expected {wanted}, got {brief(value)}")
+        raise ValueError(f"{name}: expected {wanted()}, got {brief(value)}")
     return number
 
 

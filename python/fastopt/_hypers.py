@@ -167,7 +167,7 @@ def check_single(hypers: Mapping[str, Hyper], values: Mapping[str, Any], params:
     That is every dtype but float64. Too small is no error: a rate of 1e-50 is a step of 0 in float32 as well,
     and schedules end there. Only what keeps a denominator from 0 must not vanish.
     """
-    dtypes = {str(getattr(p, "dtype", "float64")) for p in params} - {"float64"}
+    dtypes = {str(dtype) for dtype in {getattr(p, "dtype", "float64") for p in params}} - {"float64"}
     if not dtypes:
         return
     for key, value in values.items():
@@ -179,16 +179,17 @@ def check_single(hypers: Mapping[str, Hyper], values: Mapping[str, Any], params:
         if not numbers and isinstance(value, float):
             numbers = {key: value}
         for name, number in numbers.items():
-            large = abs(number) > _SINGLE_MAX
+            large = abs(number) > MOST_IN_SINGLE
             if large or (hyper.guards in (True, name) and number > 0 and np.float32(number) == 0):
-                bound = f"at most {_SINGLE_MAX:.3g}" if large else f"0 or at least {_SINGLE_MIN:.2g}"
+                bound = f"at most {MOST_IN_SINGLE:.3g}" if large else f"0 or at least {_LEAST_IN_SINGLE:.2g}"
                 raise ValueError(
                     f"{key}: expected {bound} for {min(dtypes)} parameters, which are computed in float32, "
                     f"got {value!r}"
                 )
 
 
-_SINGLE_MAX, _SINGLE_MIN = float(np.finfo(np.float32).max), float(np.finfo(np.float32).smallest_subnormal)
+MOST_IN_SINGLE = float(np.finfo(np.float32).max)
+_LEAST_IN_SINGLE = float(np.finfo(np.float32).smallest_subnormal)
 
 #: What every group has.
 COMMON: dict[str, Hyper] = {

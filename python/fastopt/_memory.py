@@ -78,7 +78,7 @@ def _into_line(p: Array, dtype: np.dtype[Any]) -> int:
     """
     if p.itemsize != dtype.itemsize or p.nbytes < _WORTH_IT:
         return 0
-    lowest = p.ctypes.data + sum((n - 1) * s for n, s in zip(p.shape, p.strides, strict=True) if s < 0)
+    lowest: int = p.ctypes.data + sum((n - 1) * s for n, s in zip(p.shape, p.strides, strict=True) if s < 0)
     return lowest % _LINE
 
 

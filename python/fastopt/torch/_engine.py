@@ -20,6 +20,7 @@ from fastopt.torch._groups import Values
 from fastopt.torch._states import UNCOUNTED, Maker, States, is_one_of, native_remainder, native_states
 from fastopt.torch._tensors import (
     PLAIN,
+    Array,
     as_array,
     as_it_lies,
     is_dense,
@@ -99,9 +100,12 @@ class Engine:
         options = opt._options
         self.parts: list[Part] = []
         self._spans: list[tuple[int, int, str, str]] = []
+        self._samples: list[
+            list[Array]
+        ] = []  # of each group: an array of each of its dtypes, without elements
         self.idle = {g for g, group in enumerate(opt.param_groups) if _is_idle(opt, group)}
         self.values = [
-            Values(opt._formula, {}) if g in self.idle else opt._values(group)
+            Values(opt._formula, {}) if g in self.idle else opt._values(group, g)
             for g, group in enumerate(opt.param_groups)
         ]
         self._collect(opt)
@@ -233,7 +237,9 @@ class Engine:
         for g, values in enumerate(self.values):
             parts = [part for part in self.parts if part.group == g]
             arrays = [as_array(part.stage) for part in parts]
-            values.check(arrays)
+            samples = {part.stage.dtype: sample_of(part.stage) for part in parts}
+            self._samples.append(list(samples.values()))
+            values.check(self._samples[g])
             groups.append(
                 {
                     **native_rules(
@@ -329,14 +335,30 @@ class Engine:
 
     # --- is it still what it was? ---
 
+    def take_rate(self, group: int, known: dict[str, Any]) -> bool:
+        """The learning rate of a group where nothing else has been written; False where it may have been."""
+        values = self.values[group]
+        rate = values.new_rate(known)
+        if rate is None:
+            return False
+        if rate != values.values["lr"]:
+            values.with_rate(rate, known)
+            self._set_group(group)
+        elif self.plain:
+            self.plan.saw_group(group)
+        return True
+
     def take_values(self, group: int, values: Values) -> None:
         """Other numbers of the same formula."""
         self._refuse_late_starts(group, values)
-        values.check([sample_of(part.stage) for part in self.parts if part.group == group])
-        native = values.native()
-        self.plan.set_group(group, native["hypers"], native["maximize"], False, [])
+        values.check(self._samples[group])
         self.values[group] = values
         self.volatile = [g for g, v in enumerate(self.values) if v.volatile]
+        self._set_group(group)
+
+    def _set_group(self, group: int) -> None:
+        hypers, maximize = self.values[group].numbers()
+        self.plan.set_group(group, hypers, maximize, False, [])
         if self.plain:
             self.plan.saw_group(group)
 
@@ -358,9 +380,9 @@ class Engine:
         if any(p.grad is not None and id(p) not in known for p in opt._all_params()):
             return False
         for g, group in enumerate(opt.param_groups):
-            if g in self.idle:
+            if g in self.idle or self.take_rate(g, group):
                 continue
-            values = opt._values(group)
+            values = opt._values(group, g)
             if values.values != self.values[g].values:
                 if not values.same_formula(self.values[g]):
                     return False

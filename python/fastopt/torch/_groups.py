@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
-from fastopt._hypers import COMMON, Hyper
+from fastopt._hypers import COMMON, MOST_IN_SINGLE, Hyper
 from fastopt._state import find_rule, rule_for
 from fastopt._storage import shape_of_state
 from fastopt.optimizer import Optimizer
@@ -36,7 +37,9 @@ class Values:
             if key not in group:
                 raise ValueError(f"{label}: expected a group with {key!r}, got {list(group)}")
         given = {key: _given(group, key, default) for key, default in defaults_of(formula).items()}
-        self.volatile = not all(_is_fixed(value) for value in given.values())
+        self._read = dict(group)
+        self._fixed_but_lr = all(_is_fixed(value) for key, value in given.items() if key != "lr")
+        self.volatile = not (self._fixed_but_lr and _is_fixed(given["lr"]))
         check = {**dict.fromkeys(given, formula._check), **{key: h.check for key, h in wider.items()}}
         self.initial_lr = group.get("initial_lr")
         self.values = {key: self._checked(check[key], key, value) for key, value in given.items()}
@@ -55,6 +58,38 @@ class Values:
             why = str(error)
             named = why.removeprefix(key) if why.startswith(key) else f": {why}"
             raise type(error)(f"{self.label}[{key!r}]{named}") from None
+
+    def new_rate(self, group: Mapping[str, Any]) -> float | None:
+        """The rate of a group in which nothing else may differ from what was read; None where it may.
+
+        What a scheduler leaves at every step, and so found without checking all else again.
+        """
+        if not self._fixed_but_lr or len(group) != len(self._read):
+            return None
+        for key, value in group.items():
+            known = self._read.get(key, self)
+            if value is known or key in ("lr", "params"):
+                continue
+            if type(value) is not type(known) or not _is_fixed(value) or value != known:
+                return None
+        lr = group.get("lr")
+        rate = lr if type(lr) is float else _plain(lr)
+        if type(rate) not in (float, int) or not 0 <= rate <= MOST_IN_SINGLE or not self._lr_is_a_rate:
+            return None
+        return float(rate)
+
+    @cached_property
+    def _lr_is_a_rate(self) -> bool:
+        """Whether the engine knows `lr` as itself, and nothing else is formed of it."""
+        if self.formula._other is not None:
+            return False
+        one, two = (self.formula._native({**self.values, "lr": lr}) for lr in (1.0, 2.0))
+        return one.pop("lr", None) == 1.0 and two.pop("lr", None) == 2.0 and one == two
+
+    def with_rate(self, lr: float, group: Mapping[str, Any]) -> None:
+        """Take the rate of `new_rate`."""
+        self.values["lr"] = lr
+        self._read = dict(group)
 
     def check(self, arrays: Sequence[Array]) -> None:
         """What must hold between the values and the parameters."""
@@ -113,16 +148,9 @@ class Values:
                 return key
         return None
 
-    def native(self) -> dict[str, Any]:
-        """As the plan takes a group."""
-        hypers, maximize, scheduled = self.formula._native_group(self.values)
-        return {
-            "hypers": hypers,
-            "decay_kind": "rule" if self.decay == "own" else self.decay,
-            "maximize": maximize,
-            "scheduled": scheduled,
-            "starts": dict(self.formula._starts(self.values)),
-        }
+    def numbers(self) -> tuple[dict[str, float], bool]:
+        """What the plan knows of a group that may change: its numbers, and whether it maximises."""
+        return self.formula._native_group(self.values)[:2]
 
     def starts(self) -> dict[str, float]:
         """What states and scalars hold before the first step, where it is not 0 or the rule's own."""

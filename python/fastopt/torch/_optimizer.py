@@ -166,7 +166,7 @@ class Optimizer(torch.optim.Optimizer):
             if p.device.type == "meta" or isinstance(p, torch.nn.parameter.UninitializedTensorMixin):
                 continue  # has no memory yet; the step looks again
             refuse(label_of(first + place, group, place), why_not(p))
-        values = self._values(group)
+        values = self._values(group, number)
         check_cautious(self._formula, values.values)
         self._options.storage.check(
             type(self).__name__,
@@ -174,9 +174,8 @@ class Optimizer(torch.optim.Optimizer):
             states_of(self._formula),
         )
 
-    def _values(self, group: dict[str, Any]) -> Values:
-        number = next((i for i, g in enumerate(self.param_groups) if g is group), 0) + self._first_group
-        label = f"param_groups[{number}]"
+    def _values(self, group: dict[str, Any], number: int) -> Values:
+        label = f"param_groups[{number + self._first_group}]"
         refuse_ineffective(label, group, self._options, self.defaults, self._keys)
         late = before_of(self._formula)
         required = [key for key in self._keys if key in self.defaults and key not in late]
@@ -315,7 +314,9 @@ class Optimizer(torch.optim.Optimizer):
             if g in engine.idle:
                 engine.plan.saw_group(g)
                 continue
-            values = self._values(self.param_groups[g])
+            if engine.take_rate(g, self.param_groups[g]):
+                continue
+            values = self._values(self.param_groups[g], g)
             if not values.same_formula(engine.values[g]):
                 return False
             engine.take_values(g, values)
@@ -350,7 +351,7 @@ class Optimizer(torch.optim.Optimizer):
         if not self._formula.rule.matrix and self._formula._other is None:
             return
         for g, (before, group) in enumerate(zip(old.values, self.param_groups, strict=False)):
-            values = before if g in old.idle else self._values(group)
+            values = before if g in old.idle else self._values(group, g)
             for part in old.parts if values.values != before.values else ():
                 if part.group != g or not self._has_begun(part):
                     continue
@@ -374,7 +375,7 @@ class Optimizer(torch.optim.Optimizer):
         for g, (before, group) in enumerate(zip(old.values, self.param_groups, strict=False)):
             if g in old.idle:
                 continue
-            values = self._values(group)
+            values = self._values(group, g)
             key = before.chosen_with(values, state)
             if key is not None:
                 old.revive()

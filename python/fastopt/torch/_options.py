@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -159,8 +160,17 @@ def before_of(formula: type[Optimizer]) -> dict[str, Any]:
     return {key: h.before[0] for key, h in {**COMMON, **formula._hypers}.items() if h.before}
 
 
-def defaults_of(formula: type[Optimizer]) -> dict[str, Any]:
+_DEFAULTS: dict[type[Optimizer], Mapping[str, Any]] = {}  # signatures are slow to read
+
+
+def defaults_of(formula: type[Optimizer]) -> Mapping[str, Any]:
     """The hyper-parameters of a NumPy class with their defaults, in the order of its signature."""
+    if formula not in _DEFAULTS:
+        _DEFAULTS[formula] = MappingProxyType(_defaults_of(formula))
+    return _DEFAULTS[formula]
+
+
+def _defaults_of(formula: type[Optimizer]) -> dict[str, Any]:
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(formula.__init__).parameters.items()

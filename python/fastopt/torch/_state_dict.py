@@ -93,8 +93,8 @@ def check_names(opt: Optimizer, saved: dict[str, Any]) -> None:
 def check(opt: Optimizer) -> None:
     """Raise for groups and states that this optimizer could not go on with."""
     number = 0
-    for group in opt.param_groups:
-        values = opt._values(group)
+    for g, group in enumerate(opt.param_groups):
+        values = opt._values(group, g)
         for place, p in enumerate(group["params"]):
             rule = rule_for(opt._formula, values.values, tuple(p.shape), name_of(group, place))
             names = [name for name in rule["states"] if name]
