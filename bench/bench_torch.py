@@ -8,6 +8,7 @@ writes torch.json and torch.md.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -122,10 +123,41 @@ def many() -> dict[str, Call]:
     return {**pair("AdamW", shapes), "engine": engine.step}
 
 
+def scheduled(groups: int) -> dict[str, Call]:
+    """With a learning rate that is written at every step, as a scheduler does."""
+    import torch
+
+    import fastopt.torch
+
+    def loop(module: Any) -> Call:
+        params = parameters([(64,)] * 200)
+        share = len(params) // groups
+        opt = optimizer(
+            module, "AdamW", [{"params": params[share * g : share * (g + 1)]} for g in range(groups)]
+        )
+        rates = itertools.cycle([1e-3, 9e-4, 8e-4])
+
+        def step() -> None:
+            lr = next(rates)
+            for group in opt.param_groups:
+                group["lr"] = lr
+            opt.step()
+
+        return step
+
+    return {"ours": loop(fastopt.torch), "torch": loop(torch.optim)}
+
+
 #: Label, numbers of threads, and the calls. Cases are chosen by the key's first word.
 CASES: dict[str, tuple[str, tuple[int, ...], Callable[[], dict[str, Call]]]] = {
     "one": ("AdamW, one tensor of 1,024", (1,), lambda: pair("AdamW", [(1024,)])),
     "many": ("AdamW, 200 tensors of 64", (1,), many),
+    "scheduled": ("AdamW, 200 tensors of 64, the rate written at every step", (1,), lambda: scheduled(1)),
+    "scheduled groups": (
+        "AdamW, 200 groups of one, the rate written at every step",
+        (1,),
+        lambda: scheduled(200),
+    ),
     "mlp": (
         "AdamW, a perceptron of 200 layers of 32",
         (1,),

@@ -186,6 +186,8 @@ MINIMIZE: Targets = {
 TORCH: Targets = {
     "torch: AdamW, one tensor of 1,024, 1 thread": (Target(10.0, "ours_us", at_most=True),),
     "torch: AdamW, 200 tensors of 64, 1 thread": (Target(15.0), Target(0.25, "per_tensor_us", at_most=True)),
+    "torch: AdamW, 200 tensors of 64, the rate written at every step, 1 thread": (Target(4.0),),
+    "torch: AdamW, 200 groups of one, the rate written at every step, 1 thread": (Target(1.5),),
     "torch: AdamW, a perceptron of 200 layers of 32, 1 thread": (Target(15.0),),
     "torch: AdamW, ResNet-50's shapes, 1 thread": (Target(1.5),),
     **at_least(

@@ -71,3 +71,11 @@ def test_it_is_vectorised(name: str, level: str, tmp_path: Path) -> None:
     assert "loop vectorized" in done.stderr
     branches = re.findall(r"^.*/engine/.*not vectorized: control flow in loop.*$", done.stderr, re.M)
     assert len(branches) == ("from codes" in name)  # which asks of each group whether all in it is finite
+
+
+def test_the_linker_keeps_what_was_compiled_for_loops() -> None:
+    """It takes the first of functions that several parts of a module hold: not one that was made small."""
+    recipe = (CPP.parent / "CMakeLists.txt").read_text()
+    order = re.search(r"foreach\(part IN ITEMS ([\w ]+)\)\s+target_link_libraries", recipe)
+    assert order is not None
+    assert order[1].split() == ["rule", "loop", "linalg", "binding", "rare_binding"]
