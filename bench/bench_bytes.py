@@ -102,13 +102,13 @@ def bitsandbytes(n: int) -> Call:
     return opt.step
 
 
-def torchao(n: int) -> Call:
+def torchao(n: int, name: str = "AdamW8bit") -> Call:
     import torch
-    from torchao.optim import AdamW8bit
+    import torchao.optim
 
     p = torch.nn.Parameter(torch.randn(n))
     p.grad = torch.randn(n) * 1e-3
-    opt = AdamW8bit([p], lr=1e-3)
+    opt = getattr(torchao.optim, name)([p], lr=1e-3)
     opt.step()
     return opt.step
 
@@ -176,6 +176,14 @@ CASES: dict[str, Case] = {
         lambda: ours(FOUR_M, state_dtype="int8"),
         "torchao",
         lambda: torchao(FOUR_M),
+        12 + 4 * CODE,
+        needs="torchao",
+    ),
+    "torchao4": Case(
+        "float32, states in 8 bits, theirs in 4, 4 M",
+        lambda: ours(FOUR_M, state_dtype="int8"),
+        "torchao",
+        lambda: torchao(FOUR_M, "AdamW4bit"),
         12 + 4 * CODE,
         needs="torchao",
     ),

@@ -3,8 +3,9 @@
 PyTorch's loop, foreach, fused and compiled steps and, where it is installed, DeepSpeed's CPUAdam (which is
 compiled when it is first used: two minutes). `sizes`: one tensor of 2^12 to 2^24 elements, of which a figure
 is drawn with the floor, the time that a step's bytes take. `shapes`: many tensors, and those of GPT-2 small
-and ResNet-50. `contended`: one tensor while another process uses every processor. Each case runs in a process
-of its own, all sides in turns. Writes peers.json, peers.md and peers.svg (needs matplotlib).
+and ResNet-50. `contended`: one tensor while another process uses every processor. `rules`: Adagrad and Lion,
+which DeepSpeed has too. Each case runs in a process of its own, all sides in turns. Writes peers.json,
+peers.md and peers.svg (needs matplotlib).
 """
 
 from __future__ import annotations
@@ -44,15 +45,22 @@ def resnet50() -> list[int]:
     return [*sizes, inputs * 1000, 1000]
 
 
-def torch_step(thetas: list[Any], grads: list[Any], **form: Any) -> Any:
+def stepped(make: Callable[[list[Any]], Any], thetas: list[Any], grads: list[Any]) -> Any:
+    """The step of an optimizer of PyTorch's kind over copies, which has taken one."""
     import torch
 
     params = [torch.nn.Parameter(torch.from_numpy(theta.copy())) for theta in thetas]
     for p, g in zip(params, grads, strict=True):
         p.grad = torch.from_numpy(g.copy())
-    opt = torch.optim.AdamW(params, lr=LR, **form)
+    opt = make(params)
     opt.step()
     return opt.step
+
+
+def torch_step(thetas: list[Any], grads: list[Any], name: str = "AdamW", **form: Any) -> Any:
+    import torch
+
+    return stepped(lambda params: getattr(torch.optim, name)(params, lr=LR, **form), thetas, grads)
 
 
 def compiled(thetas: list[Any], grads: list[Any]) -> Call:
@@ -64,16 +72,18 @@ def compiled(thetas: list[Any], grads: list[Any]) -> Call:
     return step
 
 
-def deepspeed(thetas: list[Any], grads: list[Any]) -> Call:
-    import torch
+def deepspeed(thetas: list[Any], grads: list[Any], rule: str = "AdamW") -> Call:
+    from deepspeed.ops.adagrad import DeepSpeedCPUAdagrad
     from deepspeed.ops.adam import DeepSpeedCPUAdam
+    from deepspeed.ops.lion import DeepSpeedCPULion
 
-    params = [torch.nn.Parameter(torch.from_numpy(theta.copy())) for theta in thetas]
-    for p, g in zip(params, grads, strict=True):
-        p.grad = torch.from_numpy(g.copy())
-    opt = DeepSpeedCPUAdam(params, lr=LR, adamw_mode=True)
-    opt.step()
-    return opt.step
+    made: dict[str, Callable[[list[Any]], Any]] = {
+        "AdamW": lambda params: DeepSpeedCPUAdam(params, lr=LR, adamw_mode=True),
+        "Adagrad": lambda params: DeepSpeedCPUAdagrad(params, lr=LR),
+        "Lion": lambda params: DeepSpeedCPULion(params, lr=LR),
+    }
+    step: Call = stepped(made[rule], thetas, grads)
+    return step
 
 
 Peer = Callable[[list[Any], list[Any]], Call]
@@ -83,6 +93,15 @@ PEERS: dict[str, tuple[str, Peer]] = {
     "fused": ("torch", lambda t, g: torch_step(t, g, fused=True)),
     "compiled": ("torch", compiled),
     "deepspeed": ("deepspeed", deepspeed),
+}
+#: Of the other rules.
+RULES: dict[str, dict[str, tuple[str, Peer]]] = {
+    "AdamW": PEERS,
+    "Adagrad": {
+        "fused": ("torch", lambda t, g: torch_step(t, g, "Adagrad", fused=True)),
+        "deepspeed": ("deepspeed", lambda t, g: deepspeed(t, g, "Adagrad")),
+    },
+    "Lion": {"deepspeed": ("deepspeed", lambda t, g: deepspeed(t, g, "Lion"))},
 }
 M = 20_000 if QUICK else 20_000_000
 EXPONENTS = (12, 14) if QUICK else range(12, 25, 2)
@@ -98,6 +117,7 @@ CASES: dict[str, dict[str, Callable[[], list[int]]]] = {
     "sizes": {f"2^{e}": lambda e=e: [1 << e] for e in EXPONENTS},
     "shapes": SHAPES,
     "contended": {"1 x 20 M": SHAPES["1 x 20 M"]},
+    "rules": {f"{rule}, 1 x 20 M": SHAPES["1 x 20 M"] for rule in ("Adagrad", "Lion")},
 }
 
 
@@ -108,11 +128,12 @@ def one_process(table: str, case: str, threads: int) -> dict[str, Any]:
     fastopt.set_num_threads(threads)
     sizes = CASES[table][case]()
     thetas, grads = ([staggered(n, 1, seed)[0] for n in sizes] for seed in (0, 1))
-    opt = fastopt.AdamW(thetas, lr=LR)
+    rule = case.partition(",")[0] if table == "rules" else "AdamW"
+    opt = getattr(fastopt, rule)(thetas, lr=LR)
     opt.bind_grads(grads)
     opt.step()
     calls: dict[str, Call] = {"ours": opt.step}
-    for name, (package, make) in PEERS.items():
+    for name, (package, make) in RULES[rule].items():
         if not missing(package) and (name != "compiled" or len(sizes) == 1):
             calls[name] = make(thetas, grads)
     if len(sizes) == 1:
@@ -138,7 +159,10 @@ def measure(table: str, case: str, threads: int) -> dict[str, Any]:
 def markdown(result: dict[str, Any]) -> str:
     """One line for each case: our time, and how many times longer the others take."""
     names = [*PEERS, "floor"]
-    lines = [f"| AdamW, float32 | fastopt | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    lines = [
+        f"| AdamW (`rules`: as named), float32 | fastopt | {' | '.join(names)} |",
+        "|---" * (len(names) + 2) + "|",
+    ]
     for row in result["rows"]:
         cells = [row["case"].removeprefix("peers: "), f"{row['ours_us']:.3g} us"]
         cells += [f"{row[f'{name}_ratio']:.2f}x" if f"{name}_ratio" in row else "-" for name in names]
