@@ -19,6 +19,7 @@ __all__ = ["Evaluations", "Point"]
 
 Array = NDArray[Any]
 _FLOAT64 = np.dtype(np.float64)
+_FOURTH = np.array([1.0, -4.0, 6.0, -4.0, 1.0])  # a fourth difference
 
 
 class Point(NamedTuple):
@@ -55,6 +56,7 @@ class Evaluations:
         self._hvp = self._shaped(_function(hvp, "hvp"))
         self.nfev = self.njev = self.nhev = 0
         self.best: Point | None = None
+        self._measured_eps: float | None = None
 
     def representable(self, x: Array) -> Array:
         """`x` rounded to what the user's arrays hold, so that what is kept is what f was evaluated at."""
@@ -96,9 +98,28 @@ class Evaluations:
 
     @property
     def eps(self) -> float:
-        """The unit round-off of the coarsest numbers so far: x, values of f, gradients."""
+        """The unit round-off of the coarsest numbers so far: x, values of f, gradients; or as measured."""
         f, grad = self._f.eps, self._grad.eps
-        return f if f > grad else grad
+        coarsest = f if f > grad else grad
+        measured = self._measured_eps
+        return coarsest if measured is None or measured < coarsest else measured
+
+    def is_coarser(self, x: Array) -> bool:
+        """Whether f around `x` is far coarser than its dtype says: float32 inside, and a float64 comes out.
+
+        Measured once in a run, by seven values of f along a line, and then what `eps` says. Their fourth
+        differences tell noise: those of a smooth f are nothing beside it, whatever its gradient.
+        """
+        if self._measured_eps is not None:
+            return False
+        way = 2.0**-20 * x * np.random.default_rng(0).choice([-1.0, 1.0], x.size)
+        values = np.array([self.fun(self.representable(x + k * way)) for k in range(-3, 4)])
+        scale = float(np.max(np.abs(values)))
+        if not 0.0 < scale < math.inf:
+            return False
+        noise = np.convolve(values / scale, _FOURTH, "valid") / math.sqrt(float(_FOURTH @ _FOURTH))
+        self._measured_eps = float(np.sqrt(np.mean(np.square(noise))))
+        return self._measured_eps > 16.0 * max(self._f.eps, self._grad.eps)
 
     @property
     def has_hessian(self) -> bool:

@@ -137,7 +137,7 @@ class _Walk:
         fresh = True
         while True:
             if not search(self.fun, slope, alpha):
-                if fresh or search.turned:
+                if (fresh or search.turned) and not (search.disagree and problem.is_coarser(vectors.x)):
                     raise Stop("wrong gradient" if search.disagree else "precision")
                 slope, alpha = self._steepest()
                 fresh = True

@@ -31,6 +31,8 @@ Array = NDArray[Any]
 ACCEPT = 1e-4
 #: Rejected steps in a row at most: the last is 1e-18 of the first, or less.
 TRIES = 60
+#: Where f says nothing, the gradient must shrink by this: a run would end at its limits by tiny steps.
+_SHRINKS = 0.99
 #: Steps in a row that contradict the gradient, each at most half the last, before it is called wrong.
 CONTRADICTIONS = 8
 
@@ -67,7 +69,9 @@ class _Descent:
         self.second_order, self.krylov_size = second_order, krylov_size
         self.hessians = Hessians(problem)
         self.test = SecondOrder(problem, self.hessians, seed)
-        self.contradictions = 0  # steps in a row where f rose though grad alone decided that it should fall
+        self.contradicting: list[
+            Outcome
+        ] = []  # in a row: f rose though grad alone decided that it should fall
         self.finite = self.nonfinite = 0  # of f at the steps that were rejected in a row
 
     def run(self) -> None:
@@ -138,27 +142,42 @@ class _Descent:
             if seen.ratio >= ACCEPT:
                 g = self.problem.grad(x)
                 if np.isfinite(g).all():
-                    self.contradictions = self.finite = self.nonfinite = 0
+                    self.contradicting.clear()
+                    self.finite = self.nonfinite = 0
                     self.region.accepted(seen)
                     return Point(x, f, g)
                 seen = seen._replace(ratio=-math.inf, excess=math.inf, rise=math.inf)
             self.finite += math.isfinite(seen.rise)
             self.nonfinite += not math.isfinite(seen.rise)
-            self.contradictions += seen.contradicts(noise)
+            if seen.contradicts(noise):
+                self.contradicting.append(seen)
+            if self._was_noise(at):
+                self.region.begin(model, at)
+                return self._step(model, at, critical)
             self.region.rejected(seen)
         raise self._failure("No step was short enough.")
 
+    def _was_noise(self, at: Point) -> bool:
+        """Whether steps were refused for what rounding inside f did, now that it is known; asked once."""
+        if len(self.contradicting) < CONTRADICTIONS or not self.problem.is_coarser(at.x):
+            return False
+        noise = 10 * self.problem.eps * abs(at.fun)
+        if sum(seen.contradicts(noise) for seen in self.contradicting) >= CONTRADICTIONS // 2:
+            return False
+        self.contradicting.clear()
+        return True
+
     def _within_noise(self, new: Point, at: Point, critical: bool, w: Array) -> Point:
         """f cannot tell whether the step is good: the gradient has to, or f in spite of it at a saddle."""
-        smaller = float(np.abs(new.jac).max()) < float(np.abs(at.jac).max())
-        if new.fun < at.fun if critical else smaller and self.contradictions < CONTRADICTIONS:
+        smaller = float(np.abs(new.jac).max()) < _SHRINKS * float(np.abs(at.jac).max())
+        if new.fun < at.fun if critical else smaller and len(self.contradicting) < CONTRADICTIONS:
             return new
         if critical and self.test.weak(w):
             raise Stop("gtol")
         raise self._failure("f would change by no more than rounding.")
 
     def _failure(self, detail: str) -> Stop:
-        if self.contradictions >= CONTRADICTIONS:
+        if len(self.contradicting) >= CONTRADICTIONS:
             return Stop("wrong gradient")
         if self.nonfinite and self.finite == 0:
             return Stop("nan", "f is not finite at any of the points tried around x.")
