@@ -15,7 +15,7 @@ from fastopt._attributes import OPTIONS, why_not
 from fastopt._cautious import check_cautious
 from fastopt._checks import brief, real, shown
 from fastopt._clipping import nonfinite, norm_per, norm_type
-from fastopt._hypers import COMMON, COMMON_DEFAULTS, Hyper, check_single
+from fastopt._hypers import COMMON, COMMON_DEFAULTS, MOST_IN_SINGLE, Hyper, check_single
 from fastopt._params import give_shadow, read_group, read_params
 from fastopt._precision import Coded, Remainder
 from fastopt._rows import SparseRows
@@ -29,6 +29,7 @@ __all__ = ["Optimizer"]
 
 #: Keywords of other libraries that choose an implementation; here there is one.
 _ALWAYS_FUSED = ("fused", "foreach", "capturable", "differentiable")
+_LR_IS_A_RATE: dict[type, bool] = {}  # of classes, once asked
 
 
 class Optimizer:
@@ -275,6 +276,11 @@ class Optimizer:
     def _change_group(self, index: int, given: Mapping[str, Any]) -> None:
         """Assign to keys of a group (`ParamGroup`), all or none."""
         group = self._param_groups[index]
+        if len(given) == 1 and self._takes_rate(given.get("lr"), group._values):
+            values = {**group._values, **given}
+            with self._plan.exclusive():
+                self._plan.set_group(index, *self._native_group(values), self._mirrors({index: values}))
+            return
         new = {}
         for key, value in given.items():
             if key == "params" and same_arrays(value, group["params"]):
@@ -288,6 +294,20 @@ class Optimizer:
             self._check_group(values)
             self._refuse_another_formula(group._values, new)
             self._plan.set_group(index, *self._native_group(values), self._mirrors({index: values}))
+
+    @classmethod
+    def _takes_rate(cls, lr: Any, values: Mapping[str, Any]) -> bool:
+        """Whether nothing but `lr` need be looked at for it to be taken in place of the one in `values`.
+
+        That is what a loop does at every step. The engine must know `lr` as itself, and form nothing of it.
+        """
+        if type(lr) is not float or not 0.0 <= lr <= MOST_IN_SINGLE or type(values["lr"]) is not float:
+            return False
+        if cls not in _LR_IS_A_RATE:
+            one, two = (cls._native({**values, "lr": rate}) for rate in (1.0, 2.0))
+            alone = one.pop("lr", None) == 1.0 and two.pop("lr", None) == 2.0 and one == two
+            _LR_IS_A_RATE[cls] = cls._other is None and alone
+        return _LR_IS_A_RATE[cls]
 
     def _refuse_another_formula(self, old: dict[str, Any], new: Mapping[str, Any]) -> None:
         changed = [key for key in new if new[key] != old[key]]

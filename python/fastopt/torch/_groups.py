@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
-from fastopt._hypers import COMMON, MOST_IN_SINGLE, Hyper
+from fastopt._hypers import COMMON, Hyper
 from fastopt._state import find_rule, rule_for
 from fastopt._storage import shape_of_state
 from fastopt.optimizer import Optimizer
@@ -74,17 +73,8 @@ class Values:
                 return None
         lr = group.get("lr")
         rate = lr if type(lr) is float else _plain(lr)
-        if type(rate) not in (float, int) or not 0 <= rate <= MOST_IN_SINGLE or not self._lr_is_a_rate:
-            return None
-        return float(rate)
-
-    @cached_property
-    def _lr_is_a_rate(self) -> bool:
-        """Whether the engine knows `lr` as itself, and nothing else is formed of it."""
-        if self.formula._other is not None:
-            return False
-        one, two = (self.formula._native({**self.values, "lr": lr}) for lr in (1.0, 2.0))
-        return one.pop("lr", None) == 1.0 and two.pop("lr", None) == 2.0 and one == two
+        rate = float(rate) if type(rate) is int else rate
+        return rate if self.formula._takes_rate(rate, self.values) else None
 
     def with_rate(self, lr: float, group: Mapping[str, Any]) -> None:
         """Take the rate of `new_rate`."""
