@@ -23,6 +23,7 @@ from fastopt.torch._tensors import (
     as_array,
     as_it_lies,
     is_dense,
+    is_lazy,
     is_part,
     label_of,
     local,
@@ -166,6 +167,8 @@ class Engine:
             for place, p in enumerate(group["params"]):
                 label = label_of(number, group, place)
                 number += 1
+                if is_lazy(p):
+                    continue
                 rule = rule_for(opt._formula, self.values[g].values, tuple(p.shape), name_of(group, place))
                 if p.grad is None and not self._has_state(opt, rule, p):
                     continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from fastopt.torch._containers import state_of
 from fastopt.torch._one_operation import InUse
 from fastopt.torch._optimizer import Optimizer
-from fastopt.torch._tensors import name_of
+from fastopt.torch._tensors import is_lazy, label_of, name_of
 
 __all__ = ["InBackward", "step_in_backward"]
 
@@ -56,7 +57,7 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
         In a group of several processes, if parameters are no DTensors: gradients are averaged too late.
     ValueError
         If it was made with `clip_norm` or a policy for non-finite gradients, or sums over all parameters
-        (Prodigy): these need all gradients before the first update.
+        (Prodigy): these need all gradients before the first update. If a parameter has no shape yet.
 
     Notes
     -----
@@ -90,6 +91,12 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
             f"optimizer: {type(optimizer).__name__} sums over all parameters: needs all gradients before "
             "the first update"
         )
+    for number, (group, place, p) in enumerate(_places(optimizer)):
+        if is_lazy(p):
+            raise ValueError(
+                f"{label_of(number, group, place)}: has no shape yet: run its lazy module once, and call "
+                "step_in_backward after that"
+            )
     _warn_of_replicas(optimizer)
     handles = [
         p.register_post_accumulate_grad_hook(_Single(optimizer, g, place, p))
@@ -98,6 +105,13 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
         if p.requires_grad
     ]
     return InBackward(handles)
+
+
+def _places(optimizer: Optimizer) -> Iterator[tuple[dict[str, Any], int, Tensor]]:
+    """Every parameter, with its group and its place there."""
+    for group in optimizer.param_groups:
+        for place, p in enumerate(group["params"]):
+            yield group, place, p
 
 
 def _warn_of_replicas(optimizer: Optimizer) -> None:

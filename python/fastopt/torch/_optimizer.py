@@ -34,7 +34,7 @@ from fastopt.torch._options import (
     why_no_attribute,
 )
 from fastopt.torch._states import EMA, LacksState, wanted_dtype
-from fastopt.torch._tensors import label_of, local, name_of, refuse, why_not
+from fastopt.torch._tensors import is_lazy, label_of, local, name_of, refuse, why_not
 
 __all__ = ["Optimizer"]
 
@@ -163,7 +163,7 @@ class Optimizer(torch.optim.Optimizer):
     def _check_group(self, group: dict[str, Any], number: int) -> None:
         first = sum(len(g["params"]) for g in self.param_groups[:number])
         for place, p in enumerate(group["params"]):
-            if p.device.type == "meta" or isinstance(p, torch.nn.parameter.UninitializedTensorMixin):
+            if p.device.type == "meta" or is_lazy(p):
                 continue  # has no memory yet; the step looks again
             refuse(label_of(first + place, group, place), why_not(p))
         values = self._values(group)
@@ -410,8 +410,11 @@ class Optimizer(torch.optim.Optimizer):
         averages: list[Tensor] = []
         for group in self.param_groups:
             for place, p in enumerate(group["params"]):
-                state: Any = self.state.get(p)
+                state: Any = {} if is_lazy(p) else self.state.get(p)
                 average = state.get(EMA, p) if isinstance(state, Mapping) else p
+                if average is p:
+                    averages.append(p)
+                    continue
                 if not torch.is_tensor(average) or average.shape != p.shape or average.is_meta:
                     found = tuple(average.shape) if torch.is_tensor(average) else type(average).__name__
                     raise ValueError(
@@ -506,7 +509,7 @@ class Optimizer(torch.optim.Optimizer):
             self._load(state_dict)
 
     def _load(self, state_dict: dict[str, Any]) -> None:
-        shapes = [tuple(local(p).shape) for p in self._all_params()]
+        shapes = [None if is_lazy(p) else tuple(local(p).shape) for p in self._all_params()]
         state_dict = from_authors(
             self._formula.rule.kernel,
             _state_dict.from_numpy(self, state_dict),

@@ -10,6 +10,7 @@ import torch
 
 from fastopt.torch._one_operation import Leave, away, one_operation
 from fastopt.torch._optimizer import Optimizer
+from fastopt.torch._tensors import is_lazy
 
 __all__ = ["ScheduleFree"]
 
@@ -96,7 +97,7 @@ class ScheduleFree(Optimizer):
 
     def _to_evaluation(self) -> Leave:
         train = self.train_mode
-        changing = [p for p in self._all_params() if p in self.state] if train else []
+        changing = [p for p in self._all_params() if p in self.state and not is_lazy(p)] if train else []
         changing += [self.state[p]["remainder"] for p in changing if "remainder" in self.state[p]]
         return changing, lambda: self._move(False), lambda: self._set_mode(train)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from fastopt._memory import axes_of
 from fastopt._state import rule_for
 from fastopt.torch._states import EMA, UNCOUNTED, Maker, number_dtype, scalar_dtype
-from fastopt.torch._tensors import as_array, is_dense, local, name_of
+from fastopt.torch._tensors import as_array, is_dense, is_lazy, local, name_of
 
 if TYPE_CHECKING:
     from fastopt.torch._optimizer import Optimizer
@@ -27,7 +27,8 @@ def from_numpy(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     state: dict[int, dict[str, Any]] = {}
     params = [p for group in opt.param_groups for p in group["params"]]
     for i, entry in saved["state"].items():
-        state[i] = _entry(entry, local(params[i]).detach() if i < len(params) else None)
+        shaped = i < len(params) and not is_lazy(params[i])
+        state[i] = _entry(entry, local(params[i]).detach() if shaped else None)
         if opt._formula.rule.kernel == "sgd" or (
             "momentum_buffer" in entry and opt._formula.rule.kernel == "muon"
         ):
@@ -96,14 +97,16 @@ def check(opt: Optimizer) -> None:
     for group in opt.param_groups:
         values = opt._values(group)
         for place, p in enumerate(group["params"]):
-            rule = rule_for(opt._formula, values.values, tuple(p.shape), name_of(group, place))
-            names = [name for name in rule["states"] if name]
             label, state = f"params[{number}]", opt.state.get(p)
             number += 1
             if not state:
                 continue
             if not isinstance(state, Mapping):
                 raise TypeError(f"{label}: expected a dict as its state, got {type(state).__name__}")
+            if is_lazy(p):
+                continue  # its shape decides what its state has to be: the first step looks
+            rule = rule_for(opt._formula, values.values, tuple(p.shape), name_of(group, place))
+            names = [name for name in rule["states"] if name]
             if rule["name"] not in UNCOUNTED and "step" not in state:
                 raise ValueError(
                     f"{label}: expected a state with 'step', got {list(state)}; is it another class's?"

@@ -69,6 +69,11 @@ def local(tensor: Tensor) -> Tensor:
     return tensor if shard is None else shard
 
 
+def is_lazy(tensor: Tensor) -> bool:
+    """Whether a parameter waits for its module's first forward to get a shape: it cannot have a gradient."""
+    return isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin)
+
+
 def is_part(tensor: Tensor) -> bool:
     """Whether other processes hold other parts of a DTensor, whatever the shapes are here."""
     placements = getattr(tensor, "placements", ())
