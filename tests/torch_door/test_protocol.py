@@ -331,54 +331,6 @@ def test_the_fused_contract(name: str) -> None:
     assert results[0][1] == results[1][1]
 
 
-# --- compilation ---
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_compiled_models_and_compiled_steps() -> None:
-    torch._dynamo.reset()
-    net, loss_of = model()
-    twin, twin_loss = model()
-    compiled = torch.compile(loss_of, backend="eager")
-    opt, plain = mine("AdamW")(net.parameters(), lr=0.05), mine("AdamW")(twin.parameters(), lr=0.05)
-    step = torch.compile(opt.step, backend="eager")
-    for _ in range(5):
-        opt.zero_grad()
-        plain.zero_grad()
-        compiled().backward()
-        twin_loss().backward()
-        step()
-        plain.step()
-    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
-    torch._dynamo.reset()
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_compiled_training_step() -> None:
-    torch._dynamo.reset()
-    net, loss_of = model()
-    twin, twin_loss = model()
-    opt, plain = mine("SGD")(net.parameters(), lr=0.05), mine("SGD")(twin.parameters(), lr=0.05)
-
-    @torch.compile(backend="eager")
-    def train() -> Any:
-        opt.zero_grad()
-        loss = loss_of()
-        loss.backward()
-        opt.step()
-        return loss
-
-    for _ in range(4):
-        train()
-        plain.zero_grad()
-        twin_loss().backward()
-        plain.step()
-    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
-    torch._dynamo.reset()
-
-
 # --- threads, processes, memory ---
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastopt.torch._compiled import uncompiled
 from fastopt.torch._containers import state_of
 from fastopt.torch._one_operation import InUse
 from fastopt.torch._optimizer import Optimizer
@@ -24,12 +25,14 @@ class InBackward:
     def __init__(self, handles: list[Any]) -> None:
         self._handles = handles
 
+    @uncompiled
     def remove(self) -> None:
         """Leave gradients alone again; ``optimizer.step()`` then updates the parameters as before."""
         while self._handles:
             self._handles.pop().remove()
 
 
+@uncompiled
 def step_in_backward(optimizer: Optimizer) -> InBackward:
     """Update each parameter within ``backward()``, as soon as its gradient is complete, and free that.
 
@@ -174,6 +177,7 @@ class _Single:
             self.own._options, self.own._extra = self.whole._options, self.whole._extra
             self.own._engine = None
 
+    @uncompiled
     def __call__(self, parameter: Tensor) -> None:
         with self.whole._in_use.taken():
             self.whole._take_back()

@@ -20,10 +20,11 @@ from fastopt._hypers import Hyper
 from fastopt._state import all_states, find_rule, states_of
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
+from fastopt.torch._compiled import uncompiled, undo_capturable
 from fastopt.torch._containers import refuse_containers
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, STRUCTURE, VALUES, Engine, Part
 from fastopt.torch._groups import Values, keys_of
-from fastopt.torch._one_operation import Away, InUse, Leave, away, copy_all, one_operation
+from fastopt.torch._one_operation import Away, Block, InUse, Leave, copy_all, one_operation
 from fastopt.torch._options import (
     NAMES,
     CommonOptions,
@@ -101,6 +102,7 @@ class Optimizer(torch.optim.Optimizer):
         if "_formula" in vars(cls):
             cls._keys = keys_of(cls._formula)
 
+    @uncompiled
     def __init__(self, params: Any, *args: Any, **keywords: Any) -> None:
         if not hasattr(type(self), "_formula"):
             raise TypeError(f"{type(self).__name__}: the base class; use one of its subclasses")
@@ -145,6 +147,7 @@ class Optimizer(torch.optim.Optimizer):
                     if value.dtype != wanted:
                         state[name] = value.to(wanted)
 
+    @uncompiled
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, as in `torch.optim`: while training, say, when layers are thawed."""
         with one_operation(self, "add_param_group()"):
@@ -177,6 +180,7 @@ class Optimizer(torch.optim.Optimizer):
     def _values(self, group: dict[str, Any]) -> Values:
         number = next((i for i, g in enumerate(self.param_groups) if g is group), 0) + self._first_group
         label = f"param_groups[{number}]"
+        undo_capturable(group, self.defaults)
         refuse_ineffective(label, group, self._options, self.defaults, self._keys)
         late = before_of(self._formula)
         required = [key for key in self._keys if key in self.defaults and key not in late]
@@ -184,6 +188,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # --- the step ---
 
+    @uncompiled
     def step(self, *args: Any, **kwargs: Any) -> Any:
         """Update the parameters that have a gradient, in place.
 
@@ -210,7 +215,6 @@ class Optimizer(torch.optim.Optimizer):
         return self._step_with_hooks(*args, **kwargs) if hooked else self._step(*args, **kwargs)
 
     step.hooked = True  # type: ignore[attr-defined]  # PyTorch would wrap it, at some microseconds a step
-    step._torchdynamo_disable = True  # type: ignore[attr-defined]  # a compiled function breaks its graph here
 
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
@@ -388,6 +392,7 @@ class Optimizer(torch.optim.Optimizer):
     # --- what the step measures ---
 
     @property
+    @uncompiled
     def grad_norm(self) -> float | None:
         """Global gradient norm of the last step, before clipping; None if that step took none."""
         engine = self._engine or self._put_by
@@ -395,6 +400,7 @@ class Optimizer(torch.optim.Optimizer):
         return None if norm < 0 else norm
 
     @property
+    @uncompiled
     def skipped(self) -> int:
         """Number of steps skipped for non-finite gradients (``nonfinite="skip"``)."""
         engine = self._engine or self._put_by
@@ -403,6 +409,7 @@ class Optimizer(torch.optim.Optimizer):
     # --- averages ---
 
     @property
+    @uncompiled
     def ema(self) -> list[Tensor]:
         """The average of each parameter, in the order of the groups; before its first step the parameter."""
         if self._options.ema_decay is None:
@@ -427,6 +434,7 @@ class Optimizer(torch.optim.Optimizer):
     def _all_params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
+    @uncompiled
     def ema_weights(self) -> AbstractContextManager[None]:
         """In a ``with`` block the parameters hold their averages, and then their own values again, exactly.
 
@@ -439,7 +447,7 @@ class Optimizer(torch.optim.Optimizer):
             If the optimizer was made without `ema_decay`, if nested, or if a call on this optimizer has not
             returned yet.
         """
-        return away(self, "ema_weights()", self._to_averages)
+        return Block(self, "ema_weights()", self._to_averages)
 
     def _to_averages(self) -> Leave:
         pairs = [(p, ema) for p, ema in zip(self._all_params(), self.ema, strict=True) if ema is not p]
@@ -468,6 +476,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # --- attributes ---
 
+    @uncompiled
     def __setattr__(self, name: str, value: Any) -> None:
         problem = None if name.startswith("_") else why_no_attribute(self, name)
         if problem is not None:
@@ -476,6 +485,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # --- saving ---
 
+    @uncompiled
     def state_dict(self) -> dict[str, Any]:
         """As `torch.optim`'s: its tensors are the optimizer's own, not copies.
 
@@ -495,6 +505,7 @@ class Optimizer(torch.optim.Optimizer):
         saved: dict[str, Any] = super().state_dict()
         return saved
 
+    @uncompiled
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state dict of this class, of `torch.optim`'s of that name, or of fastopt's for NumPy.
 
@@ -558,6 +569,7 @@ class Optimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             group.update({key: value for key, value in self._extra.items() if key == "seed"})
 
+    @uncompiled
     def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
         """As `copy` does it, but all of one moment: by itself it would copy after `__getstate__`."""
         with one_operation(self, "a copy"), self._in_use.admitting(True):
@@ -566,6 +578,7 @@ class Optimizer(torch.optim.Optimizer):
             made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
             return made
 
+    @uncompiled
     def __getstate__(self) -> dict[str, Any]:
         with one_operation(self, "a copy"):
             return {**super().__getstate__(), "_options": self._options, "_extra": self._extra}

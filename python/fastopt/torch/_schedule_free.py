@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from fastopt.torch._one_operation import Leave, away, one_operation
+from fastopt.torch._compiled import uncompiled
+from fastopt.torch._one_operation import Block, Leave, one_operation
 from fastopt.torch._optimizer import Optimizer
 from fastopt.torch._tensors import is_lazy
 
@@ -21,6 +22,7 @@ class ScheduleFree(Optimizer):
     state.
     """
 
+    @uncompiled
     def __init__(self, params: Any, *args: Any, **keywords: Any) -> None:
         super().__init__(params, *args, **keywords)
         self.defaults["train_mode"] = True
@@ -34,6 +36,7 @@ class ScheduleFree(Optimizer):
         super()._add_group(param_group)
 
     @property
+    @uncompiled
     def train_mode(self) -> bool:
         """Whether the parameters are where gradients are taken: True from the start and after `train`."""
         return all(group.get("train_mode", True) for group in self.param_groups)
@@ -51,10 +54,12 @@ class ScheduleFree(Optimizer):
                 "step(): the parameters hold their averages since eval(); call train() before the next step"
             )
 
+    @uncompiled
     def train(self) -> None:
         """Move the parameters, in place, to where gradients are taken; nothing happens if they are there."""
         self._exchange(True)
 
+    @uncompiled
     def eval(self) -> None:
         """Move the parameters, in place, to the average of all steps; nothing happens if they are there.
 
@@ -83,6 +88,7 @@ class ScheduleFree(Optimizer):
         for group in self.param_groups:
             group["train_mode"] = train
 
+    @uncompiled
     def averaged_weights(self) -> AbstractContextManager[None]:
         """In a ``with`` block the parameters hold the average of all steps, and then their own values again,
         exactly.
@@ -93,7 +99,7 @@ class ScheduleFree(Optimizer):
             If nested, or if a call on this optimizer has not returned yet; inside, if `step`, `train` or
             `eval` is called.
         """
-        return away(self, "averaged_weights()", self._to_evaluation)
+        return Block(self, "averaged_weights()", self._to_evaluation)
 
     def _to_evaluation(self) -> Leave:
         train = self.train_mode
