@@ -123,6 +123,15 @@ class Adagrad(Optimizer, torch.optim.Adagrad):
 
     _formula = optim.Adagrad
 
+    def _add_group(self, param_group: dict[str, Any]) -> None:
+        """PyTorch's begins all states where its constructor was told to, whatever a group says of it: here
+        the group then says what is done.
+        """
+        super()._add_group(param_group)
+        key = "initial_accumulator_value"
+        if param_group[key] != "gradient":  # which PyTorch's has not
+            param_group[key] = self.defaults[key]
+
 
 class Adam(Optimizer, torch.optim.Adam):
     """Adam, with amsgrad and decoupled decay as options: `torch.optim.Adam`, stepped by fastopt.
