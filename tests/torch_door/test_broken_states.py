@@ -423,3 +423,41 @@ def test_zeros_laid_out_before_the_first_step_are_no_beginning(filled: Any) -> N
     step(opt, p)
     step(twin, q)
     assert torch.equal(p.detach(), q.detach())
+
+
+@pytest.mark.parametrize(
+    ("saved", "error", "words"),
+    [
+        (None, TypeError, "^load_state_dict: expected a dict, got NoneType$"),
+        ([1], TypeError, "^load_state_dict: expected a dict, got list$"),
+        (5, TypeError, "^load_state_dict: expected a dict, got int$"),
+        ({}, KeyError, "^load_state_dict: expected 'param_groups' in it; is it another class's"),
+        ({}, ValueError, "^load_state_dict: expected 'param_groups' in it; is it another class's"),
+        ({"fastopt": {}}, KeyError, "^load_state_dict: expected 'param_groups' in it"),
+        ({"param_groups": []}, KeyError, "^load_state_dict: expected 'state' in it"),
+        (
+            {"state": {}, "param_groups": None},
+            TypeError,
+            "'param_groups': expected a list of dicts, got NoneType",
+        ),
+        ({"state": {}, "param_groups": {}}, TypeError, "'param_groups': expected a list of dicts, got dict"),
+        ({"state": {}, "param_groups": [1]}, TypeError, r"param_groups\[0\]: expected a dict, got int"),
+        ({"state": {}, "param_groups": [{}]}, KeyError, "expected 'params' in it"),
+        ({"state": [], "param_groups": []}, TypeError, "'state': expected a dict, got list"),
+        ({"state": None, "param_groups": []}, TypeError, "'state': expected a dict, got NoneType"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["AdamW", "Muon", "Prodigy"])
+def test_what_is_no_state_dict(name: str, saved: Any, error: Any, words: str) -> None:
+    p = torch.nn.Parameter(torch.ones(3))
+    p.grad = torch.ones(3)
+    opt = getattr(ours, name)([p])
+    opt.step()
+    before = str(opt.state_dict())
+    with pytest.raises(error, match=words):
+        opt.load_state_dict(saved)
+    assert str(opt.state_dict()) == before
+    opt.register_load_state_dict_pre_hook(lambda o, s: {"state": {}, "param_groups": o.param_groups})
+    if isinstance(saved, dict) and "fastopt" not in saved:
+        opt.load_state_dict({**saved, "param_groups": [], "state": {}})  # a hook may have made it good

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from types import FunctionType
 from typing import Any, ClassVar
 
 import torch
@@ -38,6 +40,22 @@ from fastopt.torch._states import EMA, LacksState, wanted_dtype
 from fastopt.torch._tensors import is_lazy, label_of, local, name_of, refuse, why_not
 
 __all__ = ["Optimizer"]
+
+
+def _called(function: Any, qualname: str) -> Any:
+    """The same function, which Python's and PyTorch's errors call by this name."""
+    made = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    functools.update_wrapper(made, function)
+    del made.__wrapped__  # type: ignore[attr-defined]
+    made.__qualname__ = qualname
+    return made
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -92,6 +110,8 @@ class Optimizer(torch.optim.Optimizer):
     _first: int = 0
     #: The same of its first group.
     _first_group: int = 0
+    #: How many calls of `step_in_backward` are in force.
+    _in_backward: int = 0
     #: Hyper-parameters of which PyTorch's class takes more than the NumPy class.
     _wider: ClassVar[Mapping[str, Hyper]] = {}
     state: Any
@@ -101,6 +121,10 @@ class Optimizer(torch.optim.Optimizer):
         super().__init_subclass__(**keywords)
         if "_formula" in vars(cls):
             cls._keys = keys_of(cls._formula)
+            for name, known in {"__init__": "__init__", "_step": "step"}.items():
+                if name not in vars(cls):
+                    setattr(cls, name, _called(getattr(cls, name), f"{cls.__name__}.{known}"))
+            cls._step_with_hooks = torch.optim.Optimizer.profile_hook_step(cls._step)
 
     @uncompiled
     def __init__(self, params: Any, *args: Any, **keywords: Any) -> None:
@@ -224,6 +248,7 @@ class Optimizer(torch.optim.Optimizer):
                 loss = closure()
         scale = 1.0
         if "found_inf" in self.__dict__:  # set by GradScaler for the time of a step
+            self._refuse_scaler()
             if self._found_inf():
                 return loss
             scale = self._grad_scale()
@@ -245,8 +270,33 @@ class Optimizer(torch.optim.Optimizer):
         return loss
 
     step.__signature__ = inspect.signature(_step)  # type: ignore[attr-defined]
-    _step.__qualname__ = step.__qualname__  # what errors call it
-    _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
+    _step_with_hooks = staticmethod(_step)  # of each class its own
+
+    def _refuse_scaler(self) -> None:
+        """A step within the backward pass cannot know that the loss was scaled."""
+        if self._in_backward:
+            for name in ("found_inf", "grad_scale"):  # which GradScaler leaves behind where a step raises
+                self.__dict__.pop(name, None)
+            raise RuntimeError(
+                "step(): not by GradScaler, as the optimizer steps in the backward pass (step_in_backward): "
+                "the gradients of a scaled loss have been used as they came, many times too large"
+            )
+
+    def register_step_pre_hook(self, hook: Any) -> Any:
+        """As in `torch.optim`; RuntimeError if the optimizer steps in the backward pass."""
+        self._refuse_hook("register_step_pre_hook()")
+        return super().register_step_pre_hook(hook)
+
+    def register_step_post_hook(self, hook: Any) -> Any:
+        """As in `torch.optim`; RuntimeError if the optimizer steps in the backward pass."""
+        self._refuse_hook("register_step_post_hook()")
+        return super().register_step_post_hook(hook)
+
+    def _refuse_hook(self, what: str) -> None:
+        if self._in_backward:
+            raise RuntimeError(
+                f"{what}: the optimizer steps in the backward pass (step_in_backward), which calls no hooks"
+            )
 
     def _found_inf(self) -> bool:
         found = self.__dict__["found_inf"]
@@ -512,7 +562,7 @@ class Optimizer(torch.optim.Optimizer):
         Raises
         ------
         TypeError, ValueError
-            If it is one of another class, or lacks a part. Nothing was changed.
+            If it is one of another class, or lacks a part (a KeyError too). Nothing was changed.
         RuntimeError
             If another thread's call on this optimizer has not returned yet, or inside `ema_weights`.
         """
@@ -520,6 +570,8 @@ class Optimizer(torch.optim.Optimizer):
             self._load(state_dict)
 
     def _load(self, state_dict: dict[str, Any]) -> None:
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"load_state_dict: expected a dict, got {type(state_dict).__name__}")
         shapes = [None if is_lazy(p) else tuple(local(p).shape) for p in self._all_params()]
         state_dict = from_authors(
             self._formula.rule.kernel,
@@ -527,7 +579,6 @@ class Optimizer(torch.optim.Optimizer):
             shapes,
             self.param_groups,
         )
-        _state_dict.check_names(self, state_dict)
         before = self.state, self.param_groups, [dict(group) for group in self.param_groups]
         options, extra, engine, fresh = self._options, self._extra, self._engine, self._fresh
         hooked = self._optimizer_load_state_dict_pre_hooks or self._optimizer_load_state_dict_post_hooks
@@ -544,10 +595,8 @@ class Optimizer(torch.optim.Optimizer):
             for group, old in zip(self.param_groups, values, strict=True):
                 group.clear()
                 group.update(old)
-            if isinstance(error, KeyError):
-                raise ValueError(
-                    f"load_state_dict: expected {error} in it; is it another class's?"
-                ) from error
+            if isinstance(error, KeyError) and not isinstance(error, _state_dict.LacksKey):
+                raise _state_dict.LacksKey(error) from error
             raise
         self._forget_engine()  # a hook may have made one, with the seed before this
 
@@ -590,6 +639,7 @@ class Optimizer(torch.optim.Optimizer):
         self.__dict__.setdefault("_engine", None)
         self._forget_engine()
         self._fresh, self._away, self._put_by = [], None, None
+        self._in_backward = 0
         super().__setstate__(state)
         for key, before in before_of(self._formula).items():
             for group in self.param_groups if key in self.defaults else ():

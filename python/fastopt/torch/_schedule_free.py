@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
-
 from fastopt.torch._compiled import uncompiled
 from fastopt.torch._one_operation import Block, Leave, one_operation
 from fastopt.torch._optimizer import Optimizer
@@ -44,8 +42,6 @@ class ScheduleFree(Optimizer):
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:
         self._refuse_early()  # and once more when nobody can call eval() any more
         return super()._step(closure)
-
-    _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
 
     def _refuse_step(self) -> None:
         super()._refuse_step()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,41 @@ if TYPE_CHECKING:
     from fastopt.torch._optimizer import Optimizer
 
 
+class LacksKey(ValueError, KeyError):
+    """A state dict lacks a part: PyTorch's raises KeyError."""
+
+    def __init__(self, key: object) -> None:
+        super().__init__(f"load_state_dict: expected {key} in it; is it another class's?")
+
+    __str__ = Exception.__str__  # KeyError's is in quotes
+
+
+def refuse_other_parts(saved: Mapping[str, Any]) -> None:
+    """Raise for what is no state dict, of whatever class."""
+    for key in ("param_groups", "state"):
+        if key not in saved:
+            raise LacksKey(repr(key))
+    groups, state = saved["param_groups"], saved["state"]
+    if isinstance(groups, (Mapping, str)) or not isinstance(groups, Collection):
+        raise TypeError(
+            f"load_state_dict: 'param_groups': expected a list of dicts, got {type(groups).__name__}"
+        )
+    if not isinstance(state, Mapping):
+        raise TypeError(f"load_state_dict: 'state': expected a dict, got {type(state).__name__}")
+    for g, group in enumerate(groups):
+        if not isinstance(group, Mapping):
+            raise TypeError(
+                f"load_state_dict: param_groups[{g}]: expected a dict, got {type(group).__name__}"
+            )
+        if "params" not in group:
+            raise LacksKey("'params'")
+
+
 def from_numpy(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     """The state dict of a NumPy class as PyTorch's; any other as it is."""
     if "fastopt" not in saved:
         return saved
+    refuse_other_parts(saved)
     averages = saved["fastopt"].get("ema")
     state: dict[int, dict[str, Any]] = {}
     params = [p for group in opt.param_groups for p in group["params"]]
@@ -56,13 +87,22 @@ def dtypes_kept(opt: Optimizer) -> Iterator[None]:
     last word.
     """
     loaded: dict[str, Any] = {}
-    before = opt.register_load_state_dict_pre_hook(lambda _, saved: loaded.update(saved))
+    before = opt.register_load_state_dict_pre_hook(lambda _, saved: _note(opt, saved, loaded))
     after = opt.register_load_state_dict_post_hook(lambda _: _keep_dtypes(opt, loaded), prepend=True)
     try:
         yield
     finally:
         before.remove()
         after.remove()
+
+
+def _note(opt: Optimizer, saved: Any, loaded: dict[str, Any]) -> None:
+    """What the hooks have left."""
+    if not isinstance(saved, Mapping):
+        raise TypeError(f"load_state_dict: a hook returned {type(saved).__name__}: expected a dict")
+    refuse_other_parts(saved)
+    check_names(opt, saved)
+    loaded.update(saved)
 
 
 def _keep_dtypes(opt: Optimizer, saved: dict[str, Any]) -> None:
@@ -75,14 +115,14 @@ def _keep_dtypes(opt: Optimizer, saved: dict[str, Any]) -> None:
                 opt.state[p][name] = value.detach().to(device=loaded.device, copy=True)
 
 
-def check_names(opt: Optimizer, saved: dict[str, Any]) -> None:
+def check_names(opt: Optimizer, saved: Mapping[str, Any]) -> None:
     """Raise for other names than this optimizer's, where they decide between two rules.
 
     States are matched by their place, as PyTorch's; names that came with them would take the others' place.
     """
     if opt._formula._other is None:
         return
-    for g, (group, theirs) in enumerate(zip(opt.param_groups, saved.get("param_groups", ()), strict=False)):
+    for g, (group, theirs) in enumerate(zip(opt.param_groups, saved["param_groups"], strict=False)):
         mine, names = group.get("param_names"), theirs.get("param_names")
         if names is not None and names != mine:
             raise ValueError(

@@ -143,7 +143,10 @@ def why_not_here(tensor: Tensor) -> str | None:
         return elsewhere
     if tensor.numel() == 0:
         return None
-    storage = tensor.untyped_storage()
+    try:
+        storage = tensor.untyped_storage()
+    except NotImplementedError:
+        return "is within a transform of torch.func, which keeps its elements elsewhere"
     if storage.device.type != "cpu":  # a FakeTensor
         return elsewhere
     last = tensor.storage_offset() + (
