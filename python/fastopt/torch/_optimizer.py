@@ -192,7 +192,7 @@ class Optimizer(torch.optim.Optimizer):
         for place, p in enumerate(group["params"]):
             if p.device.type == "meta" or is_lazy(p):
                 continue  # has no memory yet; the step looks again
-            refuse(label_of(first + place, group, place), why_not(p))
+            refuse(label_of(first + place, group, place), why_not(p, written=False))
         values = self._values(group)
         check_cautious(self._formula, values.values)
         self._options.storage.check(

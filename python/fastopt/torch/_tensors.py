@@ -112,7 +112,10 @@ def repeats(tensor: Tensor) -> bool:
 
 
 def why_not(tensor: Tensor, written: bool = True) -> str | None:
-    """Why the engine cannot work on this tensor's elements, or None if it can; gradients are not written."""
+    """Why the engine cannot work on this tensor's elements, or None if it can.
+
+    `written`: whether it would change them now. Gradients stay, and so do parameters before their first step.
+    """
     here = local(tensor)
     if here.is_nested:  # in either of PyTorch's layouts
         return "is nested"
@@ -133,7 +136,16 @@ def why_not(tensor: Tensor, written: bool = True) -> str | None:
         return "was made in inference mode and may be changed there only"
     if here.is_neg():
         return "is a negated view"
-    return why_not_here(here)
+    return why_not_here(here) or (_misaligned(here) if written else None)
+
+
+def _misaligned(tensor: Tensor) -> str | None:
+    size = tensor.element_size()
+    if (
+        tensor.numel() == 0 or tensor.data_ptr() % size == 0 or not is_dense(tensor)
+    ):  # which is stepped in a copy
+        return None
+    return f"begins at an address that is no multiple of its {size} bytes"
 
 
 def why_not_here(tensor: Tensor) -> str | None:
