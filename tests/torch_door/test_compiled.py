@@ -208,6 +208,32 @@ def test_a_compiled_step_of_a_scaler(fused: bool | None) -> None:
 
 
 @ours_alone
+def test_what_is_compiled_within_a_step_and_after_an_error() -> None:
+    """A closure may call a compiled model; and a step that raises leaves the compiler as it was."""
+    net, loss_of = deep()
+    compiled = torch.compile(loss_of, backend="eager")
+    opt = mine("AdamW")(net.parameters(), nonfinite="raise")
+
+    def closure() -> Any:
+        opt.zero_grad()
+        loss = compiled()
+        loss.backward()
+        return loss.detach()
+
+    step = torch.compile(lambda: opt.step(closure), backend="eager")
+    losses = [step() for _ in range(3)]
+    assert losses[2] < losses[1] < losses[0]
+    assert any(ref().co_name == "<lambda>" for ref in torch._dynamo.convert_frame.input_codes.seen)
+    net[0].weight.grad.fill_(float("nan"))
+    with pytest.raises(ValueError, match="NaN"):
+        torch.compile(lambda: opt.step(), backend="eager")()
+    before = frames()
+    torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1))
+    assert frames() == before + 1
+    assert traced() == []
+
+
+@ours_alone
 def test_every_other_call_of_an_optimizer() -> None:
     from fastopt.torch import step_in_backward
 

@@ -136,15 +136,18 @@ def why_not(tensor: Tensor, written: bool = True) -> str | None:
         return "was made in inference mode and may be changed there only"
     if here.is_neg():
         return "is a negated view"
-    return why_not_here(here) or (_misaligned(here) if written else None)
+    try:
+        return why_not_here(here) or (_misaligned(here) if written else None)
+    except NotImplementedError:
+        return "is within a transform of torch.func, which keeps its elements elsewhere"
 
 
 def _misaligned(tensor: Tensor) -> str | None:
     size = tensor.element_size()
-    if (
-        tensor.numel() == 0 or tensor.data_ptr() % size == 0 or not is_dense(tensor)
-    ):  # which is stepped in a copy
+    if tensor.numel() == 0 or tensor.data_ptr() % size == 0:
         return None
+    if not is_dense(tensor):
+        return None  # is stepped in a copy
     return f"begins at an address that is no multiple of its {size} bytes"
 
 
@@ -155,10 +158,7 @@ def why_not_here(tensor: Tensor) -> str | None:
         return elsewhere
     if tensor.numel() == 0:
         return None
-    try:
-        storage = tensor.untyped_storage()
-    except NotImplementedError:
-        return "is within a transform of torch.func, which keeps its elements elsewhere"
+    storage = tensor.untyped_storage()
     if storage.device.type != "cpu":  # a FakeTensor
         return elsewhere
     last = tensor.storage_offset() + (
