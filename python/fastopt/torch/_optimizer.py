@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -44,6 +43,8 @@ __all__ = ["Optimizer"]
 
 def _called(function: Any, qualname: str) -> Any:
     """The same function, which Python's and PyTorch's errors call by this name."""
+    if hasattr(function, "__wrapped__"):  # by `uncompiled`, in older versions
+        return uncompiled(_called(function.__wrapped__, qualname))
     made = FunctionType(
         function.__code__,
         function.__globals__,
@@ -52,9 +53,9 @@ def _called(function: Any, qualname: str) -> Any:
         function.__closure__,
     )
     made.__kwdefaults__ = function.__kwdefaults__
-    functools.update_wrapper(made, function)
-    del made.__wrapped__  # type: ignore[attr-defined]
-    made.__qualname__ = qualname
+    made.__doc__, made.__annotations__ = function.__doc__, function.__annotations__
+    made.__module__, made.__qualname__ = function.__module__, qualname
+    vars(made).update(vars(function))
     return made
 
 
