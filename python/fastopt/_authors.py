@@ -27,7 +27,10 @@ _THEIRS = {"k", "scheduled_lr", "d_denom", "d_hat", "fsdp_in_use", "slice_p"}
 
 
 def from_authors(
-    rule: str, saved: Any, shapes: Sequence[tuple[int, ...]], groups_here: Sequence[Mapping[str, Any]]
+    rule: str,
+    saved: Any,
+    shapes: Sequence[tuple[int, ...] | None],
+    groups_here: Sequence[Mapping[str, Any]],
 ) -> Any:
     """The state dict with states as they are here; any other as it is.
 
@@ -37,8 +40,8 @@ def from_authors(
         The kernel's name.
     saved : dict
         From the package, or from anywhere.
-    shapes : sequence of tuple
-        Of the parameters, in their order.
+    shapes : sequence of tuple or None
+        Of the parameters, in their order; None where one has no shape yet.
     groups_here : sequence of mapping
         Of which the keys are taken that theirs have not.
     """
@@ -62,11 +65,11 @@ def from_authors(
     return {**saved, "state": state, "param_groups": made}
 
 
-def _shaped(rule: str, entry: Mapping[str, Any], shapes: Sequence[tuple[int, ...]]) -> dict[str, Any]:
+def _shaped(rule: str, entry: Mapping[str, Any], shapes: Sequence[tuple[int, ...] | None]) -> dict[str, Any]:
     """Prodigy's states in the shape of the parameter, where one number may stand for a start at 0."""
-    if rule != "prodigy" or not shapes or "s" not in entry:
+    shape = shapes[0] if shapes else None
+    if rule != "prodigy" or shape is None or "s" not in entry:
         return dict(entry)
-    shape = shapes[0]
     found = dict(entry)
     for name in ("s", "p0"):
         value = found.get(name)

@@ -375,8 +375,68 @@ def test_no_copy_inside_averages() -> None:
 def test_a_tensor_of_inference_mode() -> None:
     with torch.inference_mode():
         made = torch.ones(3)
+    opt = ours.SGD([made], lr=0.1)
+    made.grad = torch.ones(3)
     with pytest.raises(TypeError, match=r"params\[0\].*inference mode"):
-        ours.SGD([made], lr=0.1)
+        opt.step()
+    assert made.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["AdamW", "SGD", "Adafactor", "Muon", "ScheduleFreeSGD"])
+def test_a_parameter_of_inference_mode_is_stepped_there(name: str) -> None:
+    """As one that was made outside; a step outside is refused, also with a plan that was made inside."""
+
+    def made(inside: bool) -> tuple[Any, Any]:
+        with torch.inference_mode(inside):
+            p = torch.nn.Parameter(torch.ones(4, 3))
+        assert p.is_inference() == inside
+        return p, getattr(ours, name)([("w", p)], lr=0.1)
+
+    (p, opt), (q, twin) = made(True), made(False)
+    for k in range(3):
+        for parameter in (p, q):
+            parameter.grad = torch.full((4, 3), 0.5 * k)
+        with pytest.raises(TypeError, match=r"params\[0\] \(w\): .*inference mode"):
+            opt.step()
+        with torch.inference_mode():
+            opt.step()
+        twin.step()
+        assert torch.equal(p, q)
+        assert opt.state[p].get("step", 0) == twin.state[q].get("step", 0)
+    opt.add_param_group({"params": [("late", made(True)[0])]})
+    opt.load_state_dict(opt.state_dict())
+    with torch.inference_mode():
+        opt.step()
+
+
+def off_by_one_byte(numbers: Any) -> Any:
+    memory = bytearray(numbers.numel() * numbers.element_size() + 1)
+    held = torch.frombuffer(memoryview(memory)[1:], dtype=numbers.dtype).view(numbers.shape)
+    return held.copy_(numbers)
+
+
+def test_memory_that_is_not_aligned() -> None:
+    """Of a parameter it is refused, in words of tensors; of a gradient it is read, of gaps in a copy."""
+    p = torch.nn.Parameter(off_by_one_byte(torch.ones(4)))
+    opt = ours.SGD([("w", p)], lr=0.5)
+    p.grad = torch.ones(4)
+    words = (
+        r"params\[0\] \(w\): expected .* tensor .*, but it begins at an address that is no multiple of its 4"
+    )
+    with pytest.raises(TypeError, match=words):
+        opt.step()
+    assert p.tolist() == [1, 1, 1, 1]
+    p.data = torch.ones(4)
+    opt.step()
+    p.grad = off_by_one_byte(torch.ones(4))
+    opt.step()
+    assert p.tolist() == [0, 0, 0, 0]
+    p.data = off_by_one_byte(torch.ones(4))
+    with pytest.raises(TypeError, match=words):
+        opt.step()
+    p.data = off_by_one_byte(torch.ones(4, 2))[:, 0]
+    opt.step()
+    assert p.tolist() == [0.5, 0.5, 0.5, 0.5]
 
 
 #: Every class of the door, with what gives it all its states.
@@ -423,3 +483,41 @@ def test_zeros_laid_out_before_the_first_step_are_no_beginning(filled: Any) -> N
     step(opt, p)
     step(twin, q)
     assert torch.equal(p.detach(), q.detach())
+
+
+@pytest.mark.parametrize(
+    ("saved", "error", "words"),
+    [
+        (None, TypeError, "^load_state_dict: expected a dict, got NoneType$"),
+        ([1], TypeError, "^load_state_dict: expected a dict, got list$"),
+        (5, TypeError, "^load_state_dict: expected a dict, got int$"),
+        ({}, KeyError, "^load_state_dict: expected 'param_groups' in it; is it another class's"),
+        ({}, ValueError, "^load_state_dict: expected 'param_groups' in it; is it another class's"),
+        ({"fastopt": {}}, KeyError, "^load_state_dict: expected 'param_groups' in it"),
+        ({"param_groups": []}, KeyError, "^load_state_dict: expected 'state' in it"),
+        (
+            {"state": {}, "param_groups": None},
+            TypeError,
+            "'param_groups': expected a list of dicts, got NoneType",
+        ),
+        ({"state": {}, "param_groups": {}}, TypeError, "'param_groups': expected a list of dicts, got dict"),
+        ({"state": {}, "param_groups": [1]}, TypeError, r"param_groups\[0\]: expected a dict, got int"),
+        ({"state": {}, "param_groups": [{}]}, KeyError, "expected 'params' in it"),
+        ({"state": [], "param_groups": []}, TypeError, "'state': expected a dict, got list"),
+        ({"state": None, "param_groups": []}, TypeError, "'state': expected a dict, got NoneType"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["AdamW", "Muon", "Prodigy"])
+def test_what_is_no_state_dict(name: str, saved: Any, error: Any, words: str) -> None:
+    p = torch.nn.Parameter(torch.ones(3))
+    p.grad = torch.ones(3)
+    opt = getattr(ours, name)([p])
+    opt.step()
+    before = str(opt.state_dict())
+    with pytest.raises(error, match=words):
+        opt.load_state_dict(saved)
+    assert str(opt.state_dict()) == before
+    opt.register_load_state_dict_pre_hook(lambda o, s: {"state": {}, "param_groups": o.param_groups})
+    if isinstance(saved, dict) and "fastopt" not in saved:
+        opt.load_state_dict({**saved, "param_groups": [], "state": {}})  # a hook may have made it good

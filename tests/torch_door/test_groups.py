@@ -111,6 +111,25 @@ def test_parameters_swapped_within_a_group(name: str) -> None:
     checked(run, name)
 
 
+def test_accumulators_begin_where_the_constructor_says() -> None:
+    """Whatever a group says of it, when the optimizer is made, later, and after its states were cleared."""
+    ends = []
+    for make in (mine("Adagrad"), theirs("Adagrad")):
+        params = [torch.nn.Parameter(torch.ones(3)) for _ in range(3)]
+        groups = [{"params": params[:1], "initial_accumulator_value": 0.3}, {"params": params[1:2]}]
+        opt = make(groups, lr=0.1, initial_accumulator_value=0.5)
+        opt.add_param_group({"params": params[2:], "initial_accumulator_value": 2.0})
+        for k in range(4):
+            if k == 2:
+                opt.state.clear()
+            for p in params:
+                p.grad = torch.full((3,), 0.1 + k)
+            opt.step()
+        ends.append([p.detach() for p in params] + [opt.state[p]["sum"] for p in params])
+    for a, b in zip(*ends, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+
+
 def test_named_parameters() -> None:
     net = torch.nn.Linear(3, 2)
     opt = mine("AdamW")(net.named_parameters())

@@ -331,54 +331,6 @@ def test_the_fused_contract(name: str) -> None:
     assert results[0][1] == results[1][1]
 
 
-# --- compilation ---
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_compiled_models_and_compiled_steps() -> None:
-    torch._dynamo.reset()
-    net, loss_of = model()
-    twin, twin_loss = model()
-    compiled = torch.compile(loss_of, backend="eager")
-    opt, plain = mine("AdamW")(net.parameters(), lr=0.05), mine("AdamW")(twin.parameters(), lr=0.05)
-    step = torch.compile(opt.step, backend="eager")
-    for _ in range(5):
-        opt.zero_grad()
-        plain.zero_grad()
-        compiled().backward()
-        twin_loss().backward()
-        step()
-        plain.step()
-    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
-    torch._dynamo.reset()
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_compiled_training_step() -> None:
-    torch._dynamo.reset()
-    net, loss_of = model()
-    twin, twin_loss = model()
-    opt, plain = mine("SGD")(net.parameters(), lr=0.05), mine("SGD")(twin.parameters(), lr=0.05)
-
-    @torch.compile(backend="eager")
-    def train() -> Any:
-        opt.zero_grad()
-        loss = loss_of()
-        loss.backward()
-        opt.step()
-        return loss
-
-    for _ in range(4):
-        train()
-        plain.zero_grad()
-        twin_loss().backward()
-        plain.step()
-    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
-    torch._dynamo.reset()
-
-
 # --- threads, processes, memory ---
 
 
@@ -721,3 +673,129 @@ def test_stepping_in_backward_warns_of_replicas(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     with pytest.warns(RuntimeWarning, match="each process steps by its own gradients"):
         step_in_backward(opt).remove()
+
+
+@ours_alone
+@pytest.mark.parametrize("unscaled", [False, True])
+@pytest.mark.parametrize("fused", [None, True])
+def test_a_scaler_is_refused_by_what_steps_in_backward(fused: bool | None, unscaled: bool) -> None:
+    from fastopt.torch import step_in_backward
+
+    net, loss_of = model()
+    opt = mine("SGD")(net.parameters(), lr=1e-9, fused=fused)
+    first, second = step_in_backward(opt), step_in_backward(opt)
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.scale(loss_of()).backward()
+    if unscaled:
+        scaler.unscale_(opt)
+    with pytest.raises(RuntimeError, match=r"step\(\): not by GradScaler.*step_in_backward"):
+        scaler.step(opt)
+    opt.step()  # of which nothing is left
+    second.remove()
+    with pytest.raises(RuntimeError, match="not by GradScaler"):
+        scaler.step(opt)
+    for _ in range(2):
+        first.remove()
+    before = [p.detach().clone() for p in net.parameters()]
+    opt.param_groups[0]["lr"] = 0.1
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.scale(loss_of()).backward()
+    scaler.step(opt)
+    assert (
+        0
+        < max(float((p - q).detach().abs().max()) for p, q in zip(net.parameters(), before, strict=True))
+        < 1
+    )
+    assert opt._step_supports_amp_scaling == bool(fused)
+    torch.amp.GradScaler("cpu", enabled=False).step(opt)
+
+
+@ours_alone
+@pytest.mark.parametrize("kind", ["pre", "post"])
+def test_hooks_are_refused_with_steps_in_backward(kind: str) -> None:
+    from fastopt.torch import step_in_backward
+
+    _, opt = one()
+    handle = getattr(opt, f"register_step_{kind}_hook")(lambda *_: None)
+    with pytest.raises(ValueError, match="this AdamW has hooks on its step"):
+        step_in_backward(opt)
+    handle.remove()
+    stepping = step_in_backward(opt)
+    with pytest.raises(RuntimeError, match=rf"register_step_{kind}_hook\(\): .*step_in_backward"):
+        getattr(opt, f"register_step_{kind}_hook")(lambda *_: None)
+    getattr(copy.deepcopy(opt), f"register_step_{kind}_hook")(lambda *_: None)  # which steps as ever
+    stepping.remove()
+    getattr(opt, f"register_step_{kind}_hook")(lambda *_: None)
+
+
+@ours_alone
+def test_a_closure_whose_backward_pass_steps() -> None:
+    from fastopt.torch import step_in_backward
+
+    ends = []
+    for within in (False, True):
+        net, loss_of = model()
+        opt = mine("AdamW")(net.parameters())
+        if within:
+            step_in_backward(opt)
+
+        def closure(opt: Any = opt, loss_of: Any = loss_of) -> Any:
+            opt.zero_grad()
+            loss = loss_of()
+            loss.backward()
+            return loss.detach()
+
+        losses = [opt.step(closure) for _ in range(3)]
+        ends.append([*net.parameters(), *losses])
+    assert equal(*ends)
+
+
+# --- what errors say ---
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_errors_call_the_class_by_its_name(name: str) -> None:
+    p, opt = one(name)
+    stepper = "Adam" if name == "AdamW" and not hasattr(opt, "_formula") else name  # as PyTorch's derives
+    with pytest.raises(
+        TypeError, match=rf"^{name}\.__init__\(\) missing 1 required positional argument: 'params'"
+    ):
+        mine(name)()
+    for hooked in (False, True):
+        if hooked:
+            opt.register_step_pre_hook(lambda *_: None)
+        with pytest.raises(
+            TypeError, match=rf"^{stepper}\.step\(\) got an unexpected keyword argument 'foo'"
+        ):
+            opt.step(foo=1)
+        with pytest.raises(TypeError, match=rf"^{stepper}\.step\(\) takes from 1 to 2 positional arguments"):
+            opt.step(1, 2)
+    opt.register_step_pre_hook(lambda *_: 5)
+    with pytest.raises(RuntimeError, match=rf"^<function {stepper}\.step at .*must return None or a tuple"):
+        opt.step()
+    assert p.tolist() == [1, 1, 1]
+
+
+@ours_alone
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_step_within_a_transform_names_the_parameter(begun: bool) -> None:
+    p, opt = one("SGD", lr=0.1)
+    if begun:
+        opt.step()
+    before = p.detach().clone()
+
+    def function(x: Any) -> Any:
+        p.grad = x.detach()
+        opt.step()
+        return x.sum()
+
+    def of_its_own(x: Any) -> Any:
+        mine("SGD")([p, torch.nn.Parameter(x * 1)], lr=0.1)
+        return x.sum()
+
+    with pytest.raises(TypeError, match=r"^params\[0\]: .*within a transform of torch\.func"):
+        torch.func.grad(function)(torch.ones(3))
+    for transform in (torch.func.grad, torch.func.vmap):
+        with pytest.raises(TypeError, match=r"^params\[1\]: .*within a transform of torch\.func"):
+            transform(of_its_own)(torch.ones(3, 3) if transform is torch.func.vmap else torch.ones(3))
+    assert torch.equal(p, before)

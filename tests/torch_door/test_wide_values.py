@@ -6,8 +6,26 @@ from typing import Any
 
 import pytest
 
-from torch_door.door import default_of, mine, ours_alone, theirs, torch
+from torch_door.door import allowed, clones, default_of, drive, given, mine, ours_alone, theirs, torch, worst
 
+INFINITE: list[tuple[str, dict[str, Any]]] = [
+    ("Adafactor", {"d": float("inf")}),
+    ("Rprop", {"step_sizes": (0, float("inf"))}),
+    ("Rprop", {"step_sizes": (1e-6, float("inf"))}),
+    ("ASGD", {"t0": float("inf")}),
+]
+VECTORS: list[tuple[str, dict[str, Any]]] = [
+    (name, {key: torch.tensor(values, dtype=torch.float64)})
+    for name, key, values in (
+        ("Adam", "betas", [0.5, 0.75]),
+        ("Adamax", "betas", [0.5, 0.75]),
+        ("NAdam", "betas", [0.5, 0.75]),
+        ("RAdam", "betas", [0.5, 0.75]),
+        ("Rprop", "step_sizes", [1e-6, 50.0]),
+        ("Rprop", "etas", [0.5, 1.25]),
+        ("Adafactor", "eps", [1e-30, 1e-3]),
+    )
+]
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {"momentum": 1.5}),
     ("SGD", {"momentum": 1.0, "nesterov": True}),
@@ -28,6 +46,15 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("Adam", {"amsgrad": 1}),
     ("Adam", {"amsgrad": None, "maximize": None}),
     ("AdamW", {"maximize": 1, "weight_decay": 1e3}),
+    ("SGD", {"momentum": False, "dampening": False, "weight_decay": False}),
+    ("SGD", {"momentum": 0.5, "dampening": True}),
+    ("Adam", {"eps": False, "weight_decay": False}),
+    ("RMSprop", {"alpha": False, "momentum": False}),
+    ("ASGD", {"lambd": False, "alpha": False, "t0": False}),
+    ("NAdam", {"momentum_decay": False}),
+    ("Adadelta", {"rho": True}),
+    *(case for case in INFINITE if case[0] != "Adafactor"),
+    *(case for case in VECTORS if case[0] not in ("Adafactor", "Adam")),
 ]
 
 
@@ -65,6 +92,54 @@ def test_what_pytorch_takes_in_mid_training(name: str, values: dict[str, Any]) -
             steps(opt, p, 2, 6)
     (_, exact), (_, got) = made
     torch.testing.assert_close(got, exact, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(("name", "values"), INFINITE + VECTORS, ids=str)
+def test_infinity_that_is_off_and_vectors(name: str, values: dict[str, Any], dtype: Any) -> None:
+    def run(cls: Any, params: Any, grads: Any) -> Any:
+        own = clones(params)
+        typed = {k: v.to(own[0].dtype) if torch.is_tensor(v) else v for k, v in values.items()}
+        drive(cls(own, **typed), own, grads)
+        return own
+
+    with default_of(dtype):
+        params, grads = given(dtype, twin=name)
+        exact, bound = allowed(run, params, grads, name)
+        assert worst(run(mine(name), params, grads), exact) <= bound
+
+
+@ours_alone
+def test_a_vector_that_is_changed_in_place_is_seen() -> None:
+    opt, p = optimizer(mine("Adamax"), "Adamax", betas=torch.tensor([0.5, 0.75], dtype=torch.float64))
+    twin, q = optimizer(mine("Adamax"), "Adamax", betas=(0.5, 0.75))
+    steps(opt, p, 0, 2)
+    steps(twin, q, 0, 2)
+    opt.param_groups[0]["betas"][0] = 0.25
+    twin.param_groups[0]["betas"] = (0.25, 0.75)
+    steps(opt, p, 2, 4)
+    steps(twin, q, 2, 4)
+    assert torch.equal(p, q)
+
+
+@ours_alone
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("SGD", {"lr": True}),
+        ("Adam", {"eps": float("inf")}),
+        ("Adam", {"weight_decay": float("inf")}),
+        ("Adafactor", {"d": float("-inf")}),
+        ("Adafactor", {"d": float("nan")}),
+        ("Rprop", {"step_sizes": (0.0, float("nan"))}),
+        ("NAdam", {"momentum_decay": float("inf")}),
+        ("AdamW", {"betas": torch.tensor([0.5])}),
+    ],
+    ids=str,
+)
+def test_what_is_still_no_value(name: str, values: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError, IndexError)):
+        optimizer(mine(name), name, **values)
 
 
 @ours_alone

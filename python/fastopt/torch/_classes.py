@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ import torch
 
 from fastopt import optim
 from fastopt._checks import real
-from fastopt._hypers import Hyper, finite, non_negative, pair, unit
+from fastopt._hypers import Hyper, finite, non_negative, pair, positive, unit
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch._optimizer import Optimizer
 from fastopt.torch._options import defaults_of
@@ -55,8 +56,19 @@ __all__ = [
 ]
 
 
-def _finite_numbers(name: str, values: tuple[Any, ...]) -> tuple[float, ...]:
-    return tuple(real(f"{name}[{i}]", value) for i, value in enumerate(values))
+def _off_at_infinity(hyper: Hyper) -> Hyper:
+    """The same or infinity, which is off: no step can tell it from the largest number of float32."""
+    largest = float(torch.finfo(torch.float32).max)
+    return hyper._replace(
+        check=lambda name, value: (
+            largest if isinstance(value, float) and value == math.inf else hyper.check(name, value)
+        ),
+    )
+
+
+def _numbers(name: str, values: tuple[Any, ...]) -> tuple[float, ...]:
+    number = _off_at_infinity(Hyper(real))
+    return tuple(number.check(f"{name}[{i}]", value) for i, value in enumerate(values))
 
 
 class _Own(torch.optim.Optimizer):
@@ -91,7 +103,11 @@ class ASGD(Optimizer, torch.optim.ASGD):
     """
 
     _formula = optim.ASGD
-    _wider: ClassVar[Mapping[str, Hyper]] = {"lambd": finite(), "alpha": finite(), "t0": finite()}
+    _wider: ClassVar[Mapping[str, Hyper]] = {
+        "lambd": finite(),
+        "alpha": finite(),
+        "t0": _off_at_infinity(finite()),
+    }
 
 
 class Adadelta(Optimizer, torch.optim.Adadelta):
@@ -112,6 +128,7 @@ class Adafactor(Optimizer, _TorchAdafactor):
     """
 
     _formula = optim.Adafactor
+    _wider: ClassVar[Mapping[str, Hyper]] = {"d": _off_at_infinity(positive())}
 
 
 class Adagrad(Optimizer, torch.optim.Adagrad):
@@ -122,6 +139,15 @@ class Adagrad(Optimizer, torch.optim.Adagrad):
     """
 
     _formula = optim.Adagrad
+
+    def _add_group(self, param_group: dict[str, Any]) -> None:
+        """PyTorch's begins all states where its constructor was told to, whatever a group says of it: here
+        the group then says what is done.
+        """
+        super()._add_group(param_group)
+        key = "initial_accumulator_value"
+        if param_group[key] != "gradient":  # which PyTorch's has not
+            param_group[key] = self.defaults[key]
 
 
 class Adam(Optimizer, torch.optim.Adam):
@@ -193,7 +219,7 @@ class Rprop(Optimizer, torch.optim.Rprop):
     """
 
     _formula = optim.Rprop
-    _wider: ClassVar[Mapping[str, Hyper]] = {"step_sizes": pair("smallest", "largest", check=_finite_numbers)}
+    _wider: ClassVar[Mapping[str, Hyper]] = {"step_sizes": pair("smallest", "largest", check=_numbers)}
 
 
 class SGD(Optimizer, torch.optim.SGD):

@@ -24,6 +24,7 @@ from fastopt.torch._tensors import (
     as_array,
     as_it_lies,
     is_dense,
+    is_lazy,
     is_part,
     label_of,
     local,
@@ -110,9 +111,12 @@ class Engine:
         ]
         self._collect(opt)
         self._make_states(opt, fresh)
+        # What may be changed in inference mode alone: whether that is on is looked at as addresses are.
+        self._inference = any(local(part.parameter).is_inference() for part in self.parts)
         self.plain = (
             _EXCHANGE is not None
             and are_builtin(opt)
+            and not self._inference
             and all(part.plain and isinstance(part.state, (dict, NoneType)) for part in self.parts)
         )
         self.plan = _dispatch.core.TensorPlan(
@@ -170,6 +174,8 @@ class Engine:
             for place, p in enumerate(group["params"]):
                 label = label_of(number, group, place)
                 number += 1
+                if is_lazy(p):
+                    continue
                 rule = rule_for(opt._formula, self.values[g].values, tuple(p.shape), name_of(group, place))
                 if p.grad is None and not self._has_state(opt, rule, p):
                     continue
@@ -391,6 +397,7 @@ class Engine:
 
     def _sign(self, opt: Optimizer) -> list[Any]:
         signature: list[Any] = [[id(p) for p in group["params"]] for group in opt.param_groups]
+        signature.append(self._inference and torch.is_inference_mode_enabled())
         for part in self.parts:
             here = local(part.parameter)
             signature.append((here.data_ptr(), here.stride(), here.shape, here.dtype, here.is_neg()))

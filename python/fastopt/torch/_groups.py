@@ -176,7 +176,10 @@ def keys_of(formula: type[Optimizer]) -> tuple[str, ...]:
 def _given(group: Mapping[str, Any], key: str, default: Any) -> Any:
     value = group.get(key, default)
     # PyTorch tests its flags for truth: 1 and None are theirs too.
-    return bool(value) if isinstance(default, bool) and (value is None or isinstance(value, int)) else value
+    if isinstance(default, bool):
+        return bool(value) if value is None or isinstance(value, int) else value
+    # And False is off of a number there; a rate that is True stays a mistake.
+    return float(value) if isinstance(value, bool) and isinstance(default, float) and key != "lr" else value
 
 
 def _not_below_zero(lr: Any, initial: Any) -> Any:
@@ -198,6 +201,8 @@ def _is_fixed(value: Any) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor) and value.numel() == 1:  # of any shape, as PyTorch's
         return value.item()
+    if isinstance(value, torch.Tensor) and value.dim() == 1:
+        return tuple(value.tolist())
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return value.item()
     if isinstance(value, (tuple, list)):

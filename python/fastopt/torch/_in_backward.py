@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fastopt.torch._compiled import uncompiled
 from fastopt.torch._containers import state_of
 from fastopt.torch._one_operation import InUse
 from fastopt.torch._optimizer import Optimizer
-from fastopt.torch._tensors import name_of
+from fastopt.torch._tensors import is_lazy, label_of, name_of
 
 __all__ = ["InBackward", "step_in_backward"]
 
@@ -20,15 +22,26 @@ __all__ = ["InBackward", "step_in_backward"]
 class InBackward:
     """What `step_in_backward` returns: `remove` ends it."""
 
-    def __init__(self, handles: list[Any]) -> None:
-        self._handles = handles
+    def __init__(self, optimizer: Optimizer, handles: list[Any]) -> None:
+        self._optimizer, self._handles = optimizer, handles
+        self._in_force = True
+        optimizer._in_backward += 1
+        optimizer._step_supports_amp_scaling = True  # GradScaler then comes to the step, which refuses it
 
+    @uncompiled
     def remove(self) -> None:
         """Leave gradients alone again; ``optimizer.step()`` then updates the parameters as before."""
         while self._handles:
             self._handles.pop().remove()
+        if self._in_force:
+            self._in_force = False
+            opt = self._optimizer
+            opt._in_backward -= 1
+            if opt._in_backward == 0:
+                opt._step_supports_amp_scaling = bool(opt.defaults.get("fused"))
 
 
+@uncompiled
 def step_in_backward(optimizer: Optimizer) -> InBackward:
     """Update each parameter within ``backward()``, as soon as its gradient is complete, and free that.
 
@@ -56,15 +69,19 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
         In a group of several processes, if parameters are no DTensors: gradients are averaged too late.
     ValueError
         If it was made with `clip_norm` or a policy for non-finite gradients, or sums over all parameters
-        (Prodigy): these need all gradients before the first update.
+        (Prodigy): these need all gradients before the first update. If it has hooks on its step, which are
+        not called. If a parameter has no shape yet.
 
     Notes
     -----
     What needs the gradients after the backward pass is excluded with it: their accumulation over several
-    backward passes, `torch.nn.utils.clip_grad_norm_`, `GradScaler`, closures, reading ``p.grad``. So is
+    backward passes, `torch.nn.utils.clip_grad_norm_`, reading ``p.grad``, and `torch.amp.GradScaler`: that a
+    loss has been scaled cannot be seen in its backward pass, so the step that the scaler asks for afterwards
+    raises RuntimeError, when the first update has been made with gradients many times too large. So is
     `DistributedDataParallel`, which averages gradients over the processes after they have been accumulated:
-    each process would step by its own. Shards of `fully_shard` arrive averaged. Hooks on ``step`` are not
-    called. If the backward pass raises half-way, some parameters have been updated.
+    each process would step by its own. Shards of `fully_shard` arrive averaged. Hooks that PyTorch calls for
+    every optimizer are called by ``optimizer.step()`` alone, which may have a closure. If the backward pass
+    raises half-way, some parameters have been updated.
 
     Examples
     --------
@@ -90,6 +107,17 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
             f"optimizer: {type(optimizer).__name__} sums over all parameters: needs all gradients before "
             "the first update"
         )
+    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+        raise ValueError(
+            f"optimizer: this {type(optimizer).__name__} has hooks on its step, which are not called in the "
+            "backward pass"
+        )
+    for number, (group, place, p) in enumerate(_places(optimizer)):
+        if is_lazy(p):
+            raise ValueError(
+                f"{label_of(number, group, place)}: has no shape yet: run its lazy module once, and call "
+                "step_in_backward after that"
+            )
     _warn_of_replicas(optimizer)
     handles = [
         p.register_post_accumulate_grad_hook(_Single(optimizer, g, place, p))
@@ -97,7 +125,14 @@ def step_in_backward(optimizer: Optimizer) -> InBackward:
         for place, p in enumerate(group["params"])
         if p.requires_grad
     ]
-    return InBackward(handles)
+    return InBackward(optimizer, handles)
+
+
+def _places(optimizer: Optimizer) -> Iterator[tuple[dict[str, Any], int, Tensor]]:
+    """Every parameter, with its group and its place there."""
+    for group in optimizer.param_groups:
+        for place, p in enumerate(group["params"]):
+            yield group, place, p
 
 
 def _warn_of_replicas(optimizer: Optimizer) -> None:
@@ -160,6 +195,7 @@ class _Single:
             self.own._options, self.own._extra = self.whole._options, self.whole._extra
             self.own._engine = None
 
+    @uncompiled
     def __call__(self, parameter: Tensor) -> None:
         with self.whole._in_use.taken():
             self.whole._take_back()

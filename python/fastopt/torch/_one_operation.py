@@ -11,18 +11,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from fastopt import _dispatch
+from fastopt.torch._compiled import uncompiled
 
 if TYPE_CHECKING:
     from fastopt.torch._optimizer import Optimizer
 
-__all__ = ["Away", "InUse", "Leave", "away", "copy_all", "one_operation"]
+__all__ = ["Away", "Block", "InUse", "Leave", "copy_all", "one_operation"]
 
 #: What leaving home takes: the tensors to remember, how they get their other values, and what is to be put
 #: back besides.
@@ -106,8 +107,26 @@ class Away:
                 opt._away = None
 
 
+class Block(AbstractContextManager[None], ContextDecorator):
+    """`_away` for the user, of which nothing is traced."""
+
+    def __init__(self, opt: Optimizer, method: str, leave: Callable[[], Leave]) -> None:
+        self._where = opt, method, leave
+        self._entered: list[AbstractContextManager[None]] = []
+
+    @uncompiled
+    def __enter__(self) -> None:
+        block = _away(*self._where)
+        block.__enter__()
+        self._entered.append(block)
+
+    @uncompiled
+    def __exit__(self, *raised: Any) -> bool | None:
+        return self._entered.pop().__exit__(*raised)
+
+
 @contextmanager
-def away(opt: Optimizer, method: str, leave: Callable[[], Leave]) -> Iterator[None]:
+def _away(opt: Optimizer, method: str, leave: Callable[[], Leave]) -> Iterator[None]:
     """A block in which parameters hold other values, and then their own again, exactly.
 
     Coming home asks for no word, since it must not be refused. So the plan stays put away until the next

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from types import FunctionType
 from typing import Any, ClassVar
 
 import torch
@@ -20,10 +21,11 @@ from fastopt._hypers import Hyper
 from fastopt._state import all_states, find_rule, states_of
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
+from fastopt.torch._compiled import uncompiled, undo_capturable
 from fastopt.torch._containers import refuse_containers
 from fastopt.torch._engine import DONE, GRADIENT, SKIPPED, STRUCTURE, VALUES, Engine, Part
 from fastopt.torch._groups import Values, keys_of
-from fastopt.torch._one_operation import Away, InUse, Leave, away, copy_all, one_operation
+from fastopt.torch._one_operation import Away, Block, InUse, Leave, copy_all, one_operation
 from fastopt.torch._options import (
     NAMES,
     CommonOptions,
@@ -34,9 +36,27 @@ from fastopt.torch._options import (
     why_no_attribute,
 )
 from fastopt.torch._states import EMA, LacksState, wanted_dtype
-from fastopt.torch._tensors import label_of, local, name_of, refuse, why_not
+from fastopt.torch._tensors import is_lazy, label_of, local, name_of, refuse, why_not
 
 __all__ = ["Optimizer"]
+
+
+def _called(function: Any, qualname: str) -> Any:
+    """The same function, which Python's and PyTorch's errors call by this name."""
+    if hasattr(function, "__wrapped__"):  # by `uncompiled`, in older versions
+        return uncompiled(_called(function.__wrapped__, qualname))
+    made = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__doc__, made.__annotations__ = function.__doc__, function.__annotations__
+    made.__module__, made.__qualname__ = function.__module__, qualname
+    vars(made).update(vars(function))
+    return made
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -91,6 +111,8 @@ class Optimizer(torch.optim.Optimizer):
     _first: int = 0
     #: The same of its first group.
     _first_group: int = 0
+    #: How many calls of `step_in_backward` are in force.
+    _in_backward: int = 0
     #: Hyper-parameters of which PyTorch's class takes more than the NumPy class.
     _wider: ClassVar[Mapping[str, Hyper]] = {}
     state: Any
@@ -100,7 +122,12 @@ class Optimizer(torch.optim.Optimizer):
         super().__init_subclass__(**keywords)
         if "_formula" in vars(cls):
             cls._keys = keys_of(cls._formula)
+            for name, known in {"__init__": "__init__", "_step": "step"}.items():
+                if name not in vars(cls):
+                    setattr(cls, name, _called(getattr(cls, name), f"{cls.__name__}.{known}"))
+            cls._step_with_hooks = torch.optim.Optimizer.profile_hook_step(cls._step)
 
+    @uncompiled
     def __init__(self, params: Any, *args: Any, **keywords: Any) -> None:
         if not hasattr(type(self), "_formula"):
             raise TypeError(f"{type(self).__name__}: the base class; use one of its subclasses")
@@ -145,6 +172,7 @@ class Optimizer(torch.optim.Optimizer):
                     if value.dtype != wanted:
                         state[name] = value.to(wanted)
 
+    @uncompiled
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters, as in `torch.optim`: while training, say, when layers are thawed."""
         with one_operation(self, "add_param_group()"):
@@ -163,9 +191,9 @@ class Optimizer(torch.optim.Optimizer):
     def _check_group(self, group: dict[str, Any], number: int) -> None:
         first = sum(len(g["params"]) for g in self.param_groups[:number])
         for place, p in enumerate(group["params"]):
-            if p.device.type == "meta" or isinstance(p, torch.nn.parameter.UninitializedTensorMixin):
+            if p.device.type == "meta" or is_lazy(p):
                 continue  # has no memory yet; the step looks again
-            refuse(label_of(first + place, group, place), why_not(p))
+            refuse(label_of(first + place, group, place), why_not(p, written=False))
         values = self._values(group, number)
         check_cautious(self._formula, values.values)
         self._options.storage.check(
@@ -176,6 +204,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _values(self, group: dict[str, Any], number: int) -> Values:
         label = f"param_groups[{number + self._first_group}]"
+        undo_capturable(group, self.defaults)
         refuse_ineffective(label, group, self._options, self.defaults, self._keys)
         late = before_of(self._formula)
         required = [key for key in self._keys if key in self.defaults and key not in late]
@@ -183,6 +212,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # --- the step ---
 
+    @uncompiled
     def step(self, *args: Any, **kwargs: Any) -> Any:
         """Update the parameters that have a gradient, in place.
 
@@ -209,7 +239,6 @@ class Optimizer(torch.optim.Optimizer):
         return self._step_with_hooks(*args, **kwargs) if hooked else self._step(*args, **kwargs)
 
     step.hooked = True  # type: ignore[attr-defined]  # PyTorch would wrap it, at some microseconds a step
-    step._torchdynamo_disable = True  # type: ignore[attr-defined]  # a compiled function breaks its graph here
 
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
@@ -219,6 +248,7 @@ class Optimizer(torch.optim.Optimizer):
                 loss = closure()
         scale = 1.0
         if "found_inf" in self.__dict__:  # set by GradScaler for the time of a step
+            self._refuse_scaler()
             if self._found_inf():
                 return loss
             scale = self._grad_scale()
@@ -240,8 +270,33 @@ class Optimizer(torch.optim.Optimizer):
         return loss
 
     step.__signature__ = inspect.signature(_step)  # type: ignore[attr-defined]
-    _step.__qualname__ = step.__qualname__  # what errors call it
-    _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
+    _step_with_hooks = staticmethod(_step)  # of each class its own
+
+    def _refuse_scaler(self) -> None:
+        """A step within the backward pass cannot know that the loss was scaled."""
+        if self._in_backward:
+            for name in ("found_inf", "grad_scale"):  # which GradScaler leaves behind where a step raises
+                self.__dict__.pop(name, None)
+            raise RuntimeError(
+                "step(): not by GradScaler, as the optimizer steps in the backward pass (step_in_backward): "
+                "the gradients of a scaled loss have been used as they came, many times too large"
+            )
+
+    def register_step_pre_hook(self, hook: Any) -> Any:
+        """As in `torch.optim`; RuntimeError if the optimizer steps in the backward pass."""
+        self._refuse_hook("register_step_pre_hook()")
+        return super().register_step_pre_hook(hook)
+
+    def register_step_post_hook(self, hook: Any) -> Any:
+        """As in `torch.optim`; RuntimeError if the optimizer steps in the backward pass."""
+        self._refuse_hook("register_step_post_hook()")
+        return super().register_step_post_hook(hook)
+
+    def _refuse_hook(self, what: str) -> None:
+        if self._in_backward:
+            raise RuntimeError(
+                f"{what}: the optimizer steps in the backward pass (step_in_backward), which calls no hooks"
+            )
 
     def _found_inf(self) -> bool:
         found = self.__dict__["found_inf"]
@@ -389,6 +444,7 @@ class Optimizer(torch.optim.Optimizer):
     # --- what the step measures ---
 
     @property
+    @uncompiled
     def grad_norm(self) -> float | None:
         """Global gradient norm of the last step, before clipping; None if that step took none."""
         engine = self._engine or self._put_by
@@ -396,6 +452,7 @@ class Optimizer(torch.optim.Optimizer):
         return None if norm < 0 else norm
 
     @property
+    @uncompiled
     def skipped(self) -> int:
         """Number of steps skipped for non-finite gradients (``nonfinite="skip"``)."""
         engine = self._engine or self._put_by
@@ -404,6 +461,7 @@ class Optimizer(torch.optim.Optimizer):
     # --- averages ---
 
     @property
+    @uncompiled
     def ema(self) -> list[Tensor]:
         """The average of each parameter, in the order of the groups; before its first step the parameter."""
         if self._options.ema_decay is None:
@@ -411,8 +469,11 @@ class Optimizer(torch.optim.Optimizer):
         averages: list[Tensor] = []
         for group in self.param_groups:
             for place, p in enumerate(group["params"]):
-                state: Any = self.state.get(p)
+                state: Any = {} if is_lazy(p) else self.state.get(p)
                 average = state.get(EMA, p) if isinstance(state, Mapping) else p
+                if average is p:
+                    averages.append(p)
+                    continue
                 if not torch.is_tensor(average) or average.shape != p.shape or average.is_meta:
                     found = tuple(average.shape) if torch.is_tensor(average) else type(average).__name__
                     raise ValueError(
@@ -425,6 +486,7 @@ class Optimizer(torch.optim.Optimizer):
     def _all_params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
+    @uncompiled
     def ema_weights(self) -> AbstractContextManager[None]:
         """In a ``with`` block the parameters hold their averages, and then their own values again, exactly.
 
@@ -437,7 +499,7 @@ class Optimizer(torch.optim.Optimizer):
             If the optimizer was made without `ema_decay`, if nested, or if a call on this optimizer has not
             returned yet.
         """
-        return away(self, "ema_weights()", self._to_averages)
+        return Block(self, "ema_weights()", self._to_averages)
 
     def _to_averages(self) -> Leave:
         pairs = [(p, ema) for p, ema in zip(self._all_params(), self.ema, strict=True) if ema is not p]
@@ -466,6 +528,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # --- attributes ---
 
+    @uncompiled
     def __setattr__(self, name: str, value: Any) -> None:
         problem = None if name.startswith("_") else why_no_attribute(self, name)
         if problem is not None:
@@ -474,6 +537,7 @@ class Optimizer(torch.optim.Optimizer):
 
     # --- saving ---
 
+    @uncompiled
     def state_dict(self) -> dict[str, Any]:
         """As `torch.optim`'s: its tensors are the optimizer's own, not copies.
 
@@ -493,13 +557,14 @@ class Optimizer(torch.optim.Optimizer):
         saved: dict[str, Any] = super().state_dict()
         return saved
 
+    @uncompiled
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state dict of this class, of `torch.optim`'s of that name, or of fastopt's for NumPy.
 
         Raises
         ------
         TypeError, ValueError
-            If it is one of another class, or lacks a part. Nothing was changed.
+            If it is one of another class, or lacks a part (a KeyError too). Nothing was changed.
         RuntimeError
             If another thread's call on this optimizer has not returned yet, or inside `ema_weights`.
         """
@@ -507,14 +572,15 @@ class Optimizer(torch.optim.Optimizer):
             self._load(state_dict)
 
     def _load(self, state_dict: dict[str, Any]) -> None:
-        shapes = [tuple(local(p).shape) for p in self._all_params()]
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"load_state_dict: expected a dict, got {type(state_dict).__name__}")
+        shapes = [None if is_lazy(p) else tuple(local(p).shape) for p in self._all_params()]
         state_dict = from_authors(
             self._formula.rule.kernel,
             _state_dict.from_numpy(self, state_dict),
             shapes,
             self.param_groups,
         )
-        _state_dict.check_names(self, state_dict)
         before = self.state, self.param_groups, [dict(group) for group in self.param_groups]
         options, extra, engine, fresh = self._options, self._extra, self._engine, self._fresh
         hooked = self._optimizer_load_state_dict_pre_hooks or self._optimizer_load_state_dict_post_hooks
@@ -531,10 +597,8 @@ class Optimizer(torch.optim.Optimizer):
             for group, old in zip(self.param_groups, values, strict=True):
                 group.clear()
                 group.update(old)
-            if isinstance(error, KeyError):
-                raise ValueError(
-                    f"load_state_dict: expected {error} in it; is it another class's?"
-                ) from error
+            if isinstance(error, KeyError) and not isinstance(error, _state_dict.LacksKey):
+                raise _state_dict.LacksKey(error) from error
             raise
         self._forget_engine()  # a hook may have made one, with the seed before this
 
@@ -556,6 +620,7 @@ class Optimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             group.update({key: value for key, value in self._extra.items() if key == "seed"})
 
+    @uncompiled
     def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
         """As `copy` does it, but all of one moment: by itself it would copy after `__getstate__`."""
         with one_operation(self, "a copy"), self._in_use.admitting(True):
@@ -564,6 +629,7 @@ class Optimizer(torch.optim.Optimizer):
             made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
             return made
 
+    @uncompiled
     def __getstate__(self) -> dict[str, Any]:
         with one_operation(self, "a copy"):
             return {**super().__getstate__(), "_options": self._options, "_extra": self._extra}
@@ -575,6 +641,7 @@ class Optimizer(torch.optim.Optimizer):
         self.__dict__.setdefault("_engine", None)
         self._forget_engine()
         self._fresh, self._away, self._put_by = [], None, None
+        self._in_backward = 0
         super().__setstate__(state)
         for key, before in before_of(self._formula).items():
             for group in self.param_groups if key in self.defaults else ():

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
-
-from fastopt.torch._one_operation import Leave, away, one_operation
+from fastopt.torch._compiled import uncompiled
+from fastopt.torch._one_operation import Block, Leave, one_operation
 from fastopt.torch._optimizer import Optimizer
+from fastopt.torch._tensors import is_lazy
 
 __all__ = ["ScheduleFree"]
 
@@ -20,6 +20,7 @@ class ScheduleFree(Optimizer):
     state.
     """
 
+    @uncompiled
     def __init__(self, params: Any, *args: Any, **keywords: Any) -> None:
         super().__init__(params, *args, **keywords)
         self.defaults["train_mode"] = True
@@ -33,6 +34,7 @@ class ScheduleFree(Optimizer):
         super()._add_group(param_group)
 
     @property
+    @uncompiled
     def train_mode(self) -> bool:
         """Whether the parameters are where gradients are taken: True from the start and after `train`."""
         return all(group.get("train_mode", True) for group in self.param_groups)
@@ -41,8 +43,6 @@ class ScheduleFree(Optimizer):
         self._refuse_early()  # and once more when nobody can call eval() any more
         return super()._step(closure)
 
-    _step_with_hooks = torch.optim.Optimizer.profile_hook_step(_step)
-
     def _refuse_step(self) -> None:
         super()._refuse_step()
         if not self.train_mode:
@@ -50,10 +50,12 @@ class ScheduleFree(Optimizer):
                 "step(): the parameters hold their averages since eval(); call train() before the next step"
             )
 
+    @uncompiled
     def train(self) -> None:
         """Move the parameters, in place, to where gradients are taken; nothing happens if they are there."""
         self._exchange(True)
 
+    @uncompiled
     def eval(self) -> None:
         """Move the parameters, in place, to the average of all steps; nothing happens if they are there.
 
@@ -82,6 +84,7 @@ class ScheduleFree(Optimizer):
         for group in self.param_groups:
             group["train_mode"] = train
 
+    @uncompiled
     def averaged_weights(self) -> AbstractContextManager[None]:
         """In a ``with`` block the parameters hold the average of all steps, and then their own values again,
         exactly.
@@ -92,11 +95,11 @@ class ScheduleFree(Optimizer):
             If nested, or if a call on this optimizer has not returned yet; inside, if `step`, `train` or
             `eval` is called.
         """
-        return away(self, "averaged_weights()", self._to_evaluation)
+        return Block(self, "averaged_weights()", self._to_evaluation)
 
     def _to_evaluation(self) -> Leave:
         train = self.train_mode
-        changing = [p for p in self._all_params() if p in self.state] if train else []
+        changing = [p for p in self._all_params() if p in self.state and not is_lazy(p)] if train else []
         changing += [self.state[p]["remainder"] for p in changing if "remainder" in self.state[p]]
         return changing, lambda: self._move(False), lambda: self._set_mode(train)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +13,53 @@ from torch import Tensor
 from fastopt._memory import axes_of
 from fastopt._state import rule_for
 from fastopt.torch._states import EMA, UNCOUNTED, Maker, number_dtype, scalar_dtype
-from fastopt.torch._tensors import as_array, is_dense, local, name_of
+from fastopt.torch._tensors import as_array, is_dense, is_lazy, local, name_of
 
 if TYPE_CHECKING:
     from fastopt.torch._optimizer import Optimizer
+
+
+class LacksKey(ValueError, KeyError):
+    """A state dict lacks a part: PyTorch's raises KeyError."""
+
+    def __init__(self, key: object) -> None:
+        super().__init__(f"load_state_dict: expected {key} in it; is it another class's?")
+
+    __str__ = Exception.__str__  # KeyError's is in quotes
+
+
+def refuse_other_parts(saved: Mapping[str, Any]) -> None:
+    """Raise for what is no state dict, of whatever class."""
+    for key in ("param_groups", "state"):
+        if key not in saved:
+            raise LacksKey(repr(key))
+    groups, state = saved["param_groups"], saved["state"]
+    if isinstance(groups, (Mapping, str)) or not isinstance(groups, Collection):
+        raise TypeError(
+            f"load_state_dict: 'param_groups': expected a list of dicts, got {type(groups).__name__}"
+        )
+    if not isinstance(state, Mapping):
+        raise TypeError(f"load_state_dict: 'state': expected a dict, got {type(state).__name__}")
+    for g, group in enumerate(groups):
+        if not isinstance(group, Mapping):
+            raise TypeError(
+                f"load_state_dict: param_groups[{g}]: expected a dict, got {type(group).__name__}"
+            )
+        if "params" not in group:
+            raise LacksKey("'params'")
 
 
 def from_numpy(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     """The state dict of a NumPy class as PyTorch's; any other as it is."""
     if "fastopt" not in saved:
         return saved
+    refuse_other_parts(saved)
     averages = saved["fastopt"].get("ema")
     state: dict[int, dict[str, Any]] = {}
     params = [p for group in opt.param_groups for p in group["params"]]
     for i, entry in saved["state"].items():
-        state[i] = _entry(entry, local(params[i]).detach() if i < len(params) else None)
+        shaped = i < len(params) and not is_lazy(params[i])
+        state[i] = _entry(entry, local(params[i]).detach() if shaped else None)
         if opt._formula.rule.kernel == "sgd" or (
             "momentum_buffer" in entry and opt._formula.rule.kernel == "muon"
         ):
@@ -55,13 +87,22 @@ def dtypes_kept(opt: Optimizer) -> Iterator[None]:
     last word.
     """
     loaded: dict[str, Any] = {}
-    before = opt.register_load_state_dict_pre_hook(lambda _, saved: loaded.update(saved))
+    before = opt.register_load_state_dict_pre_hook(lambda _, saved: _note(opt, saved, loaded))
     after = opt.register_load_state_dict_post_hook(lambda _: _keep_dtypes(opt, loaded), prepend=True)
     try:
         yield
     finally:
         before.remove()
         after.remove()
+
+
+def _note(opt: Optimizer, saved: Any, loaded: dict[str, Any]) -> None:
+    """What the hooks have left."""
+    if not isinstance(saved, Mapping):
+        raise TypeError(f"load_state_dict: a hook returned {type(saved).__name__}: expected a dict")
+    refuse_other_parts(saved)
+    check_names(opt, saved)
+    loaded.update(saved)
 
 
 def _keep_dtypes(opt: Optimizer, saved: dict[str, Any]) -> None:
@@ -74,14 +115,14 @@ def _keep_dtypes(opt: Optimizer, saved: dict[str, Any]) -> None:
                 opt.state[p][name] = value.detach().to(device=loaded.device, copy=True)
 
 
-def check_names(opt: Optimizer, saved: dict[str, Any]) -> None:
+def check_names(opt: Optimizer, saved: Mapping[str, Any]) -> None:
     """Raise for other names than this optimizer's, where they decide between two rules.
 
     States are matched by their place, as PyTorch's; names that came with them would take the others' place.
     """
     if opt._formula._other is None:
         return
-    for g, (group, theirs) in enumerate(zip(opt.param_groups, saved.get("param_groups", ()), strict=False)):
+    for g, (group, theirs) in enumerate(zip(opt.param_groups, saved["param_groups"], strict=False)):
         mine, names = group.get("param_names"), theirs.get("param_names")
         if names is not None and names != mine:
             raise ValueError(
@@ -96,14 +137,16 @@ def check(opt: Optimizer) -> None:
     for g, group in enumerate(opt.param_groups):
         values = opt._values(group, g)
         for place, p in enumerate(group["params"]):
-            rule = rule_for(opt._formula, values.values, tuple(p.shape), name_of(group, place))
-            names = [name for name in rule["states"] if name]
             label, state = f"params[{number}]", opt.state.get(p)
             number += 1
             if not state:
                 continue
             if not isinstance(state, Mapping):
                 raise TypeError(f"{label}: expected a dict as its state, got {type(state).__name__}")
+            if is_lazy(p):
+                continue  # its shape decides what its state has to be: the first step looks
+            rule = rule_for(opt._formula, values.values, tuple(p.shape), name_of(group, place))
+            names = [name for name in rule["states"] if name]
             if rule["name"] not in UNCOUNTED and "step" not in state:
                 raise ValueError(
                     f"{label}: expected a state with 'step', got {list(state)}; is it another class's?"

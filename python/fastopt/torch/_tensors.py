@@ -69,6 +69,11 @@ def local(tensor: Tensor) -> Tensor:
     return tensor if shard is None else shard
 
 
+def is_lazy(tensor: Tensor) -> bool:
+    """Whether a parameter waits for its module's first forward to get a shape: it cannot have a gradient."""
+    return isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin)
+
+
 def is_part(tensor: Tensor) -> bool:
     """Whether other processes hold other parts of a DTensor, whatever the shapes are here."""
     placements = getattr(tensor, "placements", ())
@@ -107,7 +112,10 @@ def repeats(tensor: Tensor) -> bool:
 
 
 def why_not(tensor: Tensor, written: bool = True) -> str | None:
-    """Why the engine cannot work on this tensor's elements, or None if it can; gradients are not written."""
+    """Why the engine cannot work on this tensor's elements, or None if it can.
+
+    `written`: whether it would change them now. Gradients stay, and so do parameters before their first step.
+    """
     here = local(tensor)
     if here.is_nested:  # in either of PyTorch's layouts
         return "is nested"
@@ -128,7 +136,19 @@ def why_not(tensor: Tensor, written: bool = True) -> str | None:
         return "was made in inference mode and may be changed there only"
     if here.is_neg():
         return "is a negated view"
-    return why_not_here(here)
+    try:
+        return why_not_here(here) or (_misaligned(here) if written else None)
+    except NotImplementedError:
+        return "is within a transform of torch.func, which keeps its elements elsewhere"
+
+
+def _misaligned(tensor: Tensor) -> str | None:
+    size = tensor.element_size()
+    if tensor.numel() == 0 or tensor.data_ptr() % size == 0:
+        return None
+    if not is_dense(tensor):
+        return None  # is stepped in a copy
+    return f"begins at an address that is no multiple of its {size} bytes"
 
 
 def why_not_here(tensor: Tensor) -> str | None:
