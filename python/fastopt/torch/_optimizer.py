@@ -17,7 +17,7 @@ from fastopt._authors import from_authors
 from fastopt._cautious import check_cautious
 from fastopt._compat import preset
 from fastopt._hypers import Hyper
-from fastopt._state import all_states, find_rule, states_of
+from fastopt._state import find_rule, states_of
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
 from fastopt.torch._containers import refuse_containers
@@ -137,11 +137,12 @@ class Optimizer(torch.optim.Optimizer):
 
     def _own_precision(self) -> None:
         """States that PyTorch's constructor has made (Adagrad's) get the dtype they have here."""
-        kernel = self._formula.rule.kernel
+        rule = find_rule(self._formula.rule.kernel, set())
         for p, state in self.state.items():
             for name, value in state.items():
-                if torch.is_tensor(value) and value.shape == p.shape and name in all_states(kernel):
-                    wanted = wanted_dtype(self._options.storage, name, "", local(p), "params")
+                if torch.is_tensor(value) and value.shape == p.shape and name in rule["states"]:
+                    index = rule["states"].index(name)
+                    wanted = wanted_dtype(self._options.storage, rule, index, local(p), "params")
                     if value.dtype != wanted:
                         state[name] = value.to(wanted)
 

@@ -84,9 +84,11 @@ class _Like:
         self.size = parameter.numel()
 
 
-def wanted_dtype(storage: Storage, name: str, codes: str, parameter: Tensor, label: str) -> torch.dtype:
+def wanted_dtype(
+    storage: Storage, rule: Mapping[str, Any], state: int, parameter: Tensor, label: str
+) -> torch.dtype:
     """How a new state is kept."""
-    wanted = storage.dtype_of(name, codes, _Like(parameter), label)
+    wanted = storage.dtype_of(rule, state, _Like(parameter), label)
     return torch.uint8 if wanted.itemsize == 1 else _TORCH[str(wanted)]
 
 
@@ -226,11 +228,12 @@ class Maker:
 
     def _dtype(self, stage: Tensor, state: Mapping[str, Any], index: int) -> torch.dtype:
         """Of a state: the one that it has if it can go on with that, else the one that is wanted."""
-        name, squared = self.rule["states"][index], self.rule["squared"][index]
+        name, exact = self.rule["states"][index], self.rule["exact"][index]
+        in_float16 = not (self.rule["squared"][index] or self.rule["small"][index])
         value: Any = state.get(name)
         wide = stage.dtype == torch.float64
         if not torch.is_tensor(value):
-            return wanted_dtype(self.storage, name, self.rule["codes"][index], stage, self.label)
+            return wanted_dtype(self.storage, self.rule, index, stage, self.label)
         there = local(value).dtype
         if there == torch.uint8:
             if wide:
@@ -238,8 +241,9 @@ class Maker:
                     f"{self.label}: state {name!r}: eight bits are for what is computed in float32"
                 )
             return there
-        unfit = (there == torch.float64 and not wide) or (there == torch.float16 and squared)
-        return (torch.float64 if wide else torch.float32) if unfit else there
+        computed = torch.float64 if wide else torch.float32
+        unfit = (there == torch.float64 and not wide) or (there == torch.float16 and not in_float16)
+        return computed if unfit or exact else there
 
     def _scales(self, state: dict[str, Any], name: str, codes: Tensor) -> Tensor:
         key, count = f"{name}_scales", -(-codes.numel() // GROUP)
