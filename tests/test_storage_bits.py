@@ -27,7 +27,7 @@ def rule(name: str, variant: int) -> Any:
 
 
 def stored_states(name: str, variant: int) -> list[str]:
-    """The states that may be stored in another type: of the parameter's shape, and not what it is formed of."""
+    """The states that may be stored in another type: of its shape, and not what it is formed of."""
     of = rule(name, variant)
     return [s for s in of["states"] if s and s not in shaped(of) and s not in of["exact"]]
 

@@ -33,7 +33,7 @@ from fastopt.torch._options import (
     take_options,
     why_no_attribute,
 )
-from fastopt.torch._states import EMA, LacksState, wanted_dtype
+from fastopt.torch._states import EMA, LacksState, held, wanted_dtype
 from fastopt.torch._tensors import label_of, local, name_of, refuse, why_not
 
 __all__ = ["Optimizer"]
@@ -66,9 +66,10 @@ class Optimizer(torch.optim.Optimizer):
         Keep an average of the weights, in ``state[p]["ema"]``; see `ema_weights`.
     state_dtype : torch.dtype, "int8" or dict, optional
         How states are stored. By default float32 for bfloat16 and float16 parameters (PyTorch: as the
-        parameters), else the parameter's own dtype. ``"int8"``: codes of eight bits under PyTorch's names
-        (uint8) with their scales beside them (``"exp_avg_scales"``); a dict chooses for each state. See
-        `fastopt.Optimizer`. States that are there already keep their dtype.
+        parameters), else the parameter's own dtype. ``"int8"``: codes of eight bits, ``"exp_avg.codes"``
+        (uint8), with their scales beside them, ``"exp_avg.scales"``: PyTorch's classes, which know neither,
+        cannot take codes for numbers. A dict chooses for each state. See `fastopt.Optimizer`. States that are
+        there already keep their dtype, but for those that parameters are formed of.
     rounding : {"nearest", "stochastic", "kahan"}
         How half-precision parameters are rounded, see `fastopt.Optimizer`; what Kahan's rounding leaves out
         is ``state[p]["remainder"]``.
@@ -367,7 +368,7 @@ class Optimizer(torch.optim.Optimizer):
     def _has_begun(self, part: Part) -> bool:
         state = self.state.get(part.parameter)
         return isinstance(state, Mapping) and any(
-            torch.is_tensor(state.get(name)) for name in part.rule["states"]
+            torch.is_tensor(held(state, name)) for name in part.rule["states"]
         )
 
     def _refuse_another_formula(self, old: Engine, state: str) -> None:
