@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastopt import _dispatch
 from fastopt._memory import buffers, flat_of
 
-__all__ = ["GROUP", "Coded", "Remainder", "is_bfloat16", "like", "narrowed", "widened"]
+__all__ = ["GROUP", "Coded", "Remainder", "is_bfloat16", "like", "narrowed", "why_no_scales", "widened"]
 
 Array = NDArray[Any]
 
@@ -35,6 +35,17 @@ class Coded(NamedTuple):
     def decoded(self) -> Array:
         """The numbers as float32, laid out as the codes."""
         return like(self.codes, _dispatch.core.decode(flat_of(self.codes), self.scales, self.positive))
+
+
+def why_no_scales(codes: Array, scales: Array, positive: bool) -> str | None:
+    """Why these cannot be the scales of codes, both of one axis; None if they can."""
+    if not np.isfinite(scales).all():
+        return f"scale {int(np.flatnonzero(~np.isfinite(scales))[0])} is not finite"
+    # a sign says that some of the codes are no numbers: the code of infinity, else that of the largest square
+    for group in np.flatnonzero(np.signbit(scales)):
+        if not (codes[group * GROUP : (group + 1) * GROUP] == (255 if positive else 128)).any():
+            return f"scale {int(group)} is negative"
+    return None
 
 
 class Remainder(NamedTuple):
