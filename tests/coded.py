@@ -160,9 +160,25 @@ def split(x: Array, width: int, random: Any = HALF) -> tuple[Array, Array]:
 
 
 def joined(upper: Array, lower: Array) -> Array:
-    """The number of both parts."""
+    """The number of both parts; the upper alone, where the lower would change its sign or make it a NaN."""
     shift = 8 if lower.dtype == np.int8 else 0
-    return float_of((upper.astype(np.int64) << 16) + (lower.astype(np.int64) << shift) & 0xFFFFFFFF)
+    size = (upper.astype(np.int64) & 0x7FFF) << 16
+    both = size + (lower.astype(np.int64) << shift)
+    belongs = (both >= 0) & (both <= _INFINITE) | (size > _INFINITE)
+    return float_of(np.where(belongs, both, size) + (upper.astype(np.int64) >> 15 << 31))
+
+
+def restored(values: Array, rest: Array) -> Array:
+    """What bfloat16 and its rest stand for: the number alone, where another is nearer to their sum."""
+    number = from_bfloat16(values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        both = number + from_bfloat16(rest)
+        size = values.astype(np.int64) & 0x7FFF
+        near = (from_bfloat16(np.clip(size + d, 0, 0x7F80)).astype(np.float64) for d in (-1, 0, 1))
+        less, same, more = (np.minimum(x, 2.0**128) for x in near)
+        signed = np.where(values >> 15, -1.0, 1.0) * both
+        belongs = (signed >= (less + same) / 2) & (signed <= (same + more) / 2) & (both != 0)
+    return np.where(belongs, both, number)
 
 
 def compensated(x: Array) -> tuple[Array, Array]:

@@ -301,20 +301,27 @@ def test_states_are_stored_as_asked_and_rounded_once(
 ) -> None:
     """Half precision at random, so to one of the two neighbours (which one: tests/test_storage_bits.py).
 
-    States that are not the elements' own, of rows and matrices, are kept as they are computed.
+    States that are not the elements' own, of rows and matrices, and those that parameters are formed of, are
+    kept as they are computed.
     """
     stored = BFLOAT16 if state_dtype == "bfloat16" else np.dtype(state_dtype)
     wide = np.float64 if dtype == np.float64 else np.float32
     theta, plain = normal(12, [1024 + 3], dtype), normal(12, [1024 + 3], dtype)
     twin = make(name, plain, level, state_dtype=wide, **setting(name))
-    if stored == np.float16 and any(twin._rules[0]["squared"]):
-        with pytest.raises(TypeError, match=r"state_dtype: .* got float16: its state .* holds squares"):
+    rule = twin._rules[0]
+    kept = {*shaped(rule), *filter(None, rule["exact"])}
+    if stored == np.float16 and any((*rule["squared"], *rule["small"])):
+        why = "holds squares" if any(rule["squared"]) else "must not be 0"
+        with pytest.raises(TypeError, match=rf"state_dtype: .* got float16: its state .* {why}"):
+            make(name, theta, level, state_dtype=state_dtype, **setting(name))
+        return
+    if stored.itemsize == 2 and kept and kept == {*filter(None, rule["states"])}:
+        with pytest.raises(TypeError, match=rf"state_dtype: {name} has no state that {stored.name} can hold"):
             make(name, theta, level, state_dtype=state_dtype, **setting(name))
         return
     opt = make(name, theta, level, state_dtype=state_dtype, **setting(name))
     # LAMB, Prodigy: moments are stored between the phases, and read again as stored
     two_phases = getattr(fastopt, name).rule.norms in ("update", "all")
-    kept = shaped(opt._rules[0])
     for k in range(3):
         row = normal(13 + k, [1024 + 3], dtype)
         opt.step(row)

@@ -104,3 +104,55 @@ def test_a_weight_of_one_moves_by_small_steps(options: dict[str, Any]) -> None:
         opt.step([np.full(SIZE, 1e-3, np.float32)])
     # w is a bfloat16 itself, and split8 rounds each step to a multiple of 2^-16
     assert from_bfloat16(w).mean() == pytest.approx(0.95, abs=2.0**-9 + 500 * 2.0**-17)
+
+
+@pytest.mark.parametrize(
+    ("options", "moves", "stands"),
+    [
+        ({"rounding": "kahan"}, 7.7e-6, 5e-6),
+        ({"master": "split8"}, 2e-5, 1e-5),
+        ({"master": "split8", "rounding": "stochastic"}, 5e-6, None),
+        ({"master": "split16"}, 5e-6, None),
+    ],
+    ids=str,
+)
+def test_the_rates_at_which_a_weight_stands_still(options: Any, moves: float, stands: float | None) -> None:
+    """As docs/guide/low-precision.md says: a weight of 1.5, whose float32 moves by the rate."""
+    for rate in (moves, stands):
+        w = to_bfloat16(np.full(SIZE, 1.5, np.float32))
+        opt = fastopt.AdamW([w], lr=rate or 0.0, weight_decay=0.0, dtype="bfloat16", **options)
+        for k in range(1500):
+            opt.step([np.ones(SIZE, np.float32)])
+            if k == 999:
+                before = opt.state[0]["master"].astype(float).mean()
+        moved = before - opt.state[0]["master"].astype(float).mean()
+        if rate == stands:
+            assert moved == 0
+        else:
+            assert moved == pytest.approx(
+                500 * moves, rel=0.6 if "stochastic" not in options.values() else 0.02
+            )
+
+
+def test_a_spike_stops_its_group_in_eight_bits() -> None:
+    """As docs/design/bytes.md says, and a clipped one does not."""
+    shares = []
+    for limit in (None, 0.1):
+        pair = [np.zeros(SIZE, np.float32) for _ in range(2)]
+        both = [
+            fastopt.Adam([w], state_dtype=d, clip_value=limit)
+            for w, d in zip(pair, ("int8", None), strict=True)
+        ]
+        rng = np.random.default_rng(0)
+        for k in range(1100):
+            g = np.float32(1e-3) * (0.5 + 0.5 * rng.standard_normal(SIZE, np.float32))
+            if k == 100:
+                g[::64] = 1e3
+                start = [w.copy() for w in pair]
+            for opt in both:
+                opt.step([g])
+        others = np.arange(SIZE) % 64 != 0
+        moved = [np.mean((w - s)[others]) for w, s in zip(pair, start, strict=True)]
+        shares.append(float(moved[0] / moved[1]))
+    assert shares[0] < 0.02
+    assert shares[1] == pytest.approx(1, abs=0.05)

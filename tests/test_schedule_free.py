@@ -91,8 +91,8 @@ def test_there_and_back(name: str, dtype: Any) -> None:
 )
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_context_gives_back_every_bit(name: str, dtype: Any, options: dict[str, Any]) -> None:
-    if name == "ScheduleFreeSGD" and isinstance(options.get("state_dtype"), dict):
-        pytest.skip("keeps no squares")
+    if name == "ScheduleFreeSGD" and "state_dtype" in options and dtype != np.float64:
+        pytest.skip("keeps no squares, and z is never rounded")
     params = normal(3, SHAPES, dtype)
     opt = stepped(name, params, **options)
     before = everything(opt)

@@ -490,3 +490,100 @@ def test_a_shadow_of_uint16_is_bfloat16_also_where_parameters_are_not() -> None:
     theta, shadow = np.array([1.5, -3.0], np.float32), np.zeros(2, np.uint16)
     fastopt.SGD([theta], shadow=[shadow])
     assert np.array_equal(shadow, bfloat16(theta))
+
+
+# --- what a saved state may not say ---
+
+
+def scaled(damage: Any, positive: bool = False) -> tuple[Any, Any]:
+    """An optimizer and its saved state, in which one scale is another."""
+    theta, opt = trained({"state_dtype": "int8"}, 3)
+    saved = opt.state_dict()
+    damaged(saved["state"][0], "exp_avg_sq" if positive else "exp_avg", damage)
+    return theta, saved
+
+
+def damaged(entry: dict[str, Any], name: str, damage: Any) -> None:
+    codes, scales = entry[f"{name}.codes"], entry[f"{name}.scales"]
+    if name == "exp_avg_sq":  # the largest of its group has the code of infinity, where the scale is negative
+        codes[7 * 64 : 8 * 64] = np.minimum(codes[7 * 64 : 8 * 64], 254)
+    scales[7] = damage if isinstance(damage, float) else -scales[7]
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("damage", [np.nan, np.inf, -np.inf, -1.0, -0.0, "negated"])
+@pytest.mark.parametrize("override", [False, True])
+@pytest.mark.parametrize("way", ["dict", "file"])
+def test_scales_that_are_none_are_refused(
+    positive: bool, damage: Any, override: bool, way: str, tmp_path: Any
+) -> None:
+    theta, saved = scaled(damage, positive)
+    twin = fastopt.AdamW([theta], lr=1e-3, state_dtype=None if override else "int8")
+    before = twin.state_dict()
+    options = {"override": {"state_dtype": None}} if override else {}
+    name = "exp_avg_sq.scales" if positive else "exp_avg.scales"
+    if way == "file":
+        first = fastopt.AdamW([theta.copy()], lr=1e-3, state_dtype="int8")
+        first.step([theta])
+        coded = first._states[0][name.split(".")[0]]
+        parts = {f"{name.split('.')[0]}.{part}": getattr(coded, part) for part in ("codes", "scales")}
+        damaged(parts, name.split(".")[0], damage)
+        first.save(tmp_path / "state.npz")
+    load, source = (twin.load_state_dict, saved) if way == "dict" else (twin.load, tmp_path / "state.npz")
+    text = rf"{name}'\]: expected scales of codes, >= 0, but scale 7 is"
+    with pytest.raises(fastopt.CheckpointError, match=text):
+        load(source, **options)
+    assert twin.state_dict() == before
+
+
+@pytest.mark.parametrize("wanted", [None, "int8"])
+def test_scales_of_groups_that_hold_what_is_not_finite_are_negative_and_loaded(wanted: Any) -> None:
+    theta = np.zeros(N, np.float32)
+    opt = fastopt.AdamW([theta], lr=1e-3, state_dtype="int8")
+    g = gradients(1)[0]
+    g[70], g[9999] = np.inf, np.nan
+    opt.step([g])
+    saved = opt.state_dict()
+    assert (saved["state"][0]["exp_avg.scales"] < 0).sum() == 2
+    twin = fastopt.AdamW([theta.copy()], lr=1e-3, state_dtype=wanted)
+    twin.load_state_dict(saved, override={"state_dtype": wanted})
+    np.testing.assert_array_equal(twin.state[0]["exp_avg"], opt.state[0]["exp_avg"])
+
+
+@pytest.mark.parametrize("before", ["bfloat16", "float16"])
+@pytest.mark.parametrize("way", ["dict", "file"])
+def test_what_another_precision_left_out_is_refused(before: str, way: str, tmp_path: Any) -> None:
+    def made(dtype: str) -> tuple[Any, Any]:
+        w = np.full(100, 0x3F80, np.uint16) if dtype == "bfloat16" else np.ones(100, np.float16)
+        return w, fastopt.AdamW([w], lr=1e-4, dtype="bfloat16", rounding="kahan")
+
+    _, opt = made(before)
+    for _ in range(3):
+        opt.step([np.ones(100, np.float32)])
+    opt.save(tmp_path / "state.npz")
+    after = "float16" if before == "bfloat16" else "bfloat16"
+    w, twin = made(after)
+
+    def load(**options: Any) -> None:
+        if way == "dict":
+            twin.load_state_dict(opt.state_dict(), **options)
+        else:
+            twin.load(tmp_path / "state.npz", **options)
+
+    text = rf"master.kahan'\]: expected {after} of shape \(100,\), got {before} .*override"
+    with pytest.raises(fastopt.CheckpointError, match=text):
+        load()
+    assert twin.step_count == 0
+    load(override={"rounding": "kahan"})
+    assert twin.step_count == 3
+    whole = w.astype(np.float32) if after == "float16" else widened(w)
+    np.testing.assert_array_equal(twin.state[0]["master"], whole)
+
+
+def test_a_remainder_of_whole_numbers_is_one_of_their_sign() -> None:
+    theta, opt = half_trained({"master": "split16"}, 3)
+    saved = opt.state_dict()
+    saved["state"][0]["master.split16"] = saved["state"][0]["master.split16"].view(np.uint16)
+    twin = fastopt.AdamW([theta], lr=1e-4, dtype="bfloat16", master="split16")
+    with pytest.raises(fastopt.CheckpointError, match="expected int16"):
+        twin.load_state_dict(saved)

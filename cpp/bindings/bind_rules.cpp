@@ -36,7 +36,7 @@ void add_shaped(py::dict& rule, const engine::Kernel& k) {
   rule["matrix"] = bool(k.transform);
   rule["shapes"] = names(k.states, [](const rules::State&) { return std::string_view(); });
   for (const rules::Shaped& s : k.shaped) {
-    for (const char* key : {"squared", "codes"}) rule[key].cast<py::list>().append("");
+    for (const char* key : {"squared", "small", "exact", "codes"}) rule[key].cast<py::list>().append("");
     rule["states"].cast<py::list>().append(std::string(s.used ? s.name : std::string_view()));
     rule["shapes"].cast<py::list>().append(std::string(word_of(s.shape)));
   }
@@ -54,6 +54,8 @@ py::list rules() {
     rule["states"] = names(k.states, [](const rules::State& s) { return s.used ? s.name : std::string_view(); });
     rule["squared"] =
         names(k.states, [](const rules::State& s) { return s.used && s.squared ? s.name : std::string_view(); });
+    rule["small"] = names(k.states, [](const rules::State& s) { return s.used && s.small ? s.name : std::string_view(); });
+    rule["exact"] = names(k.states, [](const rules::State& s) { return s.used && s.exact ? s.name : std::string_view(); });
     rule["codes"] = names(k.states, [](const rules::State& s) {
       return !s.used || s.codes == rules::Codes::none ? "" : s.codes == rules::Codes::positive ? "u" : "i";
     });

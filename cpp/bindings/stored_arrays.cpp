@@ -65,6 +65,7 @@ engine::Stored BoundPlan::read_state(const py::object& state, const Parameter& p
     stored.encoding = engine::encoding_of(dtype);
     stored.data = lowest(View(state.ptr()), engine::item_size(dtype));
     stored.stochastic = engine::item_size(dtype) == 2 && !of.maximum;
+    stored.stays_finite = true;
     see(state.ptr());
     return stored;
   }

@@ -56,7 +56,8 @@ struct Stored {
   char* data = nullptr;  // null: there is none
   char* second = nullptr;
   Encoding encoding = Encoding::f32;
-  bool stochastic = false;  // else to nearest, ties to even
+  bool stochastic = false;    // else to nearest, ties to even
+  bool stays_finite = false;  // states: float16 holds 65504 for what is larger, and infinity for infinity alone
 
   explicit operator bool() const { return data != nullptr; }
   Dtype dtype() const { return dtype_of_values(encoding); }

@@ -11,7 +11,7 @@ struct Adamax {
   static constexpr std::string_view name = "adamax";
   static constexpr Names<1> flags = {"eps_after_max"};
   static constexpr bool eps_after_max = Flags & 1;
-  static constexpr std::array states = {State{"exp_avg"}, State{"exp_inf", true, false, Codes::positive}};
+  static constexpr std::array states = {State{"exp_avg"}, State{.name = "exp_inf", .codes = Codes::positive, .small = true}};
   static constexpr Reach reach = {.times = 2};  // g - m
   struct Hypers {
     double lr, beta1, beta2, eps;

@@ -10,7 +10,7 @@ template <unsigned Flags>
 struct Asgd {
   static constexpr std::string_view name = "asgd";
   static constexpr Names<0> flags = none;
-  static constexpr std::array states = {State{"ax", true, false, Codes::none}};
+  static constexpr std::array states = {State{.name = "ax", .codes = Codes::none, .exact = true}};
   static constexpr bool rows = false;
   static constexpr bool reads_theta = true;
   struct Hypers {

@@ -12,8 +12,9 @@ template <unsigned Flags>
 struct Ftrl {
   static constexpr std::string_view name = "ftrl";
   static constexpr Names<0> flags = none;
-  static constexpr std::array states = {State{"linear", true, false, Codes::none},  // theta is formed of it anew
-                                        State{"sum", true, true, Codes::none}};     // both 0: theta has not been met
+  // theta is formed of both anew, and has not been met where both are 0
+  static constexpr std::array states = {State{.name = "linear", .codes = Codes::none, .exact = true},
+                                        State{.name = "sum", .squared = true, .codes = Codes::none, .exact = true}};
   static constexpr Reach reach = {.squared = true};
   static constexpr bool reads_theta = true;
   struct Hypers {

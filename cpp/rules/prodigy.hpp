@@ -16,7 +16,8 @@ struct Prodigy {
   static constexpr Names<0> flags = none;
   // p0 is subtracted and the sum of |s| a denominator, which random rounding would make too large.
   static constexpr std::array states = {State{"exp_avg"}, State{"exp_avg_sq", true, true},
-                                        State{"s", true, false, Codes::none}, State{"p0", true, false, Codes::none}};
+                                        State{.name = "s", .codes = Codes::none, .small = true},
+                                        State{.name = "p0", .codes = Codes::none, .exact = true}};
   static constexpr Reach reach = {.squared = true};
   static constexpr bool reads_theta = true;  // through where it began
   struct Hypers {

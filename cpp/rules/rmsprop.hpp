@@ -12,8 +12,10 @@ struct RmsProp {
   static constexpr std::string_view name = "rmsprop";
   static constexpr Names<3> flags = {"centered", "momentum", "eps_inside_root"};
   static constexpr bool centered = Flags & 1, momentum = Flags & 2, eps_inside_root = Flags & 4;
-  static constexpr std::array states = {State{"square_avg", true, true, centered ? Codes::none : Codes::positive},
-                                        State{"grad_avg", centered, false, Codes::none}, State{"momentum_buffer", momentum}};
+  // centered: of the difference of both little may be left, and 1e5 rates are a step once rounding takes that
+  static constexpr std::array states = {
+      State{"square_avg", true, true, centered ? Codes::none : Codes::positive, false, centered},
+      State{.name = "grad_avg", .used = centered, .codes = Codes::none, .exact = true}, State{"momentum_buffer", momentum}};
   static constexpr bool scales_in_loop = !eps_inside_root;
   static constexpr Reach reach = {.squared = true};
   struct Hypers {

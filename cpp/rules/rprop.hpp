@@ -11,8 +11,8 @@ template <unsigned Flags>
 struct Rprop {
   static constexpr std::string_view name = "rprop";
   static constexpr Names<0> flags = none;
-  static constexpr std::array states = {State{"prev", true, false, Codes::none},
-                                        State{"step_size", true, false, Codes::none}};
+  static constexpr std::array states = {State{.name = "prev", .codes = Codes::none, .small = true},
+                                        State{.name = "step_size", .codes = Codes::none, .small = true}};
   struct Hypers {
     double lr, shrink, grow, smallest, largest;
   };

@@ -87,6 +87,8 @@ struct State {
   bool squared = false;  // holds squares: in the unit of g^2, beyond what a type of few exponents can hold
   Codes codes = squared ? Codes::positive : Codes::with_sign;
   bool maximum = false;  // rounded to nearest: it would keep the largest of all random errors
+  bool exact = false;    // weights are formed of it, or of what it differs from others by: kept as it is computed
+  bool small = false;    // what float16 takes for 0 makes another rule of it
 };
 
 // The largest number that a rule forms of a gradient g at once: `times` |g|, or its square. The policies for non-finite

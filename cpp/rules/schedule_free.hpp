@@ -18,6 +18,8 @@ struct Scalars {
 };
 inline constexpr Names<2> scalars = {"weight_sum", "lr_max"};
 
+inline constexpr State z = {.name = "z", .codes = Codes::none, .exact = true};
+
 // Of the coming step: the weight c of z, the step of y and that of z.
 struct Steps {
   double weight, y, z;

@@ -9,7 +9,7 @@ template <unsigned Flags>
 struct ScheduleFreeAdamW {
   static constexpr std::string_view name = "schedule_free_adamw";
   static constexpr Names<0> flags = none;
-  static constexpr std::array states = {State{"z", true, false, Codes::none}, State{"exp_avg_sq", true, true}};
+  static constexpr std::array states = {schedule_free::z, State{"exp_avg_sq", true, true}};
   static constexpr Reach reach = {.squared = true};
   static constexpr bool rows = false;        // y moves towards z in every step
   static constexpr bool reads_theta = true;  // the step is an interpolation

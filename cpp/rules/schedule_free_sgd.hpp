@@ -8,7 +8,7 @@ template <unsigned Flags>
 struct ScheduleFreeSgd {
   static constexpr std::string_view name = "schedule_free_sgd";
   static constexpr Names<0> flags = none;
-  static constexpr std::array states = {State{"z", true, false, Codes::none}};
+  static constexpr std::array states = {schedule_free::z};
   static constexpr bool rows = false;        // y moves towards z in every step
   static constexpr bool reads_theta = true;  // the step is an interpolation
   struct Hypers {

@@ -12,6 +12,8 @@ class _Rule(TypedDict):
     flag_names: list[str]
     states: list[str]
     squared: list[str]
+    small: list[str]
+    exact: list[str]
     codes: list[str]
     reads_theta: bool
     own_decay: bool

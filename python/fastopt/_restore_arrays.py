@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from fastopt import _dispatch
 from fastopt._memory import axes_of, flat_of
-from fastopt._precision import Coded, Remainder, is_bfloat16, like, narrowed, widened
+from fastopt._precision import (
+    GROUP,
+    Coded,
+    Remainder,
+    is_bfloat16,
+    like,
+    narrowed,
+    why_no_scales,
+    widened,
+)
 
 if TYPE_CHECKING:
     from fastopt.optimizer import Optimizer
@@ -46,7 +55,10 @@ def read_arrays(
 
 def _check_order(label: str, present: Mapping[str, Any], theta: Array) -> None:
     axes = axes_of(theta)
-    saved = present.get("axes", sorted(map(abs, axes)))
+    saved = present.get("axes")
+    if saved is None:  # from fastopt.torch, whose codes lie as its parameter
+        codes = next((np.asarray(v) for name, v in present.items() if name.endswith(".codes")), theta)
+        saved = axes_of(codes) if codes.shape == theta.shape else sorted(map(abs, axes))
     if list(saved) != axes:
         raise ValueError(
             f"{label}: its codes are in another order of memory than the parameter: axes {list(saved)}, "
@@ -76,13 +88,22 @@ def _codes(label: str, name: str, present: Mapping[str, Any], own: Coded) -> tup
             hint = f" (there is {name!r} in another precision)" if name in present else ""
             raise ValueError(f"{label}: expected {key!r}, it is missing{hint}")
         array = np.asarray(present[key])
+        if part == "codes" and array.shape == mine.shape:  # in the order of memory, which was compared
+            array = flat_of(array)
         if array.dtype != mine.dtype or array.shape != (mine.size,):
             raise TypeError(
                 f"{label}[{key!r}]: expected {mine.dtype} of shape ({mine.size},), "
                 f"got {array.dtype} of shape {array.shape}"
             )
         found.append(np.ascontiguousarray(array))
+    _check_scales(label, name, found[0], found[1], own.positive)
     return found[0], found[1]
+
+
+def _check_scales(label: str, name: str, codes: Array, scales: Array, positive: bool) -> None:
+    reason = why_no_scales(codes, scales, positive)
+    if reason is not None:
+        raise ValueError(f"{label}[{name + '.scales'!r}]: expected scales of codes, >= 0, but {reason}")
 
 
 def _remainder(label: str, present: Mapping[str, Any], own: Remainder | None, another: bool) -> Array | None:
@@ -99,12 +120,22 @@ def _remainder(label: str, present: Mapping[str, Any], own: Remainder | None, an
             return np.zeros(own.array.size, own.array.dtype)
         raise ValueError(f"{label}: expected {key!r}, {f'got {saved[0]!r}' if saved else 'it is missing'}")
     array = np.asarray(present[key])
-    if array.dtype.itemsize != own.array.itemsize or array.shape != (own.array.size,):
+    alike = array.dtype == own.array.dtype or (is_bfloat16(array) and is_bfloat16(own.array))
+    if another and not alike:
+        return np.zeros(own.array.size, own.array.dtype)
+    if not alike or array.shape != (own.array.size,):
+        hint = (
+            "; override={'rounding': 'kahan'} takes the parameters as they are" if own.kind == "kahan" else ""
+        )
         raise TypeError(
-            f"{label}[{key!r}]: expected {own.array.dtype} of shape ({own.array.size},), "
-            f"got {array.dtype} of shape {array.shape}"
+            f"{label}[{key!r}]: expected {_name(own.array)} of shape ({own.array.size},), "
+            f"got {_name(array)} of shape {array.shape}{hint}"
         )
     return np.ascontiguousarray(array)
+
+
+def _name(array: Array) -> str:
+    return "bfloat16" if is_bfloat16(array) else str(array.dtype)
 
 
 def _other_split(lower: Array, size: int, label: str) -> Array:
@@ -140,8 +171,11 @@ def _converted(
     """To nearest."""
     if f"{name}.codes" in present:
         codes, scales = (np.asarray(present.get(f"{name}.{part}")) for part in ("codes", "scales"))
+        codes = flat_of(codes) if codes.shape == theta.shape else codes
         if codes.size != theta.size:
             raise ValueError(f"{label}[{name + '.codes'!r}]: expected {theta.size} codes, got {codes.size}")
+        if scales.dtype == np.float32 and scales.shape == (-(-codes.size // GROUP),):
+            _check_scales(label, name, codes, scales, positive)
         try:
             values = like(theta, _dispatch.core.decode(codes, scales, positive))
         except (TypeError, ValueError) as error:

@@ -74,23 +74,29 @@ class Storage:
                 raise ValueError(
                     f"state_dtype: {name} has no state {unknown[0]!r}; its states are {sorted(known)}"
                 )
-        kinds = zip(rule["states"], rule["squared"], rule["codes"], rule["shapes"], strict=True)
-        for state, squared, codes, shape in kinds:
-            dtype = wanted.get(state) if isinstance(wanted, Mapping) else wanted
-            if isinstance(wanted, Mapping) and shape and state in wanted:
-                raise TypeError(f"state_dtype: the state {state!r} of {name} is kept as it is computed")
-            if squared and not isinstance(dtype, str) and dtype == np.float16:
+        _refuse_float16(name, rule, wanted)
+        kinds = zip(rule["states"], rule["exact"], rule["codes"], rule["shapes"], strict=True)
+        for state, exact, codes, shape in kinds:
+            if not state or not isinstance(wanted, Mapping) or state not in wanted:
+                continue
+            if shape or (exact and _few_bits(wanted[state])):
                 raise TypeError(
-                    f"state_dtype: expected float32, bfloat16 or int8 for {name}, got float16: its state "
-                    f"{state!r} holds squares of gradients, in float16 0 below 2e-4 and infinite from 256 on"
-                    + ("" if isinstance(wanted, Mapping) else "; a dict may choose float16 for its others")
+                    f"state_dtype: the state {state!r} of {name} is kept as it is computed"
+                    + ("" if shape else ": rounding it would move parameters")
                 )
-            if isinstance(wanted, Mapping) and isinstance(dtype, str) and state and not codes:
+            if isinstance(wanted[state], str) and not codes:
                 raise TypeError(f"state_dtype: eight bits cannot hold the state {state!r} of {name}")
         if isinstance(wanted, str) and any(rule["states"]) and not any(rule["codes"]):
             raise TypeError(
                 f"state_dtype: {name} has no state that eight bits can hold: sums, maxima and what is "
                 "compared from step to step keep every rounding error"
+            )
+        kept = [bool(e or s) for e, s in zip(rule["exact"], rule["shapes"], strict=True)]
+        named = [k for k, state in zip(kept, rule["states"], strict=True) if state]
+        if not isinstance(wanted, Mapping) and _few_bits(wanted) and named and all(named):
+            raise TypeError(
+                f"state_dtype: {name} has no state that {_word(wanted)} can hold: what parameters are formed "
+                "of, and numbers of rows and matrices, are kept as they are computed"
             )
 
     def states(
@@ -104,13 +110,12 @@ class Storage:
         result: list[tuple[Array | Coded | None, ...]] = [()] * len(arrays)
         for rule in {id(rule): rule for rule in rules}.values():
             which = [i for i, other in enumerate(rules) if other is rule]
-            of_rule = zip(rule["states"], rule["codes"], rule["shapes"], strict=True)
             slots: list[Sequence[Array | Coded | None]] = []
-            for s, (name, codes, shape) in enumerate(of_rule):
+            for s, (name, shape) in enumerate(zip(rule["states"], rule["shapes"], strict=True)):
                 if shape and name:
                     slots.append([_shaped(rule, s, arrays[i], batch_axes[i]) for i in which])
                 elif name:
-                    slots.append(self._slot(s, name, codes, [(arrays[i], labels[i]) for i in which]))
+                    slots.append(self._slot(rule, s, [(arrays[i], labels[i]) for i in which]))
                 else:
                     slots.append([None] * len(which))
             for place, i in enumerate(which):
@@ -118,21 +123,31 @@ class Storage:
         return result
 
     def _slot(
-        self, slot: int, name: str, codes: str, of: Sequence[tuple[Array, str]]
+        self, rule: Mapping[str, Any], slot: int, of: Sequence[tuple[Array, str]]
     ) -> list[Array | Coded | None]:
         """One state of some parameters, with their labels."""
-        made = buffers([a for a, _ in of], [self.dtype_of(name, codes, *one) for one in of], slot)
+        made = buffers([a for a, _ in of], [self.dtype_of(rule, slot, *one) for one in of], slot)
+        positive = rule["codes"][slot] == "u"
         return [
-            Coded(a, np.zeros(-(-a.size // GROUP), np.float32), codes == "u") if a.itemsize == 1 else a
+            Coded(a, np.zeros(-(-a.size // GROUP), np.float32), positive) if a.itemsize == 1 else a
             for a in made
         ]
 
-    def dtype_of(self, name: str, codes: str, array: Any, label: str) -> np.dtype[Any]:
+    def dtype_of(self, rule: Mapping[str, Any], state: int, array: Any, label: str) -> np.dtype[Any]:
         """How a state of the parameter `array` is kept; uint8 for codes."""
         mapping = isinstance(self.state_dtype, Mapping)
+        name, codes = rule["states"][state], rule["codes"][state]
         wanted = self.state_dtype.get(name) if isinstance(self.state_dtype, Mapping) else self.state_dtype
         if not isinstance(wanted, str):
-            return state_dtype_of(array, wanted)
+            found, computed = state_dtype_of(array, wanted), state_dtype_of(array, None)
+            if not rule["exact"][state] or found == computed:
+                return found
+            if mapping:
+                raise TypeError(
+                    f"state_dtype: {label} is {array.dtype}, and its state {name!r} is kept as it is "
+                    "computed: rounding it would move the parameter"
+                )
+            return computed
         if array.dtype == np.float64:
             raise TypeError(
                 f"state_dtype: {label} is float64; eight bits are for what is computed in float32, "
@@ -203,6 +218,30 @@ def shape_of_state(
 
 def _shaped(rule: Mapping[str, Any], state: int, array: Array, batch_axes: int) -> Array:
     return np.zeros(shape_of_state(rule, state, array.shape, batch_axes), state_dtype_of(array, None))
+
+
+def _few_bits(dtype: np.dtype[Any] | str | None) -> bool:
+    """Whether it is a half type."""
+    return isinstance(dtype, np.dtype) and dtype.itemsize == 2
+
+
+def _refuse_float16(name: str, rule: Mapping[str, Any], wanted: Any) -> None:
+    others = "" if isinstance(wanted, Mapping) else "; a dict may choose float16 for its others"
+    for state, squared, small, codes in zip(
+        rule["states"], rule["squared"], rule["small"], rule["codes"], strict=True
+    ):
+        dtype = wanted.get(state) if isinstance(wanted, Mapping) else wanted
+        if isinstance(dtype, str) or dtype != np.float16 or not (squared or small):
+            continue
+        why = (
+            "holds squares of gradients, in float16 0 below 2e-4 and infinite from 256 on"
+            if squared
+            else "must not be 0 for small gradients, as it is in float16 below 6e-8"
+        )
+        fit = "float32, bfloat16 or int8" if squared or codes else "float32 or bfloat16"
+        raise TypeError(
+            f"state_dtype: expected {fit} for {name}, got float16: its state {state!r} {why}{others}"
+        )
 
 
 def _read_state_dtype(given: Any) -> Any:

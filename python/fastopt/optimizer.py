@@ -84,13 +84,16 @@ class Optimizer:
         64 of them; other states, and those of fewer than 4096 elements, stay float32. A dict
         (``{"exp_avg": "bfloat16", "exp_avg_sq": "int8"}``) chooses for each state, whatever its size. What is
         rounded to sixteen or eight bits is rounded at random, up or down, right on average: otherwise
-        averages would stand still once their steps are below half of the last bit. Float16 is refused where a
-        state holds squares of gradients, eight bits for float64 parameters.
+        averages would stand still once their steps are below half of the last bit. States that parameters are
+        formed of (``z`` of Schedule-Free, Prodigy's ``p0``, all of FTRL and ASGD, the variance of centered
+        RMSprop) and numbers of rows and matrices are kept as they are computed; a class that keeps no others
+        refuses half types. Float16 holds 6e-8 to 65504, where larger states end: it is refused where a state
+        holds squares of gradients or must not vanish with them; eight bits for float64 parameters.
     rounding : {"nearest", "stochastic", "kahan"}
         How half-precision parameters are rounded after the update, which is computed in float32: to nearest
         (steps below half of the last bit are lost: a weight of 1 in bfloat16 does not move by 1e-3), up or
         down at random so that it is right on average, or to nearest with what rounding left out kept in a
-        second array of the same dtype.
+        second array of the same dtype. What was left of a weight that you have set to another since is void.
     master : {"split16", "split8"}, optional
         Keep the lower part of bfloat16 parameters beside them, which are then the upper part: 16 bits (they
         train as float32, exactly) or 8. ``opt.state[w]["master"]`` shows the whole numbers.

@@ -178,7 +178,7 @@ NEGATED: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
     "a number": ("NAdam", "mu_product", torch.float32, {}),
     "an average": ("Adam", "ema", torch.float32, {"ema_decay": 0.9}),
     "of another shape": ("Adafactor", "row_var", torch.float32, {"lr": 0.1}),
-    "scales": ("SGD", "momentum_buffer_scales", torch.float32, {"state_dtype": {"momentum_buffer": "int8"}}),
+    "scales": ("SGD", "momentum_buffer.scales", torch.float32, {"state_dtype": {"momentum_buffer": "int8"}}),
     "lower bits": ("AdamW", "remainder", torch.bfloat16, {"master": "split16"}),
     "what rounding leaves out": ("AdamW", "remainder", torch.bfloat16, {"rounding": "kahan"}),
 }

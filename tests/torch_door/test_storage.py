@@ -249,7 +249,7 @@ def test_a_state_that_the_host_has_filled_keeps_its_form() -> None:
     other.load_state_dict(opt.state_dict())
     q.grad = p.grad.clone()
     other.step()
-    assert other.state[q]["exp_avg"].dtype == torch.uint8
+    assert other.state[q]["exp_avg.codes"].dtype == torch.uint8
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_damaged_states_are_refused(damage: str) -> None:
     opt.step()
     before = p.detach().clone()
     if damage == "scales":
-        opt.state[p]["exp_avg_scales"] = torch.zeros(3)
+        opt.state[p]["exp_avg.scales"] = torch.zeros(3)
     elif damage == "remainder":
         opt.state[p]["remainder"] = torch.zeros(3, dtype=torch.int8)
     else:

@@ -17,7 +17,7 @@ from fastopt._rows import SparseRows
 from fastopt._state import rule_for
 from fastopt.torch._containers import are_builtin, refuse_containers, state_of
 from fastopt.torch._groups import Values
-from fastopt.torch._states import UNCOUNTED, Maker, States, is_one_of, native_remainder, native_states
+from fastopt.torch._states import UNCOUNTED, Maker, States, held, is_one_of, native_remainder, native_states
 from fastopt.torch._tensors import (
     PLAIN,
     Array,
@@ -217,7 +217,7 @@ class Engine:
     def _has_state(self, opt: Optimizer, rule: dict[str, Any], p: Tensor) -> bool:
         state = opt.state.get(p) or {}
         names = [name for name in rule["states"] if name]
-        return bool(names) and all(torch.is_tensor(state.get(name)) for name in names)
+        return bool(names) and all(torch.is_tensor(held(state, name)) for name in names)
 
     def _make_states(self, opt: Optimizer, fresh: list[Tensor]) -> None:
         average, storage = opt._options.ema_decay is not None, opt._options.storage

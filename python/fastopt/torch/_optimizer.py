@@ -18,7 +18,7 @@ from fastopt._authors import from_authors
 from fastopt._cautious import check_cautious
 from fastopt._compat import preset
 from fastopt._hypers import Hyper
-from fastopt._state import all_states, find_rule, states_of
+from fastopt._state import find_rule, states_of
 from fastopt.optimizer import Optimizer as NumpyOptimizer
 from fastopt.torch import _state_dict
 from fastopt.torch._compiled import uncompiled, undo_capturable
@@ -35,7 +35,7 @@ from fastopt.torch._options import (
     take_options,
     why_no_attribute,
 )
-from fastopt.torch._states import EMA, LacksState, wanted_dtype
+from fastopt.torch._states import EMA, LacksState, held, wanted_dtype
 from fastopt.torch._tensors import is_lazy, label_of, local, name_of, refuse, why_not
 
 __all__ = ["Optimizer"]
@@ -86,9 +86,10 @@ class Optimizer(torch.optim.Optimizer):
         Keep an average of the weights, in ``state[p]["ema"]``; see `ema_weights`.
     state_dtype : torch.dtype, "int8" or dict, optional
         How states are stored. By default float32 for bfloat16 and float16 parameters (PyTorch: as the
-        parameters), else the parameter's own dtype. ``"int8"``: codes of eight bits under PyTorch's names
-        (uint8) with their scales beside them (``"exp_avg_scales"``); a dict chooses for each state. See
-        `fastopt.Optimizer`. States that are there already keep their dtype.
+        parameters), else the parameter's own dtype. ``"int8"``: codes of eight bits, ``"exp_avg.codes"``
+        (uint8), with their scales beside them, ``"exp_avg.scales"``: PyTorch's classes, which know neither,
+        cannot take codes for numbers. A dict chooses for each state. See `fastopt.Optimizer`. States that are
+        there already keep their dtype, but for those that parameters are formed of.
     rounding : {"nearest", "stochastic", "kahan"}
         How half-precision parameters are rounded, see `fastopt.Optimizer`; what Kahan's rounding leaves out
         is ``state[p]["remainder"]``.
@@ -164,11 +165,12 @@ class Optimizer(torch.optim.Optimizer):
 
     def _own_precision(self) -> None:
         """States that PyTorch's constructor has made (Adagrad's) get the dtype they have here."""
-        kernel = self._formula.rule.kernel
+        rule = find_rule(self._formula.rule.kernel, set())
         for p, state in self.state.items():
             for name, value in state.items():
-                if torch.is_tensor(value) and value.shape == p.shape and name in all_states(kernel):
-                    wanted = wanted_dtype(self._options.storage, name, "", local(p), "params")
+                if torch.is_tensor(value) and value.shape == p.shape and name in rule["states"]:
+                    index = rule["states"].index(name)
+                    wanted = wanted_dtype(self._options.storage, rule, index, local(p), "params")
                     if value.dtype != wanted:
                         state[name] = value.to(wanted)
 
@@ -422,7 +424,7 @@ class Optimizer(torch.optim.Optimizer):
     def _has_begun(self, part: Part) -> bool:
         state = self.state.get(part.parameter)
         return isinstance(state, Mapping) and any(
-            torch.is_tensor(state.get(name)) for name in part.rule["states"]
+            torch.is_tensor(held(state, name)) for name in part.rule["states"]
         )
 
     def _refuse_another_formula(self, old: Engine, state: str) -> None:

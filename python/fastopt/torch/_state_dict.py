@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastopt._memory import axes_of
 from fastopt._state import rule_for
-from fastopt.torch._states import EMA, UNCOUNTED, Maker, number_dtype, scalar_dtype
+from fastopt.torch._states import CODES, EMA, UNCOUNTED, Maker, number_dtype, scalar_dtype
 from fastopt.torch._tensors import as_array, is_dense, is_lazy, local, name_of
 
 if TYPE_CHECKING:
@@ -152,13 +152,15 @@ def check(opt: Optimizer) -> None:
                     f"{label}: expected a state with 'step', got {list(state)}; is it another class's?"
                 )
             tensors = [name for name, value in state.items() if torch.is_tensor(value) and value.dim() > 0]
-            if opt._formula._other is not None and tensors and not set(tensors) & set(names):
+            mine = {name.removesuffix(CODES) for name in tensors} & set(names)
+            if opt._formula._other is not None and tensors and not mine:
                 raise ValueError(
                     f"{label}: expected a state with {names[0]!r}, got {tensors}; is it another rule's?"
                 )
             maker = Maker(rule, label, opt._options.storage, False)
             maker.check({**state, "step": _number(f"{label}: state 'step'", state.get("step", 0))}, names)
             maker.refuse_order(_stage(p), state, names)
+            maker.refuse_scales(state, names)
 
 
 def _number(label: str, value: Any) -> float:
@@ -178,10 +180,8 @@ def _entry(entry: dict[str, Any], p: Tensor | None) -> dict[str, Any]:
     """A parameter's state under the names that it has here."""
     found: dict[str, Any] = {}
     for name, value in entry.items():
-        if name.endswith(".codes"):
-            found[name.removesuffix(".codes")] = _laid_out(value, entry, p)
-        elif name.endswith(".scales"):
-            found[name.removesuffix(".scales") + "_scales"] = _as_tensor(value)
+        if name.endswith(CODES):
+            found[name] = _laid_out(value, entry, p)
         elif name.startswith("master."):
             found["remainder"] = _laid_out(value, entry, p)
         elif name != "axes":

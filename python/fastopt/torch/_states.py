@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastopt._precision import GROUP
+from fastopt._memory import flat_of
+from fastopt._precision import GROUP, why_no_scales
 from fastopt._storage import REMAINDERS, Storage, shape_of_state
 from fastopt.torch._tensors import (
     FLOATS,
     HALF,
     as_array,
     as_it_lies,
+    is_dense,
     local,
     same_order,
     why_no_elements,
@@ -23,6 +25,15 @@ from fastopt.torch._tensors import (
 )
 
 EMA = "ema"
+#: A state in eight bits has other names than its numbers would have: whoever knows only those must not take
+#: codes for them.
+CODES, SCALES = ".codes", ".scales"
+
+
+def held(state: Mapping[str, Any], name: str) -> Any:
+    """A state in whatever form a parameter's dict has it."""
+    codes = state.get(name + CODES)
+    return state.get(name) if codes is None else codes
 
 
 class LacksState(ValueError):
@@ -84,9 +95,11 @@ class _Like:
         self.size = parameter.numel()
 
 
-def wanted_dtype(storage: Storage, name: str, codes: str, parameter: Tensor, label: str) -> torch.dtype:
+def wanted_dtype(
+    storage: Storage, rule: Mapping[str, Any], state: int, parameter: Tensor, label: str
+) -> torch.dtype:
     """How a new state is kept."""
-    wanted = storage.dtype_of(name, codes, _Like(parameter), label)
+    wanted = storage.dtype_of(rule, state, _Like(parameter), label)
     return torch.uint8 if wanted.itemsize == 1 else _TORCH[str(wanted)]
 
 
@@ -107,7 +120,7 @@ class Maker:
         `stage` is what the engine steps: the parameter's own elements, or a dense copy of them.
         """
         names = [name for name in self.rule["states"] if name]
-        found = any(torch.is_tensor(state.get(name)) for name in names)
+        found = any(torch.is_tensor(held(state, name)) for name in names)
         self.check(state, names)
         self._look_at(state, names)
         self.refuse_order(stage, state, names)
@@ -151,8 +164,8 @@ class Maker:
         """Raise for a damaged state, which lacks a part of what it had: training would go on, wrongly."""
         for name in names:
             value = state.get(name)
-            if torch.is_tensor(value) and local(value).dtype == torch.uint8:
-                self._check_scales(state, name)
+            if state.get(name + CODES) is not None or state.get(name + SCALES) is not None:
+                self._check_codes(state, name)
                 continue
             if value is not None and not (torch.is_tensor(value) and local(value).dtype in FLOATS):
                 kind = value.dtype if torch.is_tensor(value) else type(value).__name__
@@ -165,25 +178,25 @@ class Maker:
                 )
         if self._has_begun(state, names):
             parts = (*names, *self.rule["scalars"])
-            missing = [name for name in parts if state.get(name) is None and name not in _MAY_COME_LATER]
+            missing = [name for name in parts if held(state, name) is None and name not in _MAY_COME_LATER]
             if missing:
                 raise LacksState(self.label, missing[0])
 
     def _has_begun(self, state: Mapping[str, Any], names: list[str]) -> bool:
         """Whether steps have been taken with this state. Others may have laid zeros out for the first."""
         if self.rule["name"] in UNCOUNTED:
-            return any(state.get(name) is not None for name in names)
+            return any(held(state, name) is not None for name in names)
         step: Any = state.get("step")
         if step is None:
-            moved = next((name for name in names if _holds_something(state.get(name))), None)
+            moved = next((name for name in names if _holds_something(held(state, name))), None)
             if moved is not None:
                 raise LacksState(self.label, "step")
         return bool(step)
 
     def _look_at(self, state: dict[str, Any], names: list[str]) -> None:
         """Raise for tensors whose elements are nowhere; copy those whose memory does not hold them."""
-        scales = [f"{name}_scales" for name in names]
-        for name in ("step", *self.rule["scalars"], *names, *scales, "remainder", EMA):
+        coded = [name + part for name in names for part in (CODES, SCALES)]
+        for name in ("step", *self.rule["scalars"], *names, *coded, "remainder", EMA):
             value: Any = state.get(name)
             if not torch.is_tensor(value):
                 if value is not None and name in ("remainder", EMA):
@@ -201,36 +214,63 @@ class Maker:
     def refuse_order(self, stage: Tensor, state: Mapping[str, Any], names: list[str]) -> None:
         """Raise for codes whose scales may go by another order: one scale is that of neighbours in memory."""
         for name in names:
-            codes: Any = state.get(name)
-            if not torch.is_tensor(codes) or codes.dtype != torch.uint8 or codes.numel() <= GROUP:
+            codes: Any = state.get(name + CODES)
+            if not torch.is_tensor(codes) or codes.numel() <= GROUP:
                 continue
             if codes.shape == stage.shape and not same_order(codes, stage):
                 raise ValueError(
-                    f"{self.label}: state {name!r}: its codes lie in another order of memory than the "
-                    f"parameter, strides {codes.stride()} and {stage.stride()}, and their scales go by that "
-                    "order; give the parameter its memory format before, or clear its state"
+                    f"{self.label}: state {name + CODES!r}: its codes lie in another order of memory than "
+                    f"the parameter, strides {codes.stride()} and {stage.stride()}, and their scales go by "
+                    "that order; give the parameter its memory format before, or clear its state"
                 )
 
-    def _check_scales(self, state: Mapping[str, Any], name: str) -> None:
-        if not self.rule["codes"][self.rule["states"].index(name)]:
+    def refuse_scales(self, state: Mapping[str, Any], names: list[str]) -> None:
+        """Raise for scales that are none of their codes: looks at the numbers."""
+        for name in names:
+            codes, scales = (state.get(name + part) for part in (CODES, SCALES))
+            if not (torch.is_tensor(codes) and torch.is_tensor(scales)) or why_no_elements(local(codes)):
+                continue
+            here, beside = local(codes).cpu(), local(scales).cpu()
+            flat = flat_of(as_array(here)) if is_dense(here) else here.flatten().numpy()
+            reason = why_no_scales(flat, as_array(beside), self.rule["codes"][self._index(name)] == "u")
+            if reason is not None:
+                raise ValueError(
+                    f"{self.label}: state {name + SCALES!r}: expected scales of codes, >= 0, but {reason}"
+                )
+
+    def _index(self, name: str) -> int:
+        index: int = self.rule["states"].index(name)
+        return index
+
+    def _check_codes(self, state: Mapping[str, Any], name: str) -> None:
+        codes, scales = (state.get(name + part) for part in (CODES, SCALES))
+        if not self.rule["codes"][self._index(name)]:
             raise TypeError(
-                f"{self.label}: state {name!r}: expected a floating-point tensor, got {torch.uint8}"
+                f"{self.label}: state {name!r}: expected a floating-point tensor, got codes of eight bits"
             )
-        scales: Any = state.get(f"{name}_scales")
-        if not torch.is_tensor(scales) or scales.dtype != torch.float32:
-            found = scales.dtype if torch.is_tensor(scales) else type(scales).__name__
+        if state.get(name) is not None:
+            raise ValueError(
+                f"{self.label}: state {name!r}: expected numbers, or codes and scales, got both; remove one"
+            )
+        if not torch.is_tensor(codes) or local(codes).dtype != torch.uint8:
+            raise TypeError(
+                f"{self.label}: state {name + CODES!r}: expected codes, a uint8 tensor, got {_kind(codes)}: "
+                "codes that were cast or decoded elsewhere are not what their scales are for"
+            )
+        if not torch.is_tensor(scales) or local(scales).dtype != torch.float32:
             raise ValueError(
                 f"{self.label}: state {name!r} is in eight bits: expected their scales, a float32 tensor, "
-                f"as '{name}_scales', got {found}"
+                f"as {name + SCALES!r}, got {_kind(scales)}"
             )
 
     def _dtype(self, stage: Tensor, state: Mapping[str, Any], index: int) -> torch.dtype:
         """Of a state: the one that it has if it can go on with that, else the one that is wanted."""
-        name, squared = self.rule["states"][index], self.rule["squared"][index]
-        value: Any = state.get(name)
+        name, exact = self.rule["states"][index], self.rule["exact"][index]
+        in_float16 = not (self.rule["squared"][index] or self.rule["small"][index])
+        value: Any = held(state, name)
         wide = stage.dtype == torch.float64
         if not torch.is_tensor(value):
-            return wanted_dtype(self.storage, name, self.rule["codes"][index], stage, self.label)
+            return wanted_dtype(self.storage, self.rule, index, stage, self.label)
         there = local(value).dtype
         if there == torch.uint8:
             if wide:
@@ -238,11 +278,12 @@ class Maker:
                     f"{self.label}: state {name!r}: eight bits are for what is computed in float32"
                 )
             return there
-        unfit = (there == torch.float64 and not wide) or (there == torch.float16 and squared)
-        return (torch.float64 if wide else torch.float32) if unfit else there
+        computed = torch.float64 if wide else torch.float32
+        unfit = (there == torch.float64 and not wide) or (there == torch.float16 and not in_float16)
+        return computed if unfit or exact else there
 
     def _scales(self, state: dict[str, Any], name: str, codes: Tensor) -> Tensor:
-        key, count = f"{name}_scales", -(-codes.numel() // GROUP)
+        key, count = name + SCALES, -(-codes.numel() // GROUP)
         scales: Any = state.get(key)
         if torch.is_tensor(scales):
             if scales.shape != (count,) or scales.dtype != torch.float32 or not scales.is_contiguous():
@@ -292,12 +333,13 @@ class Maker:
         start: float,
         made: list[Tensor],
     ) -> Tensor:
-        value = state.get(name)
+        key = name + CODES if dtype == torch.uint8 else name
+        value = state.get(key)
         if torch.is_tensor(value):
             here = local(value)
             if here.shape != stage.shape:
                 raise ValueError(
-                    f"{self.label}: state {name!r}: expected shape {tuple(stage.shape)}, "
+                    f"{self.label}: state {key!r}: expected shape {tuple(stage.shape)}, "
                     f"got {tuple(here.shape)}"
                 )
             fits = here.dtype == dtype and here.stride() == stage.stride() and not wraps(here)
@@ -313,7 +355,7 @@ class Maker:
             made.append(here)
             if name in self.rule["copies"]:
                 here.copy_(stage)
-        state[name] = new
+        state[key] = new
         return here
 
     def _shaped(
@@ -370,6 +412,10 @@ def native_states(states: States) -> tuple[Any, ...]:
 def native_remainder(states: States) -> tuple[str, Any] | None:
     """The same of what a parameter leaves out."""
     return None if states.remainder is None else (states.remainder[0], as_array(states.remainder[1]))
+
+
+def _kind(value: Any) -> str:
+    return str(value.dtype) if torch.is_tensor(value) else type(value).__name__
 
 
 def _holds_something(value: Any) -> bool:
