@@ -50,3 +50,38 @@ def test_a_wrong_gradient_is_named_all_the_same(method: Any) -> None:
         for wrong in (lambda w, grad=grad: -grad(w), lambda w, grad=grad: grad(w) * [1, 1, -1, 1]):
             named += "disagree" in fastopt.minimize(f, wrong, x0, method, gtol=1e-7).message
     assert named >= 20
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_wrong_sign_beside_a_float32_loss_is_named(method: Any) -> None:
+    named = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        a, b, x0 = rng.standard_normal((20, 4)), rng.standard_normal(20), 3 * rng.standard_normal(4)
+        single, of = a.astype(np.float32), b.astype(np.float32)
+
+        def f(x: Any, single: Any = single, of: Any = of) -> float:
+            return float(((single @ x.astype(np.float32) - of) ** 2).sum())
+
+        def wrong(x: Any, a: Any = a, b: Any = b) -> Any:
+            return 2 * a.T @ (a @ x - b) * [1, 1, -1, 1]
+
+        named += "disagree" in fastopt.minimize(f, wrong, x0, method).message
+    assert named >= 18
+
+
+def test_noise_is_measured_once() -> None:
+    """Also where f is 0 on all of the line, which says nothing."""
+
+    def f(x: Any) -> float:
+        return float(np.float16(np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)))
+
+    def grad(x: Any) -> Any:
+        g = np.zeros_like(x)
+        g[1:] += 200 * (x[1:] - x[:-1] ** 2)
+        g[:-1] += -400 * x[:-1] * (x[1:] - x[:-1] ** 2) - 2 * (1 - x[:-1])
+        return g
+
+    for method in ("trust-region", "arc", "saddle-free-newton"):
+        r = fastopt.minimize(f, grad, np.random.default_rng(0).standard_normal(4), method)
+        assert r.nfev < 100

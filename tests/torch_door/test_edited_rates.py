@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from draws import VARIANTS
@@ -44,6 +45,28 @@ def filled(opt: Any, k: int) -> None:
         group["lr"].fill_(lr)
 
 
+def written_later(opt: Any, k: int) -> None:
+    """A number at first; then a tensor, changed in place from then on; a number at the end."""
+    if k in (0, 1, 6, 7):
+        number(opt, k)
+    elif k == 2:
+        for group, lr in zip(opt.param_groups, rates(opt, k), strict=True):
+            group["lr"] = torch.tensor(lr, dtype=torch.float64)
+    else:
+        for group, lr in zip(opt.param_groups, rates(opt, k), strict=True):
+            group["lr"].fill_(lr)
+
+
+def in_an_array(opt: Any, k: int) -> None:
+    for group, lr in zip(opt.param_groups, rates(opt, k), strict=True):
+        if k < 2:
+            group["lr"] = lr
+        elif k == 2:
+            group["lr"] = np.array(lr)
+        else:
+            group["lr"][...] = lr
+
+
 def renewed(opt: Any, k: int) -> None:
     """Another plan for each step, made of what is there."""
     number(opt, k)
@@ -51,13 +74,17 @@ def renewed(opt: Any, k: int) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("edit", [number, filled])
+@pytest.mark.parametrize("edit", [number, filled, written_later, in_an_array])
 def test_every_rate_is_taken(name: str, edit: Callable[[Any, int], None]) -> None:
     for a, b in zip(trained(name, edit), trained(name, renewed), strict=True):
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("bad", [-1.0, float("nan"), float("inf"), "0.1", True, None, 1e39, [0.1]], ids=str)
+@pytest.mark.parametrize(
+    "bad",
+    [-1.0, float("nan"), float("inf"), "0.1", True, None, 1e39, [0.1], 10**400],
+    ids=lambda bad: str(bad)[:9],
+)
 def test_what_is_no_rate_is_refused_as_ever(bad: Any) -> None:
     p = torch.ones(3, requires_grad=True)
     opt = door.AdamW([p], lr=0.1)

@@ -112,6 +112,7 @@ class Evaluations:
         """
         if self._measured_eps is not None:
             return False
+        self._measured_eps = 0.0
         way = 2.0**-20 * x * np.random.default_rng(0).choice([-1.0, 1.0], x.size)
         values = np.array([self.fun(self.representable(x + k * way)) for k in range(-3, 4)])
         scale = float(np.max(np.abs(values)))

@@ -32,9 +32,10 @@ def undo_capturable(group: MutableMapping[str, Any], defaults: Mapping[str, Any]
     """A compiled function that edits a group, such as its rate, leaves it with ``capturable=True``: PyTorch's
     compiler marks the parameters, and sets what its own classes need to be compiled.
     """
-    if (
-        group.get("capturable") is True
-        and not defaults.get("capturable", True)
-        and any(hasattr(p, "_dynamo_static_input_type") for p in group["params"])
-    ):
-        group["capturable"] = False
+    if group.get("capturable") is not True or defaults.get("capturable"):
+        return
+    if any(hasattr(p, "_dynamo_static_input_type") for p in group["params"]):
+        if "capturable" in defaults:
+            group["capturable"] = False
+        else:
+            del group["capturable"]

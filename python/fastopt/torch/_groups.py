@@ -72,8 +72,9 @@ class Values:
             if type(value) is not type(known) or not _is_fixed(value) or value != known:
                 return None
         lr = group.get("lr")
-        rate = lr if type(lr) is float else _plain(lr)
-        rate = float(rate) if type(rate) is int else rate
+        if _is_fixed(lr) == self.volatile:  # a number in place of what may change unseen, or the reverse
+            return None
+        rate = _plain(lr)
         return rate if self.formula._takes_rate(rate, self.values) else None
 
     def with_rate(self, lr: float, group: Mapping[str, Any]) -> None:
