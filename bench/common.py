@@ -169,9 +169,9 @@ def commit() -> str:
 
 def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
-    from fastopt.cli.info import collect
+    from fastopt import info as of_installation
 
-    info = collect()
+    info = of_installation()
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": info["processor"],
