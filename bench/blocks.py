@@ -198,13 +198,13 @@ def curvature() -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     **{f.__name__: f for f in (misses, met, large, eigh, curvature, minimize, numbers, wheel)},
-    **{name: partial(part, name) for name in ("training", "torch", "bytes", "rules", "sparse")},
+    **{name: partial(part, name) for name in ("training", "torch", "bytes", "rules", "sparse", "peers")},
 }
 #: Page, and the blocks that stand in it.
 PAGES = {
     "bench/README.md": (
         *("met", "misses", "large", "bytes", "sparse", "rules"),
-        *("torch", "training", "eigh", "curvature", "minimize"),
+        *("torch", "peers", "training", "eigh", "curvature", "minimize"),
     ),
     "README.md": ("numbers", "wheel"),
 }

@@ -161,12 +161,22 @@ def sparse_rows(result: Row) -> Found:
             yield result["machine"], {"case": case, **numbers}
 
 
+def peers_rows(result: Row) -> Found:
+    """The peer is PyTorch's fused step, or DeepSpeed's where PyTorch has none."""
+    for row in result["rows"]:
+        peer = "fused" if "fused_us" in row else "deepspeed"
+        numbers = {"ours": row["ours_us"], "peer": row.get(f"{peer}_us"), "ratio": row.get(f"{peer}_ratio")}
+        floor = {"of_floor": row["floor_ratio"]} if "floor_ratio" in row else {}
+        yield result["machine"], {**row, **numbers, **floor, "unit": "us"}
+
+
 READERS = {
     "step": step_rows,
     "torch": torch_rows,
     "bytes": bytes_rows,
     "rules": torch_rows,
     "sparse": sparse_rows,
+    "peers": peers_rows,
     "threads": threads_rows,
     "training": training_rows,
     "eigh": eigh_rows,
