@@ -169,7 +169,7 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     m = result["machine"]
     text = (
-        f"Medians over {PROCESSES} processes ({m['date']}, commit {m['commit']}, {m['processor']}, "
+        f"Medians over {result['processes']} processes ({m['date']}, commit {m['commit']}, {m['processor']}, "
         f"{m['cpus']} CPUs, level {m['level']}, PyTorch {m['torch']}). The floor: the "
         "same bytes, one addition each."
     )
@@ -224,7 +224,7 @@ def main() -> int:
             for threads in map(int, args.threads.split(",")):
                 rows.append(measure(table, case, threads))
                 print(rows[-1], file=sys.stderr, flush=True)
-    result = {"machine": machine(), "rows": rows}
+    result = {"machine": machine(), "processes": PROCESSES, "rows": rows}
     publish(args.out, "peers", result, markdown(result))
     if (gone := missing("matplotlib")) is None and any(": sizes," in row["case"] for row in rows):
         draw(rows, args.out / "peers.svg")
