@@ -61,7 +61,8 @@ def advice(rows: int, widths: Sequence[int]) -> str | None:
     if known or (os.cpu_count() or 1) == 1 or not _small(rows, widths) or controller() is not None:
         return None
     return (
-        "matrix products this small may wait for each other on all cores, for want of threadpoolctl: "
+        "matrix products this small may wait for each other on all cores, for want of a threadpoolctl that "
+        "knows NumPy's BLAS: "
         f'pip install "fastopt[report]", or set {THREAD_VARIABLES[0]}=1'
     )
 
