@@ -8,7 +8,9 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,6 +208,51 @@ def test_every_public_name_is_in_the_reference() -> None:
         names = {*module.__all__, *(dir(module) if package == "fastopt.methods" else [])} - set(rules)
         for full in (f"{package}.{n}" for n in names if not inspect.ismodule(getattr(module, n))):
             assert full in described or id(surface.found(full)) in objects, full
+
+
+#: What Sphinx puts in PyTorch's place: every name is there, and may be called, be a base or a decorator.
+STAND_IN = """
+import importlib.abc, importlib.machinery, sys, types
+
+class Anything:
+    def __init__(self, *args, **keywords): pass
+    def __call__(self, *args, **keywords): return args[0] if args else self
+    def __getattr__(self, name): return absent(name)
+    def __getitem__(self, key): return self
+    def __mro_entries__(self, bases): return (type("Anything", (Anything,), {}),)
+    def __iter__(self): return iter(())
+    def __contains__(self, key): return False
+    def __or__(self, other): return self
+    __ror__ = __or__
+
+def absent(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return Anything()
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+    def create_module(self, spec):
+        module = types.ModuleType(spec.name)
+        module.__getattr__ = absent
+        return module
+    def exec_module(self, module): pass
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_pytorch_is_described_without_it() -> None:
+    """`make docs` has no PyTorch: what is done when `fastopt.torch` is imported must not need its numbers."""
+    program = STAND_IN + "import surface; assert 'fastopt.torch.SGD' in surface.documented()['fastopt.torch']"
+    path = os.pathsep.join([str(DOCS / "_ext"), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_every_package_is_looked_through() -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from fastopt import optim
@@ -58,7 +59,7 @@ __all__ = [
 
 def _off_at_infinity(hyper: Hyper) -> Hyper:
     """The same or infinity, which is off: no step can tell it from the largest number of float32."""
-    largest = float(torch.finfo(torch.float32).max)
+    largest = float(np.finfo(np.float32).max)
     return hyper._replace(
         check=lambda name, value: (
             largest if isinstance(value, float) and value == math.inf else hyper.check(name, value)
