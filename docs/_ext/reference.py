@@ -2,7 +2,8 @@
 
 `{public} PACKAGE` is a table of the package's names, with their pages below it in the contents.
 `{formulas}` with names of classes is what their docstrings say before the parameters: formulas stand there,
-and nowhere else. `{formulas} rest` are the classes that no other such list on the page names.
+and nowhere else. `{formulas} rest` are the classes that no other such list on the page names, under a heading
+if there are any.
 `{methods}` are the classes that are methods of `fastopt.minimize` too.
 """
 
@@ -18,6 +19,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.ext.autodoc.mock import mock
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.inspect import stringify_signature
 
 #: Of a page that is written: where, relative to docs/.
 PAGES = "reference/api"
@@ -31,7 +33,10 @@ def page(full: str) -> str:
     if inspect.isclass(value):
         kind = "exception" if issubclass(value, BaseException) else "class"
         lines.append(f".. auto{kind}:: {name}")
-        members = surface.members(value)
+        fields = surface.fields(value)
+        members = [*fields, *surface.members(value)]
+        if fields:
+            lines.append("   :member-order: bysource")
         if members:
             lines.append(f"   :members: {', '.join(m for m in members if m != '__call__')}")
         if "__call__" in members:
@@ -96,7 +101,8 @@ class Formulas(Lines):
         if self.arguments == ["rest"]:
             names = [name for name in dir(fastopt.optim) if name not in shown]
         shown |= set(names)
-        return self.parsed([line for name in names for line in formula(name)])
+        heading = [".. rubric:: Others", ""] if self.arguments == ["rest"] and names else []
+        return self.parsed([*heading, *(line for name in names for line in formula(name))])
 
 
 class Methods(Lines):
@@ -121,12 +127,23 @@ def formula(name: str) -> list[str]:
 
 def link_notes(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """In a docstring, the path of a design note becomes a link to it."""
-    lines[:] = [re.sub(r"(`{2})?docs/(design/[\w-]+)\.md\1", r":doc:`/\2`", line) for line in lines]
+    lines[:] = [re.sub(r"(`{2}|)docs/(design/[\w-]+)\.md\1", r":doc:`/\2`", line) for line in lines]
+
+
+def show_signature(
+    app: Any, what: str, name: str, value: Any, options: Any, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Classes for PyTorch, whose bases are a stand-in's here, take the keywords of the NumPy class."""
+    formula = getattr(value, "_formula", None)
+    if what != "class" or formula is None or not name.startswith("fastopt.torch."):
+        return None
+    return stringify_signature(inspect.signature(formula), show_annotation=False), returns
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Write the pages before Sphinx looks for any."""
     app.connect("autodoc-process-docstring", link_notes)
+    app.connect("autodoc-process-signature", show_signature)
     app.connect("builder-inited", write_pages, priority=100)
     app.add_directive("public", Public)
     app.add_directive("formulas", Formulas)

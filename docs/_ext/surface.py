@@ -6,6 +6,7 @@ here needs Sphinx.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -73,6 +74,12 @@ def found(full: str) -> Any:
     """The object of a full name."""
     package, _, name = full.rpartition(".")
     return getattr(importlib.import_module(package), name)
+
+
+def fields(cls: type) -> list[str]:
+    """The fields of a dataclass; the page has those with a docstring of their own."""
+    names = [field.name for field in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
+    return [name for name in names if not name.startswith("_")]
 
 
 @functools.cache
