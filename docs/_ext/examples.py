@@ -57,12 +57,12 @@ def stage_examples() -> None:
 
 
 def staged(path: Path) -> str:
-    """The script with a docstring in reStructuredText: its name as title, its first line, its pictures."""
+    """The script with a docstring in reStructuredText: a title, its first line, its pictures."""
     text = path.read_text(encoding="utf-8")
     docstring = ast.get_docstring(ast.parse(text)) or ""
     code = text.split('"""', 2)[2]
     paragraphs = docstring.split("\n\n")
-    title = path.stem.replace("_", " ").capitalize()
+    title = title_of(paragraphs[0])
     names = re.findall(r"\b(\w+\.png)\b", docstring)
     pictures = [EXAMPLES / "pictures" / name for name in names]
     pictures = [picture for picture in dict.fromkeys(pictures) if picture.exists()]
@@ -77,6 +77,12 @@ def staged(path: Path) -> str:
     if pictures:
         code += f"\n# sphinx_gallery_thumbnail_path = '../examples/pictures/{pictures[0].name}'\n"
     return 'r"""\n' + "\n".join(body) + '"""' + code
+
+
+def title_of(line: str) -> str:
+    """What a docstring's first line says before its details, for a list of titles."""
+    title = re.split(r":|\.$|(?<=\?) ", " ".join(line.split()))[0]
+    return title if len(title) <= 60 else title.partition(",")[0]
 
 
 def escaped(text: str) -> str:
