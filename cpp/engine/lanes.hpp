@@ -54,11 +54,14 @@ struct Lanes {
   template <class Term>
   void add_terms(std::int64_t n, const Term& term) {
     double sum[count];
+#pragma GCC unroll 16
     for (int j = 0; j < count; ++j) sum[j] = lane[j];
     std::int64_t i = 0;
     for (; i + count <= n; i += count)
+#pragma GCC unroll 16
       for (int j = 0; j < count; ++j) sum[j] += term(i + j);
     for (int j = 0; i + j < n; ++j) sum[j] += term(i + j);
+#pragma GCC unroll 16
     for (int j = 0; j < count; ++j) lane[j] = sum[j];
   }
 };

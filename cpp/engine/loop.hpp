@@ -142,6 +142,7 @@ struct Loop {
       } else {
         Rule::reduce(theta[i], g[i], c, out);
       }
+#pragma GCC unroll 8
       for (int k = 0; k < Rule::sums; ++k) x[k][i - begin] = out[k];
     }
   }
