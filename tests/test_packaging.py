@@ -314,18 +314,14 @@ def test_no_path_of_the_machine_that_built_it_is_in_a_module(module: str) -> Non
 
 #: What an extra's package is called when it is imported or run, where that is not its name.
 CALLED = {
-    "fbgemm-gpu-cpu": "fbgemm_gpu",
     "pytest-timeout": "timeout =",
     "pytest-xdist": "worksteal",
-    "torch-optimi": "optimi",
 }
 #: Where the packages of an extra must be used: the package itself, or what runs with that extra installed.
 USERS = {
     "report": ["python"],
     "torch": ["python"],
     "jax": ["python"],
-    "bench": ["bench"],
-    "hosts": ["tests/hosts"],
 }
 
 
