@@ -131,6 +131,14 @@ def test_the_links_of_the_readme_lead_somewhere() -> None:
         assert path or anchor in headings, link
 
 
+def test_pages_and_changelog_agree_on_whether_a_version_is_out() -> None:
+    """What is true before the first release only is taken out with it (CONTRIBUTING.md, "Release")."""
+    out = re.search(r"^## \[\d", read("CHANGELOG.md"), re.M) is not None
+    for page in ("README.md", "docs/install.md"):
+        if (ROOT / page).exists():
+            assert ("No version has been released" in read(page)) is not out, page
+
+
 def published() -> str:
     """The page as the build makes it of README.md."""
     builder = pytest.importorskip("hatch_fancy_pypi_readme._builder")
