@@ -17,6 +17,13 @@ say "tools"
 "$work/tools/bin/pip" install --quiet -r "$root/tools/release-requirements.txt"
 PATH=$work/tools/bin:$PATH
 
+if [ -d "$root/.github" ]; then # a source distribution has none
+  say "workflows"
+  check-jsonschema --builtin-schema vendor.github-workflows "$root"/.github/workflows/*.yml
+  check-jsonschema --builtin-schema vendor.dependabot "$root/.github/dependabot.yml"
+  zizmor --offline --quiet "$root/.github"
+fi
+
 say "source distribution"
 python -m build --quiet --sdist --outdir "$work/sdist" "$root"
 mkdir "$work/source"
