@@ -22,8 +22,10 @@ venv=$root/.venv-oldest
   -r "$root/pyproject.toml" $extras
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps "$wheel"
 # By pip: of one version it prefers the build for the CPU, 2.4.0+cpu, if an index has it.
-[ -z "$doors" ] || "$python" "$root/tools/requirements.py" torch | sed 's/>=/==/' |
-  "$venv/bin/python" -m pip install --quiet -r /dev/stdin
+[ -z "$doors" ] || {
+  "$python" "$root/tools/requirements.py" torch | sed 's/>=/==/'
+  grep '^expecttest' "$root/tests/torch_door/requirements.txt"
+} | "$venv/bin/python" -m pip install --quiet -r /dev/stdin
 "$venv/bin/uv" pip list --quiet --python "$venv/bin/python"
 cd "$root"
 # Matplotlib 3.7 uses names that the newest pyparsing warns of.
