@@ -357,6 +357,8 @@ def named_targets() -> Iterator[tuple[str, str]]:
         text = path.read_text(encoding="utf-8")
         for target in re.findall(r"- run: make ([a-z0-9-]+)", text):
             yield path.name, target
+        for target in re.findall(r"\{ target: ([a-z0-9-]+)", text):
+            yield path.name, target
         for matrix in re.findall(r"^ +target: \[(.*)\]$", text, re.M):
             yield from ((path.name, target.strip()) for target in matrix.split(","))
     pages = [
