@@ -11,7 +11,7 @@ WHEELS := build/wheels
 PIP_ARGS ?=
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f ! -name '*.pyc' ! -name '*.so')
 
-# What another compiler could change: bits, loops, layouts. One CPU level is built, so none are compared; digests are.
+# What another compiler could change: bits, loops, layouts. One CPU level is tested, so none are compared; digests of all are.
 PORTABLE := tests/test_bits.py --deselect tests/test_bits.py::test_levels tests/test_rules.py tests/test_coded.py tests/test_storage_bits.py tests/test_disassembly.py \
   tests/test_rules_dtypes.py tests/test_step_order.py tests/test_eigh_small.py tests/test_eigh_stacks.py tests/test_inertia.py \
   tests/test_line_vectors.py tests/test_exports.py
@@ -37,7 +37,7 @@ CHECKING := tests/test_groups.py tests/test_hyper_parameters.py tests/test_check
   tests/test_exit.py tests/test_free_threading.py tests/test_from_torch.py tests/regressions tests/torch_door \
   --deselect tests/test_muon.py::test_levels_agree_to_rounding
 
-.PHONY: train test nightly hosts check bench docs tsan asan asserts clang old-processors aarch64 fuzz mutate coverage soak tidy clean help
+.PHONY: train test nightly hosts check bench docs tsan asan asserts clang old-processors aarch64 fuzz mutate coverage soak scale tidy scalar clean help
 
 help:
 	@echo "make train   train a network on the handwritten digits and write a report (ARGS=... for fastopt train)"
@@ -50,12 +50,14 @@ help:
 	@echo "make tsan    the pool, engine and eigensolver under ThreadSanitizer"
 	@echo "make asan    the tests of the compiled code under AddressSanitizer and UBSan; make asserts: with assertions on"
 	@echo "make clang   built by Clang without a warning: the same bits, and loops as wide"
+	@echo "make scalar  the eigensolver without vector types, as compilers that lack them build it"
 	@echo "make old-processors   emulated: what fastopt does on processors that lack something"
 	@echo "make aarch64 cross-built for 64-bit ARM and emulated: the same bits (on Debian)"
 	@echo "make fuzz    random input against what is promised of bad input (ARGS=\"--rounds 1000000 --seed 2\")"
 	@echo "make mutate  mutants of the C++: does a test notice each? (ARGS=\"--only rules --sample 40 --seed 1\")"
 	@echo "make coverage   branches of the bindings that the tests take; make tidy: clang-tidy"
 	@echo "make soak    everything in turns for ten minutes, watched (ARGS=\"--minutes 60\")"
+	@echo "make scale   2^31 elements in one tensor, 10^5 tensors, 10^4 groups: what fits into the free memory"
 	@echo "make clean   remove the virtual environments and the build"
 
 # One process for each processor, a part of the tests each; a selection (-k) runs in one (tests/conftest.py).
@@ -102,6 +104,9 @@ asserts: $(VENV)/.testable
 clang: $(VENV)/.testable
 	sh tools/second_compiler.sh $(VENV) $(PORTABLE) $(ARGS)
 
+scalar: $(VENV)/.testable
+	sh tools/checked.sh scalar $(VENV) tests/test_eigh_small.py tests/test_eigh_stacks.py tests/test_inertia.py $(ARGS)
+
 old-processors: $(VENV)/.testable
 	sh tools/old_processors.sh $(VENV)
 
@@ -115,16 +120,19 @@ fuzz: $(VENV)/.testable
 soak: $(VENV)/.testable
 	$(BIN)/python tools/soak.py $(ARGS)
 
+scale: $(VENV)/.testable
+	$(BIN)/python tools/scale.py $(ARGS)
+
 mutate: $(VENV)/.compiling
 	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python tools/mutate $(ARGS)
 
 tidy: $(VENV)/.compiling
-	$(BIN)/python -m pip install --quiet clang-tidy==23.1.4
+	$(BIN)/python -m pip install --quiet -r tools/proof-requirements.txt
 	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python tools/tidy.py $(ARGS)
 
 coverage: $(VENV)/.compiling
-	$(BIN)/python -m pip install --quiet 'gcovr>=7'
-	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python tools/coverage.py $(NATIVE) $(CHECKING) $(ARGS)
+	$(BIN)/python -m pip install --quiet -r tools/proof-requirements.txt
+	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python tools/coverage.py $(if $(ARGS),,--least 93) $(NATIVE) $(CHECKING) $(ARGS)
 
 $(VENV)/.compiling: $(VENV)/.testable
 	$(BIN)/python -m pip install --quiet cmake ninja 'pybind11>=3.0' 'cmeel-eigen>=3.4.1'

@@ -2,7 +2,7 @@
 
     python bench/bench_curvature.py [--json curvature.json]
 
-Needs the extra `bench`, and for the peers (left out where missing): torch, PyHessian, hessian-eigenthings,
+Needs bench/requirements.txt; peers that are missing are left out: torch, PyHessian, hessian-eigenthings,
 curvlinops-for-pytorch, scipy. Four tables:
 
 - verdicts: critical_point of a 1,000-parameter Hessian against our own eigvalsh and eigh of it;

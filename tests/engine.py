@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 import fastopt
 from draws import VARIANTS, draw
 from fastopt import _dispatch
 
+try:
+    import ml_dtypes
+except ModuleNotFoundError:  # it has no wheel for musl; the core of the suite does without
+    BFLOAT16: Any = False  # no dtype: None would be float64
+else:
+    BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+
 LEVELS = [level for level in _dispatch.built() if level in _dispatch.possible()]
 CLASSES = sorted(cls.__name__ for cls in fastopt.optimizers().values())
 #: Every class with every one of its settings: together they reach every kernel a class can choose.
 SETTINGS = [(name, i) for name in CLASSES for i in range(len(VARIANTS[name]))]
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 #: What a parameter may be, and what its gradient may be (DESIGN section 4).
 PAIRS = {
     np.dtype(np.float64): (np.dtype(np.float64), np.dtype(np.float32)),
@@ -25,6 +31,8 @@ PAIRS = {
     BFLOAT16: (BFLOAT16, np.dtype(np.float32)),
     np.dtype(np.float16): (np.dtype(np.float16), np.dtype(np.float32)),
 }
+PAIRS = {own: tuple(filter(None, given)) for own, given in PAIRS.items() if own}
+HALVES = [dtype for dtype in PAIRS if dtype.itemsize == 2]
 #: All that may happen to a gradient and a parameter around the rule.
 EXTRAS: dict[str, Any] = {
     "weight_decay": 0.05,
@@ -43,15 +51,20 @@ def setting(name: str, variant: int = 0) -> dict[str, Any]:
     return draw(VARIANTS[name][variant], np.random.default_rng(variant))
 
 
+#: The level that optimizers are made on is the process's, and tests may be run by several threads at once.
+_level_in_use = threading.RLock()
+
+
 @contextmanager
 def on_level(level: str) -> Iterator[Any]:
     """Optimizers made inside use the engine of this level, for all their life."""
-    before = _dispatch.core
-    _dispatch.core = _dispatch.load(level)
-    try:
-        yield _dispatch.core
-    finally:
-        _dispatch.core = before
+    with _level_in_use:
+        before = _dispatch.core
+        _dispatch.core = _dispatch.load(level)
+        try:
+            yield _dispatch.core
+        finally:
+            _dispatch.core = before
 
 
 def shaped(rule: Mapping[str, Any]) -> dict[str, str]:

@@ -12,7 +12,20 @@ import numpy as np
 import pytest
 
 import fastopt
-from engine import BFLOAT16, CLASSES, EXTRAS, LEVELS, PAIRS, SETTINGS, bits, make, normal, setting, shaped
+from engine import (
+    BFLOAT16,
+    CLASSES,
+    EXTRAS,
+    HALVES,
+    LEVELS,
+    PAIRS,
+    SETTINGS,
+    bits,
+    make,
+    normal,
+    setting,
+    shaped,
+)
 
 # Either side of vectors and cache lines, of the engine's blocks (512 doubles, 1024 floats, 4096 of a sum).
 SIZES = (0, 1, 7, 63, 64, 65, 127, 128, 129, 2 * 512 + 3, 2 * 1024 + 3, 4095, 4096, 4097, 2 * 8192 + 3)
@@ -222,7 +235,7 @@ def test_a_narrow_gradient_is_widened_exactly(name: str, level: str, dtype: Any,
 
 
 @pytest.mark.parametrize("grads_in_float32", [False, True], ids=["half gradients", "float32 gradients"])
-@pytest.mark.parametrize("dtype", [BFLOAT16, np.dtype(np.float16)], ids=str)
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("extras", [{}, EXTRAS], ids=["bare", "extras"])
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize(("name", "variant"), SETTINGS)
@@ -249,7 +262,7 @@ def test_half_parameters_are_computed_in_float32_and_rounded_once(
 def test_every_float16_and_bfloat16_survives_and_every_tie_goes_to_even(level: str) -> None:
     """All 2^16 patterns through a step that changes nothing; halves between neighbours as NumPy has them."""
     every = np.arange(1 << 16, dtype=np.uint16)
-    for dtype in (BFLOAT16, np.dtype(np.float16)):
+    for dtype in HALVES:
         theta = every.copy().view(dtype)
         make("SGD", theta, level, lr=1.0).step(np.zeros(every.size, dtype))
         with np.errstate(invalid="ignore"):
@@ -262,7 +275,7 @@ def test_every_float16_and_bfloat16_survives_and_every_tie_goes_to_even(level: s
     wide[: 1 << 16] = (np.arange(1 << 16, dtype=np.uint32) << 16) | 0x8000
     numbers = wide.view(np.float32)
     numbers = numbers[np.isfinite(numbers)]
-    for dtype in (BFLOAT16, np.dtype(np.float16)):
+    for dtype in HALVES:
         theta = np.zeros(numbers.size, dtype)
         make("SGD", theta, level, lr=1.0, maximize=True).step(numbers)
         with np.errstate(over="ignore"):
@@ -270,6 +283,7 @@ def test_every_float16_and_bfloat16_survives_and_every_tie_goes_to_even(level: s
         assert (as_bits(theta) == as_bits(expected)).all()
 
 
+@pytest.mark.skipif(not BFLOAT16, reason="no ml_dtypes here")
 @pytest.mark.parametrize("name", CLASSES)
 def test_uint16_patterns_are_bfloat16_if_said_so(name: str) -> None:
     shapes = [(3, 5), 129]
@@ -288,7 +302,7 @@ def test_uint16_patterns_are_bfloat16_if_said_so(name: str) -> None:
 STATE_DTYPES = [
     (dtype, state)
     for dtype in PAIRS
-    for state in (*PAIRS, "bfloat16")
+    for state in (*PAIRS, *(["bfloat16"] if BFLOAT16 else []))
     if not (np.dtype(state if state != "bfloat16" else BFLOAT16) == np.float64 and dtype != np.float64)
 ]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import BFLOAT16, LEVELS, everything, make
+from engine import HALVES, LEVELS, everything, make
 from fastopt import _dispatch
 from test_stubs import STUB
 
@@ -168,7 +168,8 @@ def new_group(**changes: Any) -> dict[str, Any]:
 
 
 F = np.float32
-BFLOAT16_PARAMETER = {"arrays": [np.zeros((3, 4), BFLOAT16)]}
+HALF = HALVES[0]  # bfloat16, where there are such arrays
+HALF_PARAMETER = {"arrays": [np.zeros((3, 4), HALF)]}
 
 
 def frozen() -> Any:
@@ -199,7 +200,7 @@ BAD_BUFFERS: dict[str, Any] = {
 BAD_GROUPS: dict[str, dict[str, Any]] = {
     **{f"state: {key}": {"states": [(value,)]} for key, value in BAD_BUFFERS.items()},
     **{f"ema: {key}": {"ema": [value]} for key, value in BAD_BUFFERS.items()},
-    "ema: bfloat16": {"ema": [np.zeros((3, 4), BFLOAT16)]},
+    "ema: half": {"ema": [np.zeros((3, 4), HALF)]},
     "rule": {"rule": "adagrd"},
     "flags": {"flags": 1 << 20},
     "hypers": {"hypers": {"lrr": 0.5}},
@@ -227,13 +228,13 @@ BAD_GROUPS: dict[str, dict[str, Any]] = {
     "numbers of nobody": {"numbers": []},
     "masters of nobody": {"masters": []},
     "a master of float32": {"masters": [("split16", np.zeros((3, 4), np.int16))]},
-    "a master of no kind": {"masters": [("split4", np.zeros((3, 4), np.int16))], **BFLOAT16_PARAMETER},
-    "a master of another size": {"masters": [("split16", np.zeros((3, 4), np.int8))], **BFLOAT16_PARAMETER},
-    "a master of another shape": {"masters": [("split8", np.zeros((4, 3), np.int8))], **BFLOAT16_PARAMETER},
-    "a master without an array": {"masters": [("split8",)], **BFLOAT16_PARAMETER},
+    "a master of no kind": {"masters": [("split4", np.zeros((3, 4), np.int16))], **HALF_PARAMETER},
+    "a master of another size": {"masters": [("split16", np.zeros((3, 4), np.int8))], **HALF_PARAMETER},
+    "a master of another shape": {"masters": [("split8", np.zeros((4, 3), np.int8))], **HALF_PARAMETER},
+    "a master without an array": {"masters": [("split8",)], **HALF_PARAMETER},
     "shadows of nobody": {"shadows": []},
     "a shadow of float32": {"shadows": [np.zeros((3, 4), np.float32)]},
-    "a shadow of another shape": {"shadows": [np.zeros((4, 3), BFLOAT16)]},
+    "a shadow of another shape": {"shadows": [np.zeros((4, 3), HALF)]},
     "a shadow that is no array": {"shadows": [1]},
     "codes of a sum": {"states": [((np.zeros((3, 4), np.uint8), np.zeros(1, np.float32), True),)]},
 }
@@ -252,26 +253,26 @@ BAD_CODES: dict[str, Any] = {
     "no array of scales": (CODES, [0.0], False),
     "scales of two axes": (CODES, np.zeros((1, 1), np.float32), False),
     "scales bytes swapped": (CODES, SCALES.astype(">f4"), False),
-    "scales of bfloat16": (CODES, np.zeros(1, BFLOAT16), False),
+    "scales in half": (CODES, np.zeros(1, HALF), False),
 }
 
 
 BAD_GROUPS |= {
-    "a master in a list": {"masters": [["split8", np.zeros((3, 4), np.int8)]], **BFLOAT16_PARAMETER},
+    "a master in a list": {"masters": [["split8", np.zeros((3, 4), np.int8)]], **HALF_PARAMETER},
     "a compensation of another dtype": {
-        "masters": [("kahan", np.zeros((3, 4), np.float16))],
-        **BFLOAT16_PARAMETER,
+        "masters": [("kahan", np.zeros((3, 4), np.int16 if np.float16 == HALF else np.float16))],
+        **HALF_PARAMETER,
     },
     "a compensation of float32": {"masters": [("kahan", np.zeros((3, 4), F))]},
     "a remainder of float16": {
         "arrays": [np.zeros((3, 4), np.float16)],
         "masters": [("split16", np.zeros((3, 4), np.int16))],
     },
-    "a shadow of bfloat16": {"shadows": [np.zeros((3, 4), BFLOAT16)], **BFLOAT16_PARAMETER},
+    "a shadow in half": {"shadows": [np.zeros((3, 4), HALF)], **HALF_PARAMETER},
     "a shadow of float64": {
         "arrays": [np.zeros((3, 4))],
         "ema": [np.zeros((3, 4))],
-        "shadows": [np.zeros((3, 4), BFLOAT16)],
+        "shadows": [np.zeros((3, 4), HALF)],
     },
     "codes of a float64": {
         "arrays": [np.zeros((3, 4))],

@@ -131,6 +131,14 @@ def test_the_links_of_the_readme_lead_somewhere() -> None:
         assert path or anchor in headings, link
 
 
+def test_pages_and_changelog_agree_on_whether_a_version_is_out() -> None:
+    """What is true before the first release only is taken out with it (CONTRIBUTING.md, "Release")."""
+    out = re.search(r"^## \[\d", read("CHANGELOG.md"), re.M) is not None
+    for page in ("README.md", "docs/install.md"):
+        if (ROOT / page).exists():
+            assert ("No version has been released" in read(page)) is not out, page
+
+
 def published() -> str:
     """The page as the build makes it of README.md."""
     builder = pytest.importorskip("hatch_fancy_pypi_readme._builder")
@@ -314,18 +322,14 @@ def test_no_path_of_the_machine_that_built_it_is_in_a_module(module: str) -> Non
 
 #: What an extra's package is called when it is imported or run, where that is not its name.
 CALLED = {
-    "fbgemm-gpu-cpu": "fbgemm_gpu",
     "pytest-timeout": "timeout =",
     "pytest-xdist": "worksteal",
-    "torch-optimi": "optimi",
 }
 #: Where the packages of an extra must be used: the package itself, or what runs with that extra installed.
 USERS = {
     "report": ["python"],
     "torch": ["python"],
     "jax": ["python"],
-    "bench": ["bench"],
-    "hosts": ["tests/hosts"],
 }
 
 
@@ -352,6 +356,8 @@ def named_targets() -> Iterator[tuple[str, str]]:
     for path in sorted(ROOT.glob(".github/workflows/*.yml")):
         text = path.read_text(encoding="utf-8")
         for target in re.findall(r"- run: make ([a-z0-9-]+)", text):
+            yield path.name, target
+        for target in re.findall(r"\{ target: ([a-z0-9-]+)", text):
             yield path.name, target
         for matrix in re.findall(r"^ +target: \[(.*)\]$", text, re.M):
             yield from ((path.name, target.strip()) for target in matrix.split(","))

@@ -154,6 +154,7 @@ def test_step_counts_have_64_bits(name: str, count: int, tmp_path: Path) -> None
     assert other.step_count == count
 
 
+@pytest.mark.skipif(not BFLOAT16, reason="no ml_dtypes here")
 def test_states_in_bfloat16_move_between_both_spellings() -> None:
     """NumPy has bfloat16 only with ml_dtypes: the same bits may be uint16 elsewhere."""
     opt = make("Adam", [np.ones(5, np.float32)], lr=0.1, state_dtype="bfloat16")

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Builds the extension with checks inside and runs tests on it: checked.sh thread|address|asserts VENV [pytest arguments].
+# Builds the extension with checks inside and runs tests on it: checked.sh thread|address|asserts|scalar VENV [pytest arguments].
 #   thread    ThreadSanitizer: the pool alone under stress, then the engine and the eigensolver on several threads
 #   address   AddressSanitizer and UndefinedBehaviorSanitizer, float casts included
 #   asserts   the library's own assertions and libstdc++'s
-# Each begins with a fault that must be reported: a check that is silent there checks nothing.
+#   scalar    the eigensolver without vector types: what a compiler that lacks them makes of it (MSVC)
+# The first two begin with a fault that must be reported: a check that is silent there checks nothing.
 set -eu
 kind=$1 venv=$(cd "$2" && pwd)
 shift 2
@@ -19,7 +20,8 @@ case $kind in
     runtime=libasan.so
     ;;
   asserts) flags="$flags;-O2;-UNDEBUG;-D_GLIBCXX_ASSERTIONS" runtime= ;;
-  *) echo "checked.sh: expected thread, address or asserts, got $kind" >&2 && exit 2 ;;
+  scalar) flags="$flags;-O2;-DFASTOPT_SCALAR" runtime= ;;
+  *) echo "checked.sh: expected thread, address, asserts or scalar, got $kind" >&2 && exit 2 ;;
 esac
 
 mkdir -p "$root/build"

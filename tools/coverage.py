@@ -1,6 +1,8 @@
 """Which branches of the bindings the tests take: `make coverage`, or python tools/coverage.py [pytest
 arguments].
 
+With `--least PERCENT` before them, fewer branches taken are a failure: what was reached once is kept.
+
 The bindings are what checks arrays and arguments. They alone are compiled with counters; what the compiler
 adds for exceptions that only pass through is no branch of ours. Prints a table, file by file;
 build/coverage/html shows every line.
@@ -23,6 +25,9 @@ COUNTERS = ("--coverage", "-O1", "-fno-inline", "-fprofile-update=atomic", "-g0"
 
 
 def main() -> int:
+    arguments, least = sys.argv[1:], 0.0
+    if arguments[:1] == ["--least"]:
+        least, arguments = float(arguments[1]), arguments[2:]
     build = OneLevel("coverage", os.environ.get("FASTOPT_CHECKED_LEVEL", "v3"))
     build.build()
     # two units of several files each, as CMake joins them
@@ -31,7 +36,7 @@ def main() -> int:
     build.link(replaced, "--coverage")
     for counts in build.folder.glob("*.gcda"):
         counts.unlink()
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *sys.argv[1:]]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     status = subprocess.run(command, cwd=ROOT, env=build.environment(), check=False).returncode
     html, summary = build.folder / "html", build.folder / "summary.json"
     html.mkdir(exist_ok=True)
@@ -40,8 +45,12 @@ def main() -> int:
                "--exclude-unreachable-branches", "--html-details", str(html / "index.html"), "--json-summary",
                str(summary), str(build.folder)]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True)
-    print(table(json.loads(summary.read_text())))
-    return status
+    found = json.loads(summary.read_text())
+    print(table(found))
+    taken = 100 * found["branch_covered"] / max(1, found["branch_total"])
+    if taken < least:
+        print(f"{taken:.1f} % of the branches are taken, expected {least:g} % or more")
+    return status or int(taken < least)
 
 
 def table(summary: dict[str, Any]) -> str:

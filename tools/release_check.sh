@@ -17,6 +17,13 @@ say "tools"
 "$work/tools/bin/pip" install --quiet -r "$root/tools/release-requirements.txt"
 PATH=$work/tools/bin:$PATH
 
+if [ -d "$root/.github" ]; then # a source distribution has none
+  say "workflows"
+  check-jsonschema --builtin-schema vendor.github-workflows "$root"/.github/workflows/*.yml
+  check-jsonschema --builtin-schema vendor.dependabot "$root/.github/dependabot.yml"
+  zizmor --offline --quiet "$root/.github"
+fi
+
 say "source distribution"
 python -m build --quiet --sdist --outdir "$work/sdist" "$root"
 mkdir "$work/source"
@@ -25,12 +32,12 @@ ls -l "$work/sdist"
 
 say "wheel, from the source distribution"
 python -m build --quiet --wheel --outdir "$work/built" "$work/source"
-check-wheel-contents "$work"/built/*.whl
 auditwheel show "$work"/built/*.whl
 auditwheel repair -z 9 --wheel-dir "$work/wheel" "$work"/built/*.whl
 wheel=$(ls "$work"/wheel/*.whl)
+# what becomes of a repaired wheel before it is published stands here: all below looks at the result
+check-wheel-contents "$wheel"
 ls -l "$work/built" "$work/wheel"
-python "$root/bench/bench_wheel.py" --wheel "$wheel" --out "$work/size"
 bytes=$(wc -c <"$wheel")
 [ "$bytes" -le $wanted ] || echo "MISSED: the wheel has $bytes bytes, $wanted are wanted (docs/design/packaging.md says why)"
 [ "$bytes" -le $most ] || { echo "release_check.sh: the wheel has $bytes bytes, more than $most" >&2 && exit 1; }
@@ -48,6 +55,10 @@ alone "$bin/python" -m pip install --quiet --only-binary :all: "$wheel"
 alone "$bin/python" -m pip list
 alone "$bin/fastopt" info
 alone "$bin/fastopt" selftest
+
+say "what each module of it costs" # the report asks the installed package which compiler made it
+env -u PYTHONPATH -u FASTOPT_LEVEL "$bin/python" "$root/bench/bench_wheel.py" --wheel "$wheel" --out "$work/size"
+cat "$work/size/wheel.json"
 
 say "tests of the installed wheel, from the unpacked source distribution"
 cd "$work/source"
