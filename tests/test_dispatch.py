@@ -133,7 +133,7 @@ def test_all_levels_have_the_same_registry() -> None:
 @x86
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="the kernel's list of flags is Linux's")
 def test_the_level_agrees_with_what_the_kernel_lists() -> None:
-    text = Path("/proc/cpuinfo").read_text()
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     has = set(re.search(r"^flags\s*:(.*)$", text, re.M)[1].split())  # type: ignore[index]
     needs = [
         (2, {"pni", "ssse3", "cx16", "sse4_1", "sse4_2", "popcnt", "lahf_lm"}),
