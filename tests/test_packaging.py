@@ -46,6 +46,13 @@ def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+def read_host(name: str) -> str:
+    """Of the settings of one host, which the source distribution has not."""
+    if not (ROOT / name).exists():
+        pytest.skip("needs a clone")
+    return read(name)
+
+
 def licences() -> list[str]:
     return re.split(r" AND ", PROJECT["license"])
 
@@ -71,6 +78,15 @@ def test_every_classifier_exists_and_those_of_python_are_what_is_built() -> None
     assert minors == sorted(map(int, built))
     assert PROJECT["requires-python"] == f">=3.{minors[0]}"
     assert not [c for c in given if c.startswith("License ::")], "the expression says it"
+
+
+def test_the_systems_are_those_that_wheels_are_built_for() -> None:
+    systems = {c.split(" :: ")[-1] for c in PROJECT["classifiers"] if c.startswith("Operating System")}
+    assert systems == {"MacOS", "Windows", "Linux"}
+    row = re.search(r"system: \[(.*)\]", read_host(".github/workflows/wheels.yml"))
+    assert row is not None
+    called = {"macos": "MacOS", "windows": "Windows", "ubuntu": "Linux"}
+    assert {called[image.split("-")[0]] for image in row[1].split(", ")} == systems
 
 
 def test_every_address_of_the_project_is_that_of_its_source() -> None:
