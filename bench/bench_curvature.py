@@ -306,7 +306,7 @@ def main() -> None:
     print("\nOur own time")
     results["own_time"] = own_time(objective)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+        options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

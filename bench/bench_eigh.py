@@ -184,7 +184,7 @@ def main() -> None:
     draw(rows, options.png, where)
     print(f"\nfigure: {options.png}")
     if options.json:
-        options.json.write_text(json.dumps({"machine": where, "rows": rows}, indent=1))
+        options.json.write_text(json.dumps({"machine": where, "rows": rows}, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def main() -> None:
         print(f"{key:9} {value}")
     rows = run([int(n) for n in options.sizes.split(",")], threads)
     if options.json:
-        options.json.write_text(json.dumps({"machine": where, "rows": rows}, indent=1))
+        options.json.write_text(json.dumps({"machine": where, "rows": rows}, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

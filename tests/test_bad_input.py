@@ -16,6 +16,7 @@ import pytest
 
 import fastopt
 from engine import CLASSES, EXTRAS, everything, make, normal, setting
+from fastopt._checks import dtype_name
 
 SHAPES = [(3, 4), (), (5,)]
 SIZE = 5  # of the last one
@@ -57,6 +58,7 @@ def text(*parts: str) -> str:
 
 
 F32 = np.ones(SIZE, np.float32)
+LONG = dtype_name(np.dtype(np.longdouble))
 masked = np.ma.masked_array(F32, mask=[1, 0, 0, 0, 0])
 
 # What may stand where the last array should, what is raised, and what the message says came.
@@ -66,7 +68,7 @@ BAD_GRADS: dict[str, tuple[Any, type[Exception], str]] = {
     "uint16 without dtype": (F32.astype(np.uint16), TypeError, "got uint16"),
     "bool": (F32.astype(bool), TypeError, "got bool"),
     "complex64": (F32.astype(np.complex64), TypeError, "got complex64"),
-    "longdouble": (F32.astype(np.longdouble), TypeError, "got float128 of shape (5,)"),
+    "longdouble": (F32.astype(np.longdouble), TypeError, f"got {LONG} of shape (5,)"),
     "object": (F32.astype(object), TypeError, "got object"),
     "text": (F32.astype("U3"), TypeError, "got <U3"),
     "datetime": (np.zeros(SIZE, "M8[s]"), TypeError, "got datetime64[s]"),

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import fastopt
+from engine import LEVELS
 from fastopt import _dispatch
 from fastopt.cli import bench, main, selftest
 
@@ -58,7 +59,7 @@ def test_info_is_a_function_too() -> None:
 
 def test_info_as_json() -> None:
     info = json.loads(fastopt_command("info", "--json").stdout)
-    assert info["levels"]["in_use"] == _dispatch.possible()[-1]
+    assert info["levels"]["in_use"] == LEVELS[-1]
     assert info["levels"]["possible"] == list(_dispatch.possible())
     assert info["threads"]["count"] == fastopt.get_num_threads()
     assert info["threads"]["reason"]
@@ -67,7 +68,7 @@ def test_info_as_json() -> None:
 
 
 def test_info_says_who_chose_level_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    level = _dispatch.possible()[0]
+    level = LEVELS[0]
     monkeypatch.setenv("FASTOPT_LEVEL", level)
     monkeypatch.setenv("FASTOPT_NUM_THREADS", "3")
     info = json.loads(fastopt_command("info", "--json").stdout)

@@ -99,7 +99,7 @@ def test_what_means_another_formula_there_is_refused() -> None:
 
 
 def test_the_table_of_the_design_note_is_the_presets() -> None:
-    note = (Path(__file__).parents[1] / "docs/design/rules.md").read_text()
+    note = (Path(__file__).parents[1] / "docs/design/rules.md").read_text(encoding="utf-8")
     table = [line for line in note.splitlines() if line.startswith(("| keras |", "| tf1 |", "| optax |"))]
     values = {
         (compat, name): ", ".join(f"`{key}={value!r}`" for key, value in PRESETS[name][compat].items())

@@ -50,7 +50,7 @@ def disassembly(level: str) -> list[Instruction]:
 def base(level: str) -> int:
     """Where the module begins in this process."""
     path = str(Path(_dispatch.load(level).__file__).resolve())
-    for line in Path("/proc/self/maps").read_text().splitlines():
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
         fields = line.split()
         if fields[-1] == path and int(fields[2], 16) == 0:
             return int(fields[0].partition("-")[0], 16)

@@ -18,6 +18,7 @@ from test_threads import python
 
 IN_USE = "from fastopt import _dispatch; print(_dispatch.core.level)"
 x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="levels are of x86-64")
+levelled = pytest.mark.skipif("base" in _dispatch.built(), reason="one module for all processors")
 
 
 def test_the_best_level_is_in_use() -> None:
@@ -38,6 +39,7 @@ def test_an_unknown_level_is_refused(level: str) -> None:
 
 
 @x86
+@levelled
 def test_a_level_beyond_the_processor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_cpu, "level", lambda: 2)
     assert _dispatch.possible() == ("v2",)
@@ -51,6 +53,7 @@ def test_a_level_beyond_the_processor_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 @x86
+@levelled
 def test_a_processor_below_the_lowest_level_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_cpu, "level", lambda: 1)
     monkeypatch.delenv("FASTOPT_LEVEL", raising=False)
@@ -61,6 +64,7 @@ def test_a_processor_below_the_lowest_level_is_told_so(monkeypatch: pytest.Monke
 
 
 @x86
+@levelled
 def test_a_level_that_is_not_installed_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_dispatch, "LEVELS", ("v2", "v3", "v4", "v1"))
     monkeypatch.setattr(_cpu, "level", lambda: 4)
@@ -71,6 +75,26 @@ def test_a_level_that_is_not_installed_is_told_so(monkeypatch: pytest.MonkeyPatc
         ImportError, match="installed without an extension module for v2, v3, v4, v1; reinstall it"
     ):
         _dispatch.choose()
+
+
+@pytest.mark.parametrize("here", [1, 2, 4])
+def test_one_module_for_all_processors_of_x86(here: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As MSVC builds: it knows no levels, and the one module asks for no more than every x86-64 has."""
+
+    def installed(name: str) -> Any:
+        if name != "fastopt._core":
+            raise ModuleNotFoundError(name)
+        return SimpleNamespace(level="base")
+
+    monkeypatch.delenv("FASTOPT_LEVEL", raising=False)
+    monkeypatch.setattr(_cpu, "level", lambda: here)
+    monkeypatch.setattr(_dispatch, "built", lambda: ("base",))
+    monkeypatch.setattr(_dispatch, "importlib", SimpleNamespace(import_module=installed))
+    assert _dispatch.possible()[0] == "base"
+    assert _dispatch.choose().level == "base" == _dispatch.load("base").level
+    beyond = "this installation has base" if here > 1 else "this processor can run base"
+    with pytest.raises(ImportError, match=f"FASTOPT_LEVEL: {beyond}, got 'v2'"):
+        _dispatch.load("v2")
 
 
 def test_a_module_that_does_not_load_is_no_reason_for_a_lower_level(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +133,7 @@ def test_all_levels_have_the_same_registry() -> None:
 @x86
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="the kernel's list of flags is Linux's")
 def test_the_level_agrees_with_what_the_kernel_lists() -> None:
-    text = Path("/proc/cpuinfo").read_text()
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     has = set(re.search(r"^flags\s*:(.*)$", text, re.M)[1].split())  # type: ignore[index]
     needs = [
         (2, {"pni", "ssse3", "cx16", "sse4_1", "sse4_2", "popcnt", "lahf_lm"}),

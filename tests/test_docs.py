@@ -56,7 +56,9 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-PROGRAMS = [path for path in [ROOT / "README.md", *PAGES] if run_blocks.blocks(path.read_text())]
+PROGRAMS = [
+    path for path in [ROOT / "README.md", *PAGES] if run_blocks.blocks(path.read_text(encoding="utf-8"))
+]
 
 
 @pytest.mark.parametrize("page", PROGRAMS, ids=name)
@@ -71,7 +73,7 @@ def test_the_program_of_a_page_runs_and_prints_what_it_says(page: Path, monkeypa
 
 def test_there_are_programs() -> None:
     assert len(PROGRAMS) > 12
-    assert sum(len(run_blocks.blocks(page.read_text())) for page in PROGRAMS) > 60
+    assert sum(len(run_blocks.blocks(page.read_text(encoding="utf-8"))) for page in PROGRAMS) > 60
 
 
 def test_the_programs_of_a_page_are_found() -> None:
@@ -81,7 +83,7 @@ def test_the_programs_of_a_page_are_found() -> None:
 
 def test_what_a_page_says_it_prints_is_compared(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("```python\nprint(1 + 1)\n```\n\n```text\n3\n```\n")
+    page.write_text("```python\nprint(1 + 1)\n```\n\n```text\n3\n```\n", encoding="utf-8")
     with pytest.raises(AssertionError, match=r"page\.md:2: expected"):
         run_blocks.run(page)
 
@@ -91,7 +93,7 @@ def test_what_a_page_says_it_prints_is_compared(tmp_path: Path) -> None:
 
 def spans(page: Path) -> Iterator[str]:
     """What a page writes as code, in a line or in a block of Python."""
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     yield from (block.code for block in run_blocks.blocks(text))
     yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S))
 
@@ -114,7 +116,7 @@ def resolves(dotted: str) -> bool:
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=name)
 def test_a_page_names_what_there_is(page: Path) -> None:
-    text = " ".join(spans(page)) + page.read_text()
+    text = " ".join(spans(page)) + page.read_text(encoding="utf-8")
     names = set(re.findall(r"(?<![\w./:-])fastopt(?:\.[A-Za-z]\w*)+", text))
     if any(".torch" in dotted for dotted in names):
         require_torch()
@@ -158,17 +160,23 @@ FOREIGN = {
 def test_a_page_names_keywords_that_something_takes(page: Path) -> None:
     if page.parent.name == "coming-from":
         # what is on the left of a table is the other library's
-        rows = [line.rstrip(" |").rsplit("|", 1)[-1] for line in page.read_text().splitlines() if "|" in line]
+        rows = [
+            line.rstrip(" |").rsplit("|", 1)[-1]
+            for line in page.read_text(encoding="utf-8").splitlines()
+            if "|" in line
+        ]
         code = [span for row in rows for span in re.findall(r"`([^`]+)`", row)]
     else:
-        code = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S))
+        code = re.findall(
+            r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+        )
     used = {word for span in code for word in re.findall(r"(?<![\w-])([a-z]\w*)=(?!=)", span)}
     assert used - keywords() - FOREIGN.keys() == set()
 
 
 def test_every_block_of_python_parses() -> None:
     for page in (*PAGES, *(DOCS / "design").glob("*.md"), ROOT / "examples/README.md"):
-        for block in run_blocks.blocks(page.read_text()):
+        for block in run_blocks.blocks(page.read_text(encoding="utf-8")):
             ast.parse(block.code, name(page))
 
 
@@ -177,7 +185,7 @@ def test_every_block_of_python_parses() -> None:
 
 def entries(page: Path) -> Iterator[Path]:
     """The pages below a page, by its lists of contents; those that the build writes are left out."""
-    for options in re.findall(r"^```\{toctree\}\n(.*?)^```$", page.read_text(), re.M | re.S):
+    for options in re.findall(r"^```\{toctree\}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S):
         lines = [line for line in options.splitlines() if line and not line.startswith(":")]
         for line in (re.sub(r"^.*<(.+)>$", r"\1", line) for line in lines):
             found = sorted(page.parent.glob(f"{line}.md"))
@@ -196,7 +204,7 @@ def test_every_page_is_in_the_contents_once() -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     pages = documented()
-    shown = "".join(path.read_text() for path in (DOCS / "reference").glob("*.md"))
+    shown = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
     for package, names in pages.items():
         assert names == [] or re.search(rf"^```{{public}} {re.escape(package)}$", shown, re.M), package
     described = {full for names in pages.values() for full in names}
@@ -263,7 +271,7 @@ def test_every_package_is_looked_through() -> None:
 
 
 def test_every_class_has_its_formula_on_the_page() -> None:
-    text = (DOCS / "guide" / "formulas.md").read_text()
+    text = (DOCS / "guide" / "formulas.md").read_text(encoding="utf-8")
     lists = re.findall(r"^```\{formulas\}\n(.*?)^```$", text, re.M | re.S)
     named = " ".join(lists).split()
     assert set(named) <= set(dir(fastopt.optim))
@@ -276,7 +284,7 @@ def test_every_class_has_its_formula_on_the_page() -> None:
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     for target in re.findall(r"\]\(([^()\s]+)\)", text):
         if not re.match(r"https?:|#", target):
             assert (page.parent / target.partition("#")[0]).exists(), f"{name(page)}: {target}"
@@ -302,5 +310,10 @@ def test_links_are_turned_for_the_site(file: str, link: str, turned: str) -> Non
 
 def test_one_address_of_the_repository() -> None:
     """Where pyproject.toml says where the project lives, the site's links lead there."""
-    urls = (ROOT / "pyproject.toml").read_text().partition("[project.urls]")[2].partition("\n[")[0]
+    urls = (
+        (ROOT / "pyproject.toml")
+        .read_text(encoding="utf-8")
+        .partition("[project.urls]")[2]
+        .partition("\n[")[0]
+    )
     assert urls == "" or f'"{links.REPOSITORY}' in urls

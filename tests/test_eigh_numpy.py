@@ -31,7 +31,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def test_numpys_own_tests(tmp_path):
-    (tmp_path / "ours_in_place.py").write_text(PLUGIN)
+    (tmp_path / "ours_in_place.py").write_text(PLUGIN, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "ours_in_place", "-p", "no:cacheprovider"]
     command += ["--rootdir", str(tmp_path), "-W", "ignore", "-o", "markers=slow: takes a while"]
     command += ["--pyargs", "numpy.linalg.tests.test_linalg", "-k", "TestEigh or TestEigvalsh"]

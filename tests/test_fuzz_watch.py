@@ -52,8 +52,8 @@ print(json.dumps({name: run(name, 1, 0, 24).findings for name in ("kept", "leaks
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_leak_is_told_from_memory_that_is_kept(tmp_path):
-    (tmp_path / "kept.py").write_text(KEPT)
-    (tmp_path / "leaks.py").write_text(LEAKS)
+    (tmp_path / "kept.py").write_text(KEPT, encoding="utf-8")
+    (tmp_path / "leaks.py").write_text(LEAKS, encoding="utf-8")
     command = [sys.executable, "-c", WATCH, str(FUZZ), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)

@@ -69,7 +69,7 @@ def module_of(name: str) -> str:
 
 def neighbours(file: str) -> set[str]:
     """The modules of fastopt that a file imports."""
-    names = imported(ast.parse((ROOT / file).read_text()), file)
+    names = imported(ast.parse((ROOT / file).read_text(encoding="utf-8")), file)
     return {module_of(name) for name in names if name.split(".")[0] == "fastopt"}
 
 
@@ -116,7 +116,7 @@ def _targets(file: str) -> set[str]:
     """The files that the statements at the top of a file import; the lazy list of a package is no import."""
     if file.endswith("__init__.py"):
         return set()
-    tree = ast.parse((ROOT / file).read_text())
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     top = ast.Module([node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))], [])
     modules = {module_of(name) for name in imported(top, file) if name.split(".")[0] == "fastopt"}
     return {"/".join(module.split(".")[1:]) + ".py" for module in modules}
@@ -124,14 +124,14 @@ def _targets(file: str) -> set[str]:
 
 @pytest.mark.parametrize("file", [f for f in files() if package(f) in MAY_KNOW])
 def test_what_is_optional_is_imported_where_it_is_used(file: str) -> None:
-    tree = ast.parse((ROOT / file).read_text())
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     top = ast.Module([node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))], [])
     assert not {name.split(".")[0] for name in imported(top, file)} & OPTIONAL
 
 
 def test_the_note_names_every_file_of_analysis() -> None:
     """A reader finds each file of the layer and of curvature in the note, and no file that is gone."""
-    text = WINGS.read_text()
+    text = WINGS.read_text(encoding="utf-8")
     for file in files():
         folder, _, name = file.partition("/")
         if folder in ("functions", "curvature") and name != "__init__.py":

@@ -41,7 +41,7 @@ RULES_MAY = {"array", "bit", "cmath", "cstddef", "cstdint", "string_view", "limi
 
 def includes(path: Path) -> list[tuple[str, str]]:
     """(delimiter, name) of every #include of a file, those inside #if among them."""
-    return re.findall(r'^\s*#\s*include\s*([<"])([^">]+)[">]', path.read_text(), re.M)
+    return re.findall(r'^\s*#\s*include\s*([<"])([^">]+)[">]', path.read_text(encoding="utf-8"), re.M)
 
 
 def name(path: Path) -> str:
@@ -83,7 +83,7 @@ def test_linalg_keeps_intrinsics_in_one_file() -> None:
 )
 def test_a_rule_has_no_loop_pointer_or_forbidden_function(path: Path) -> None:
     """What differs between CPU levels or libms may appear in `prepare` only."""
-    text = re.sub(r"//.*", "", path.read_text())
+    text = re.sub(r"//.*", "", path.read_text(encoding="utf-8"))
     assert not re.search(r"\b(for|while|goto)\b", text), "a loop"
     assert not re.search(r"\bfma\b|__m\d|\bvolatile\b|\bstatic\s+(?!constexpr)[\w:<>]+\s+\w+\s*[;=]", text)
     for body in re.findall(r"static void (?:update|reduce)\(.*?\n  \}\n", text, re.S):
@@ -100,33 +100,33 @@ def test_nothing_includes_the_bindings() -> None:
 @pytest.mark.parametrize("path", [p for p in FILES if folder(p) == "bindings"], ids=name)
 def test_bound_classes_are_local_to_their_module(path: Path) -> None:
     """Otherwise one level's functions accept another level's objects."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert text.count("py::class_<") == text.count("py::module_local()")
     if path.name not in ("level.hpp", "module.cpp"):
         assert text.count("FASTOPT_BINDINGS_BEGIN") == text.count("FASTOPT_BINDINGS_END") >= 1
 
 
 def test_nobody_asks_for_fast_math_or_this_machine() -> None:
-    build = (CPP.parent / "CMakeLists.txt").read_text()
+    build = (CPP.parent / "CMakeLists.txt").read_text(encoding="utf-8")
     code = re.sub(r"#.*", "", build)
     for flag in ("-ffast-math", "-Ofast", "-march=native", "-funsafe-math", "-ffp-contract=on"):
         assert flag not in code
     for path in FILES:
-        assert not re.search(r"#\s*pragma\s+omp|fast-math|__attribute__\(\(optimize", path.read_text()), name(
-            path
-        )
+        assert not re.search(
+            r"#\s*pragma\s+omp|fast-math|__attribute__\(\(optimize", path.read_text(encoding="utf-8")
+        ), name(path)
 
 
 def test_every_file_is_short() -> None:
-    long = {name(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 200}
+    long = {name(p): n for p in FILES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 200}
     assert set(long) <= LONG, long
 
 
 def test_cmake_compiles_each_rule_of_the_registry_alone() -> None:
     """The expression by which CMakeLists.txt finds the rules finds all of them, in their order."""
-    build = (CPP.parent / "CMakeLists.txt").read_text()
+    build = (CPP.parent / "CMakeLists.txt").read_text(encoding="utf-8")
     (pattern,) = re.findall(r'string\(REGEX MATCH "([^"]*)" matched', build)
-    registry = (CPP / "rules/all.hpp").read_text()
+    registry = (CPP / "rules/all.hpp").read_text(encoding="utf-8")
     (listed,) = re.findall(r"using All =([^;]*);", registry)
     found = re.findall(r"[A-Za-z0-9_]+", re.search(pattern, registry)[1])  # type: ignore[index]
     assert found == re.findall(r"\w+", listed)[1:]
@@ -134,7 +134,7 @@ def test_cmake_compiles_each_rule_of_the_registry_alone() -> None:
 
 
 def test_what_only_benchmarks_call_is_in_no_wheel() -> None:
-    build = (CPP.parent / "CMakeLists.txt").read_text()
+    build = (CPP.parent / "CMakeLists.txt").read_text(encoding="utf-8")
     assert re.search(r"option\(FASTOPT_BENCHMARKS .* OFF\)", build)
     including = [name(p) for p in FILES if any(t.startswith("benchmarks/") for _, t in includes(p))]
     assert {n.split("/")[0] for n in including} == {"benchmarks"}

@@ -355,7 +355,7 @@ def test_names() -> None:
 def test_the_design_note_names_every_file() -> None:
     folder = Path(methods.__file__).parent
     note = Path(__file__).parents[1] / "docs" / "design" / "minimize.md"
-    named = set(re.findall(r"`(_\w+)`", note.read_text()))
+    named = set(re.findall(r"`(_\w+)`", note.read_text(encoding="utf-8")))
     assert {path.stem for path in folder.glob("_[a-z]*.py")} <= named
 
 

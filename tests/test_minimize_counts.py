@@ -41,7 +41,7 @@ def measure(method: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_counts(method: str) -> None:
-    record, found = json.loads(RECORD.read_text())[family()][method], measure(method)
+    record, found = json.loads(RECORD.read_text(encoding="utf-8"))[family()][method], measure(method)
     grown = {
         name: (then["evaluations"], found[name]["evaluations"])
         for name, then in record.items()
@@ -60,5 +60,7 @@ def test_counts(method: str) -> None:
 
 
 if __name__ == "__main__":
-    records = json.loads(RECORD.read_text()) | {family(): {method: measure(method) for method in METHODS}}
-    RECORD.write_text(json.dumps(records, indent=1) + "\n")
+    records = json.loads(RECORD.read_text(encoding="utf-8")) | {
+        family(): {method: measure(method) for method in METHODS}
+    }
+    RECORD.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")

@@ -56,7 +56,7 @@ CSV = "width,kind,height\n1.5,oak,10\n2.5,elm,20\n3.5,oak,30\n4.5,elm,40\n5.5,oa
 
 def test_csv_with_header_takes_the_last_column_or_the_named_one(tmp_path: Path) -> None:
     path = tmp_path / "trees.csv"
-    path.write_text(CSV.replace("oak", "1").replace("elm", "2"))
+    path.write_text(CSV.replace("oak", "1").replace("elm", "2"), encoding="utf-8")
     assert read_data(path, task="regression").y[:, 0].tolist() == [10, 20, 30, 40, 50]
     data = read_data(path, target="kind")
     assert data.y.tolist() == [0, 1, 0, 1, 0]
@@ -70,7 +70,7 @@ def test_csv_takes_text_labels_semicolons_tabs_quotes_and_no_header(tmp_path: Pa
     path = tmp_path / "a.csv"
     for delimiter in ";\t,":
         lines = [f"{i}.5{delimiter}{i * i}{delimiter}{'yes' if i % 2 else 'no'}" for i in range(6)]
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         data = read_data(path)
         assert data.classes == ("no", "yes")
         assert data.x.tolist() == [[i + 0.5, i * i] for i in range(6)]
@@ -97,7 +97,7 @@ BAD_CSV = [
 @pytest.mark.parametrize(("text", "message"), BAD_CSV)
 def test_unusable_csv_is_an_error_that_names_the_place(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "a.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=r"a\.csv:.*" + message if message[0] != ":" else r"a\.csv" + message):
         read_data(path)
 

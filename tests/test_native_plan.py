@@ -529,9 +529,11 @@ def test_the_floor_pass(case: str) -> None:
 
 def test_every_method_of_the_plan_is_tried_here() -> None:
     plan = next(
-        c for c in ast.parse(STUB.read_text()).body if isinstance(c, ast.ClassDef) and c.name == "Plan"
+        c
+        for c in ast.parse(STUB.read_text(encoding="utf-8")).body
+        if isinstance(c, ast.ClassDef) and c.name == "Plan"
     )
-    with open(__file__) as file:
+    with open(__file__, encoding="utf-8") as file:
         here = file.read()
     public = {"lookahead", "ema_weights", "bind_gradients"}  # called by methods of the same name
     elsewhere = public | {"__init__", "exclusive", "asking", "refuse_elsewhere", "elsewhere", "norm"}

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -46,6 +47,13 @@ def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+def read_host(name: str) -> str:
+    """Of the settings of one host, which the source distribution has not."""
+    if not (ROOT / name).exists():
+        pytest.skip("needs a clone")
+    return read(name)
+
+
 def licences() -> list[str]:
     return re.split(r" AND ", PROJECT["license"])
 
@@ -71,6 +79,15 @@ def test_every_classifier_exists_and_those_of_python_are_what_is_built() -> None
     assert minors == sorted(map(int, built))
     assert PROJECT["requires-python"] == f">=3.{minors[0]}"
     assert not [c for c in given if c.startswith("License ::")], "the expression says it"
+
+
+def test_the_systems_are_those_that_wheels_are_built_for() -> None:
+    systems = {c.split(" :: ")[-1] for c in PROJECT["classifiers"] if c.startswith("Operating System")}
+    assert systems == {"MacOS", "Windows", "Linux"}
+    row = re.search(r"system: \[(.*)\]", read_host(".github/workflows/wheels.yml"))
+    assert row is not None
+    called = {"macos": "MacOS", "windows": "Windows", "ubuntu": "Linux"}
+    assert {called[image.split("-")[0]] for image in row[1].split(", ")} == systems
 
 
 def test_every_address_of_the_project_is_that_of_its_source() -> None:
@@ -283,8 +300,7 @@ def wheel() -> Wheel:
 
 def test_the_wheel_has_the_package_its_metadata_and_nothing_else(wheel: Wheel) -> None:
     info = f"fastopt-{fastopt.__version__}.dist-info"
-    libraries = "fastopt.libs"  # the C++ library, which musl's systems need not have
-    assert {name.split("/")[0] for name in wheel.names} - {libraries} == {"fastopt", info}
+    assert {name.split("/")[0] for name in wheel.names} == {"fastopt", info}, "no library of others either"
     assert not [n for n in wheel.names if re.search(r"\.(c|h)pp$|CMake|(^|/)(tests?|bench|examples)/|~$", n)]
     sources = {p.relative_to(ROOT / "python").as_posix() for p in (ROOT / "python").rglob("*") if p.is_file()}
     sources = {name for name in sources if not re.search(r"__pycache__|\.(so|pyd)$", name)}
@@ -294,6 +310,16 @@ def test_the_wheel_has_the_package_its_metadata_and_nothing_else(wheel: Wheel) -
     texts = {f"{info}/licenses/{name}" for name in ("LICENSE", "NOTICE")}
     texts |= {f"{info}/licenses/LICENSES/{path.name}" for path in (ROOT / "LICENSES").iterdir()}
     assert texts == {n for n in wheel.names if "/licenses/" in n}
+
+
+@pytest.mark.skipif("CIBUILDWHEEL" not in os.environ, reason="of wheels to publish")
+def test_modules_need_no_library_that_their_system_lacks(wheel: Wheel) -> None:
+    """Nobody promises a C++ library on Windows, nor where musl is; elsewhere the system has it."""
+    lacking = [rb"msvcp140[\w.]*"] if sys.platform == "win32" else []
+    lacking += [rb"lib(?:stdc\+\+|gcc_s)\.so"] if "musl" in str(sysconfig.get_config_var("SOABI")) else []
+    for name in wheel.names:
+        if name.endswith((".so", ".pyd")):
+            assert not [pattern for pattern in lacking if re.search(pattern, wheel.read(name), re.I)], name
 
 
 def test_the_metadata_of_the_wheel(wheel: Wheel) -> None:
@@ -309,13 +335,23 @@ def test_the_metadata_of_the_wheel(wheel: Wheel) -> None:
     assert all(link.startswith(("https://", "#")) for link in links(body))
 
 
-@pytest.mark.parametrize("module", sorted(p.name for p in PACKAGE.glob("_c*") if p.suffix in (".so", ".pyd")))
-def test_no_path_of_the_machine_that_built_it_is_in_a_module(module: str) -> None:
-    data = (PACKAGE / module).read_bytes()
-    found = re.findall(
+def paths_within(data: bytes, platform: str) -> list[bytes]:
+    """Paths in a module but those that every module of the system has: on macOS, of its own libraries."""
+    found: list[bytes] = re.findall(
         rb"(?:/(?:home|root|tmp|Users|builds?|work|project|opt|usr)/|[A-Z]:\\)[\w.+/\\-]{3,}", data
     )
-    assert found == []
+    return [path for path in found if platform != "darwin" or not path.startswith(b"/usr/lib/")]
+
+
+@pytest.mark.parametrize("module", sorted(p.name for p in PACKAGE.glob("_c*") if p.suffix in (".so", ".pyd")))
+def test_no_path_of_the_machine_that_built_it_is_in_a_module(module: str) -> None:
+    assert paths_within((PACKAGE / module).read_bytes(), sys.platform) == []
+
+
+def test_paths_of_the_system_are_no_paths_of_the_machine() -> None:
+    data = b"\0/usr/lib/libc++.1.dylib\0/usr/lib/libSystem.B.dylib\0/Users/runner/work/pool.cpp\0"
+    assert paths_within(data, "darwin") == [b"/Users/runner/work/pool.cpp"]
+    assert len(paths_within(data, "linux")) == 3
 
 
 # --- extras ---

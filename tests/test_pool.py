@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import platform
 import re
 import shutil
 import signal
@@ -114,6 +115,13 @@ def test_every_chunk_runs_once_under_stress(tmp_path: Path, regions: int, size: 
     program = build(tmp_path, "stress", CPP / "threads" / "pool.cpp", HERE / "cpp" / "stress.cpp")
     code, text = output(program, regions, size, forks)
     assert code == 0, text
+
+
+@needs_compiler
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc for stacks as small as musl's")
+def test_workers_have_a_stack_of_their_own_size(tmp_path: Path) -> None:
+    program = build(tmp_path, "stack", CPP / "threads" / "pool.cpp", HERE / "cpp" / "stack.cpp")
+    assert output(program) == (0, "there is room\n")
 
 
 # --- the policy ---
@@ -316,6 +324,39 @@ def _signal_masks() -> dict[int, int]:
         line = next(line for line in status.splitlines() if line.startswith("SigBlk"))
         masks[int(task)] = int(line.split()[1], 16)
     return masks
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc for stacks as small as musl's")
+@pytest.mark.parametrize("level", LEVELS)
+def test_work_fits_where_threads_get_small_stacks(level: str) -> None:
+    """With 128 KiB, as musl gives them, workers ran out of it in stacks of matrices of order 200."""
+    code = """
+import ctypes
+import numpy as np, fastopt
+from fastopt import _dispatch
+libc = ctypes.CDLL(None)
+attributes = ctypes.create_string_buffer(64)
+assert libc.pthread_attr_init(attributes) == 0
+assert libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(128 << 10)) == 0
+assert libc.pthread_setattr_default_np(attributes) == 0
+fastopt.set_num_threads(4)
+_dispatch.core.set_eager(True)
+a = np.random.default_rng(0).standard_normal((8, 400, 400))
+for n in (24, 200, 400):
+    part = a[:, :n, :n] + a[:, :n, :n].swapaxes(1, 2)
+    fastopt.linalg.eigh(part)
+    fastopt.linalg.inertia(part)
+for cls in (fastopt.Adam, fastopt.Muon, fastopt.SOAP, fastopt.Shampoo):
+    opt = cls([a[0].copy(), a[1].copy()], lr=1e-3)
+    for _ in range(12):
+        opt.step([a[2], a[3]])
+print(_dispatch.core.pool_statistics()["workers"])
+"""
+    environment = {**os.environ, "FASTOPT_LEVEL": level}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
 
 
 @pytest.mark.parametrize("level", LEVELS)

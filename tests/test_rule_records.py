@@ -149,7 +149,7 @@ def test_a_record_can_be_neither_changed_nor_assigned() -> None:
 
 
 def test_the_table_of_the_design_note_is_the_records() -> None:
-    lines = (DOCS / "docs/design/rules.md").read_text().splitlines()
+    lines = (DOCS / "docs/design/rules.md").read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if line.startswith("| `")]
     assert table == [
         f"| `{name}` | {r.weight_decay} | {r.momentum} | {r.norms} | {'yes' if r.squares else 'no'} | "
@@ -161,5 +161,11 @@ def test_the_table_of_the_design_note_is_the_records() -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_readme_names_every_class(name: str) -> None:
     assert (
-        name in (DOCS / "README.md").read_text().replace(",", " ").replace(".", " ").replace(";", " ").split()
+        name
+        in (DOCS / "README.md")
+        .read_text(encoding="utf-8")
+        .replace(",", " ")
+        .replace(".", " ")
+        .replace(";", " ")
+        .split()
     )

@@ -333,7 +333,7 @@ def test_a_step_needs_no_memory_and_no_pass_of_the_tables_size() -> None:
 
 
 def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * mmap.PAGESIZE
 
 

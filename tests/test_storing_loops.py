@@ -66,7 +66,7 @@ pytestmark = pytest.mark.skipif(not (gcc() and CPP.is_dir()), reason="asks GCC w
 @pytest.mark.parametrize("level", ["v2", "v3", "v4"])
 @pytest.mark.parametrize("name", LOOPS)
 def test_it_is_vectorised(name: str, level: str, tmp_path: Path) -> None:
-    (tmp_path / "loop.cpp").write_text(SOURCE.replace("LOOP", LOOPS[name]))
+    (tmp_path / "loop.cpp").write_text(SOURCE.replace("LOOP", LOOPS[name]), encoding="utf-8")
     command = [str(COMPILER), *FLAGS, f"-march=x86-64-{level}", "-c", "loop.cpp", "-o", "loop.o"]
     done = subprocess.run(
         [*command, "-fopt-info-vec-all"], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -78,7 +78,7 @@ def test_it_is_vectorised(name: str, level: str, tmp_path: Path) -> None:
 
 def test_the_linker_keeps_what_was_compiled_for_loops() -> None:
     """It takes the first of functions that several parts of a module hold: not one that was made small."""
-    recipe = (CPP.parent / "CMakeLists.txt").read_text()
+    recipe = (CPP.parent / "CMakeLists.txt").read_text(encoding="utf-8")
     order = re.search(r"foreach\(part IN ITEMS ([\w ]+)\)\s+target_link_libraries", recipe)
     assert order is not None
     assert order[1].split() == ["rule", "loop", "linalg", "binding", "rare_binding"]

@@ -52,13 +52,15 @@ def test_the_stub_is_that_of_the_module(level: str, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     generated = tmp_path / (module.replace(".", "/") + ".pyi")
-    found = outline(ast.parse(generated.read_text()).body)
+    found = outline(ast.parse(generated.read_text(encoding="utf-8")).body)
     found.pop("floor_pass", None)  # only where it was built for bench/
-    assert outline(ast.parse(STUB.read_text()).body) == found
+    assert outline(ast.parse(STUB.read_text(encoding="utf-8")).body) == found
 
 
 def test_the_entries_of_dicts_are_what_the_stub_says() -> None:
-    classes = {c.name: c for c in ast.parse(STUB.read_text()).body if isinstance(c, ast.ClassDef)}
+    classes = {
+        c.name: c for c in ast.parse(STUB.read_text(encoding="utf-8")).body if isinstance(c, ast.ClassDef)
+    }
     for name, entry in (
         ("_Rule", _dispatch.core.rules()[0]),
         ("_PoolStatistics", _dispatch.core.pool_statistics()),

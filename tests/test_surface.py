@@ -87,7 +87,7 @@ def test_the_names_of_a_package_are_the_lines_of_its_stub() -> None:
     }
     for name in STUBBED:
         found = importlib.import_module(name)
-        stub = (Path(found.__file__ or "").parent / "__init__.pyi").read_text()
+        stub = (Path(found.__file__ or "").parent / "__init__.pyi").read_text(encoding="utf-8")
         lines = [line for line in stub.splitlines() if line.startswith("from ") and "*" not in line]
         own = {line.split()[3] for line in lines}
         assert own == set(found.__all__) - (set(fastopt.optim.__all__) if name == "fastopt" else set())
@@ -261,7 +261,7 @@ def test_every_name_of_a_method_is_taken(name: Any) -> None:
 
 
 def test_type_checkers_know_the_methods_for_scipy() -> None:
-    tree = ast.parse(Path(fastopt.methods.__file__ or "").read_text())
+    tree = ast.parse(Path(fastopt.methods.__file__ or "").read_text(encoding="utf-8"))
     declared = {ast.unparse(node.target) for node in ast.walk(tree) if isinstance(node, ast.AnnAssign)}
     assert declared == {name.replace("-", "_") for name in fastopt.methods.names()}
     known, taken = (list(inspect.signature(f).parameters) for f in (ScipyMethod.__call__, _run))

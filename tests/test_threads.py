@@ -452,14 +452,14 @@ def test_the_quota_of_a_cgroup_is_the_tightest_on_the_way_to_the_root(tmp_path: 
     own = tmp_path / "cgroup"
     inner = tmp_path / "fs" / "a" / "b"
     inner.mkdir(parents=True)
-    own.write_text("0::/a/b\n")
+    own.write_text("0::/a/b\n", encoding="utf-8")
     root = str(tmp_path / "fs")
     assert _quota(root, str(own)) is None
-    (inner / "cpu.max").write_text("max 100000\n")
+    (inner / "cpu.max").write_text("max 100000\n", encoding="utf-8")
     assert _quota(root, str(own)) is None
-    (inner / "cpu.max").write_text("250000 100000\n")
+    (inner / "cpu.max").write_text("250000 100000\n", encoding="utf-8")
     assert _quota(root, str(own)) == 3  # two and a half, rounded up
-    (tmp_path / "fs" / "cpu.max").write_text("50000 100000\n")
+    (tmp_path / "fs" / "cpu.max").write_text("50000 100000\n", encoding="utf-8")
     assert _quota(root, str(own)) == 1
     assert _quota(str(tmp_path / "nowhere"), str(own)) is None
 
@@ -468,10 +468,10 @@ def test_the_quota_of_version_1(tmp_path: Path) -> None:
     from fastopt._threads import _quota
 
     (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n", encoding="utf-8")
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n", encoding="utf-8")
     assert _quota(str(tmp_path), str(tmp_path / "none")) is None
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("400000\n")
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("400000\n", encoding="utf-8")
     assert _quota(str(tmp_path), str(tmp_path / "none")) == 4
 
 
@@ -482,11 +482,11 @@ def test_hardware_threads_of_one_core_count_once(tmp_path: Path) -> None:
     for cpu, siblings in enumerate(["0,4", "1,5", "2-3", "2-3", "0,4", "1,5"]):
         topology = tmp_path / f"cpu{cpu}" / "topology"
         topology.mkdir(parents=True)
-        (topology / "thread_siblings_list").write_text(siblings + "\n")
+        (topology / "thread_siblings_list").write_text(siblings + "\n", encoding="utf-8")
     assert _cores({0, 1, 2, 3, 4, 5}, root) == 3
     assert _cores({0, 4}, root) == 1
     assert _cores({3, 4, 5}, root) == 3  # whose siblings are not in the mask
     assert _cores({0, 7}, root) == 2  # nothing is known of the last one
     (tmp_path / "smt").mkdir()
-    (tmp_path / "smt" / "active").write_text("0\n")
+    (tmp_path / "smt" / "active").write_text("0\n", encoding="utf-8")
     assert _cores({0, 1, 2, 3, 4, 5}, root) == 6

@@ -34,7 +34,7 @@ def train(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def metrics(out: Path) -> dict[str, Any]:
     """The content of metrics.json without what depends on the clock."""
-    content: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    content: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     for result in content["optimizers"].values():
         for key in ("seconds", "optimizer_share", "steps_per_second"):
             del result[key]
@@ -58,7 +58,7 @@ def test_default_run_reaches_the_promised_accuracy(tmp_path: Path) -> None:
     done = train(cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "fastopt-train"
-    content = json.loads((out / "metrics.json").read_text())
+    content = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     adamw = content["optimizers"]["adamw"]
     assert adamw["test_accuracy"] >= 0.96
     assert f"{100 * adamw['test_accuracy']:.2f} %" in done.stdout
@@ -74,7 +74,7 @@ def test_several_optimizers_are_compared(tmp_path: Path) -> None:
     done = train(*SMALL, "--optimizer", ",".join(labels), "--out", "o", "--json", "--quiet", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     content = json.loads(done.stdout)
-    assert content == json.loads((tmp_path / "o" / "metrics.json").read_text())
+    assert content == json.loads((tmp_path / "o" / "metrics.json").read_text(encoding="utf-8"))
     assert list(content["optimizers"]) == labels
     assert content["optimizers"][labels[1]]["options"] == {"momentum": 0.9, "nesterov": True}
     assert content["optimizers"][labels[2]]["lr"] == 0.002
@@ -549,7 +549,9 @@ def test_importing_fastopt_imports_neither_the_model_nor_the_command_line() -> N
 
 def test_progress_table_and_metrics_tell_one_speed(tmp_path: Path) -> None:
     done = train("--hidden", "24", "--epochs", "10", "--out", "o", cwd=tmp_path)
-    measured = json.loads((tmp_path / "o" / "metrics.json").read_text())["optimizers"]["adamw"]
+    measured = json.loads((tmp_path / "o" / "metrics.json").read_text(encoding="utf-8"))["optimizers"][
+        "adamw"
+    ]
     shown = re.findall(r"(\d+) training steps/s", done.stderr)
     assert len(shown) == 10
     assert float(shown[-1]) == pytest.approx(measured["steps_per_second"], abs=0.51)  # rounded

@@ -228,7 +228,7 @@ def test_the_analysis_is_told_everywhere(tmp_path: Path, capfd: pytest.CaptureFi
     out = tmp_path / "o"
     assert main(["train", *ARGS, "--curvature", "--curvature-every", "2", "--out", str(out)]) == 0
     told, progress = capfd.readouterr()
-    content = json.loads((out / "metrics.json").read_text())
+    content = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     assert list(content["curvature"]) == ["adamw", "sgd"]
     for label, found in content["curvature"].items():
         assert f"curvature of {label}\n{found['text']}" in told
@@ -262,7 +262,7 @@ def test_a_finished_run_is_analysed_without_training_it_again(
 ) -> None:
     out = tmp_path / "o"
     assert main(["train", *ARGS, "--out", str(out), "--quiet"]) == 0
-    before = json.loads((out / "metrics.json").read_text())
+    before = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     assert "curvature" not in before
     assert "Curvature" not in page_of(out)[0]
     assert main(["train", "--resume", str(out / "checkpoint.npz"), "--curvature", "--quiet", "--json"]) == 0
@@ -277,5 +277,5 @@ def test_a_run_that_diverged_is_not_analysed(tmp_path: Path) -> None:
         main(["train", *args, "--curvature", "--curvature-every", "1", "--out", str(tmp_path), "--quiet"])
         == 1
     )
-    assert list(json.loads((tmp_path / "metrics.json").read_text())["curvature"]) == ["adamw"]
+    assert list(json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))["curvature"]) == ["adamw"]
     page_of(tmp_path)

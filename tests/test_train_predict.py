@@ -164,7 +164,7 @@ ROWS = [f"{i / 7:.3f},{i * i % 11},{i % 3},{3 * i + 0.5}" for i in range(40)]
 @pytest.fixture
 def priced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    Path("train.csv").write_text("\n".join([HEADER, *ROWS]))
+    Path("train.csv").write_text("\n".join([HEADER, *ROWS]), encoding="utf-8")
     assert (
         main(["train", "--data", "train.csv", "--epochs", "3", "--hidden", "8", "--out", ".", "--quiet"]) == 0
     )
@@ -180,12 +180,14 @@ def test_the_command_needs_no_target_and_finds_columns_by_name(
 ) -> None:
     values = load("checkpoint.npz").predict(read_data("train.csv").x)
     rows = [row.split(",") for row in ROWS]
-    Path("with.csv").write_text("\n".join([HEADER, *ROWS]))
-    Path("without.csv").write_text("\n".join(["width,height,kind", *(",".join(r[:3]) for r in rows)]))
-    Path("mixed.csv").write_text(
-        "\n".join(["id;kind;width;height", *(f"a;{r[2]};{r[0]};{r[1]}" for r in rows)])
+    Path("with.csv").write_text("\n".join([HEADER, *ROWS]), encoding="utf-8")
+    Path("without.csv").write_text(
+        "\n".join(["width,height,kind", *(",".join(r[:3]) for r in rows)]), encoding="utf-8"
     )
-    Path("bare.csv").write_text("\n".join(",".join(r[:3]) for r in rows))
+    Path("mixed.csv").write_text(
+        "\n".join(["id;kind;width;height", *(f"a;{r[2]};{r[0]};{r[1]}" for r in rows)]), encoding="utf-8"
+    )
+    Path("bare.csv").write_text("\n".join(",".join(r[:3]) for r in rows), encoding="utf-8")
     np.savez("new.npz", X=read_data("train.csv").x)
     capsys.readouterr()
     for name in ("with.csv", "without.csv", "mixed.csv", "bare.csv", "new.npz"):
@@ -199,7 +201,7 @@ def test_the_command_writes_files(priced: Path, capsys: pytest.CaptureFixture[st
     assert predict("--data", "train.csv", "--output", "p.csv") == 0
     assert predict("--data", "train.csv", "--output", "p.npz") == 0
     assert "40 predictions of adamw in p.npz" in capsys.readouterr().err
-    with open("p.csv", newline="") as file:
+    with open("p.csv", newline="", encoding="utf-8") as file:
         column = [float(row["price"]) for row in csv.DictReader(file)]
     with np.load("p.npz") as archive:
         assert archive.files == ["prediction"]
@@ -241,7 +243,7 @@ def test_unusable_data_is_one_line_that_names_the_place(
 ) -> None:
     capsys.readouterr()
     for text, message in BAD:
-        Path("bad.csv").write_text(text)
+        Path("bad.csv").write_text(text, encoding="utf-8")
         assert predict("--data", "bad.csv") == 2
         out, err = capsys.readouterr()
         assert (out, len(err.splitlines())) == ("", 1)
@@ -266,7 +268,7 @@ def test_unusable_data_is_one_line_that_names_the_place(
 
 def test_a_reader_that_has_had_enough_is_no_error(priced: Path) -> None:
     command = f"{sys.executable} -m fastopt predict --model checkpoint.npz --data big.csv | head -1"
-    Path("big.csv").write_text("\n".join(["width,height,kind", *(["1,2,3"] * 30000)]))
+    Path("big.csv").write_text("\n".join(["width,height,kind", *(["1,2,3"] * 30000)]), encoding="utf-8")
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("price\n", "")
 

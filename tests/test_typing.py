@@ -26,7 +26,7 @@ def mypy(folder: Path) -> Errors:
     settings = "[mypy]\nignore_missing_imports = true\nfollow_imports = silent\n"
     if LIBRARY.name != "site-packages":  # mypy finds an installed library itself, and takes no path to it
         settings += f"mypy_path = {LIBRARY}\n"
-    (folder / "mypy.ini").write_text(settings)
+    (folder / "mypy.ini").write_text(settings, encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--python-version", "3.10", "."]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     assert done.returncode in (0, 1), done.stdout + done.stderr
@@ -47,7 +47,7 @@ def pyright(folder: Path) -> Errors:
         "reportPossiblyUnboundVariable": False,
         "reportPrivateImportUsage": False,
     }
-    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     assert done.returncode in (0, 1), done.stdout + done.stderr
@@ -74,7 +74,7 @@ def errors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_wrong_calls_are_refused_and_right_ones_accepted(errors: Errors) -> None:
-    lines = CALLS.read_text().splitlines()
+    lines = CALLS.read_text(encoding="utf-8").splitlines()
     wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# error")}
     found = {line: text for (name, line), text in errors.items() if name == CALLS.name}
     assert {number: lines[number - 1] for number in wrong - found.keys()} == {}, "accepted"

@@ -124,7 +124,10 @@ std::string describe(PyObject* object) {
   if (!py::isinstance<py::array>(object)) return Py_TYPE(object)->tp_name;
   const View view(object);
   const auto dtype = py::reinterpret_borrow<py::dtype>(view.descr());
-  std::string text = py::str(dtype).cast<std::string>() + " of shape " + shape_text(view);
+  // of 8 bytes NumPy calls it float64, which is not what came
+  const bool long_double = dtype.num() == py::detail::npy_api::NPY_LONGDOUBLE_ && dtype.itemsize() == 8;
+  const std::string name = long_double ? "longdouble" : py::str(dtype).cast<std::string>();
+  std::string text = name + " of shape " + shape_text(view);
   if (!is_plain_array(object)) text = std::string(Py_TYPE(object)->tp_name) + " of " + text;
   return text;
 }

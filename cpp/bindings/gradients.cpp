@@ -1,5 +1,6 @@
 // The arrays of a step, looked at: parameters for what they have become, gradients for what they are.
 #include "bindings/bound_plan.hpp"
+#include "bindings/imported.hpp"
 #include "bindings/sparse_rows.hpp"
 
 FASTOPT_BINDINGS_BEGIN

@@ -26,7 +26,7 @@ struct Prefetch {
   void add(std::uintptr_t from, std::uintptr_t bytes_per_piece) { arrays[count++] = {from, bytes_per_piece / line}; }
 
   template <class T>
-  static void ask_ahead(const T* x) {
+  static void ask_ahead([[maybe_unused]] const T* x) {
 #if defined(__GNUC__)
     const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(x) + ahead;
     for (std::uintptr_t i = 0; i < piece; i += line) __builtin_prefetch(reinterpret_cast<const void*>(at + i));

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "linalg/simd.hpp"
 
@@ -18,10 +19,12 @@ struct Two {
   V a, b;
 };
 
-#define FASTOPT_LANE_OPERATOR(op)                             \
-  template <class V>                                          \
-  inline auto operator op(const Two<V>& x, const Two<V>& y) { \
-    return Two<decltype(x.a op y.a)>{x.a op y.a, x.b op y.b}; \
+// Masks of one lane are bool, and `bool & bool` is an int: what comes of masks stays one.
+#define FASTOPT_LANE_OPERATOR(op)                                                      \
+  template <class V>                                                                   \
+  inline auto operator op(const Two<V>& x, const Two<V>& y) {                          \
+    using R = std::conditional_t<std::is_same_v<V, bool>, bool, decltype(x.a op y.a)>; \
+    return Two<R>{R(x.a op y.a), R(x.b op y.b)};                                       \
   }
 FASTOPT_LANE_OPERATOR(+)
 FASTOPT_LANE_OPERATOR(-)

@@ -9,6 +9,7 @@
 #include "threads/mechanism.hpp"
 #include "threads/signals.hpp"
 #include "threads/sync.hpp"
+#include "threads/thread.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -132,7 +133,7 @@ class Pool {
       while (workers < wanted - 1) {
         expect_room();
         mechanism_.reset(workers + 1);
-        threads_[workers + 1] = std::thread([this, self = workers + 1] {
+        threads_[workers + 1].start([this, self = workers + 1] {
           touch_own_data();
           mechanism_.serve(self);
         });
@@ -211,7 +212,7 @@ class Pool {
   Mechanism<Sync, max_threads> mechanism_;
 
   // of whoever holds `busy_`
-  std::thread threads_[max_threads];
+  Thread threads_[max_threads];
   Recent<7, 2> wake_;
   Probe probe_;
   bool probing_ = false;

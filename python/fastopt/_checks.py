@@ -19,8 +19,10 @@ import numpy as np
 
 __all__ = [
     "brief",
+    "dtype_name",
     "flag",
     "integer",
+    "is_computed",
     "path_of",
     "positive",
     "positive_or_none",
@@ -32,6 +34,20 @@ __all__ = [
 
 #: Integers up to here are exact in float64, so `k / total` rounds once and never overflows.
 EXACT_IN_DOUBLE = 2**53
+
+
+def is_computed(dtype: Any) -> bool:
+    """Whether it is float64 or float32, which are computed with, in either byte order.
+
+    By type, for a long double of 8 bytes (Windows, macOS on ARM) has float64's kind and size, and NumPy holds
+    the two equal; the compiled code does not take it.
+    """
+    return getattr(dtype, "type", None) in (np.float64, np.float32)
+
+
+def dtype_name(dtype: Any) -> str:
+    """As NumPy writes it, but for a long double of 8 bytes, which it calls float64."""
+    return "longdouble" if dtype.type is np.longdouble and dtype.itemsize == 8 else str(dtype)
 
 
 def brief(value: object) -> str:

@@ -28,7 +28,7 @@ def storage_dtype(dtype: DTypeLike) -> np.dtype[Any]:
         found = np.dtype(np.uint16)
     if (
         not (isinstance(dtype, str) and dtype == "bfloat16")
-        and found not in (np.float64, np.float32, np.float16)
+        and not (found.isnative and found.type in (np.float64, np.float32, np.float16))
         and found.name != "bfloat16"
     ):
         raise TypeError(f"state_dtype: expected float64, float32, float16, bfloat16 or int8, got {found}")

@@ -90,7 +90,7 @@ TEXTS = {
 @pytest.mark.parametrize("case", TEXTS)
 def test_text(tmp_path: Path, case: str) -> None:
     path = tmp_path / "a.csv"
-    path.write_text(TEXTS[case])
+    path.write_text(TEXTS[case], encoding="utf-8")
     with pytest.raises(DataError, match=r"a\.csv: expected lines of cells"):
         read_data(path)
     with pytest.raises(DataError, match=r"a\.csv: expected lines of cells"):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import shown
+from fastopt._checks import dtype_name, is_computed, shown
 
 Array = NDArray[Any]
 
@@ -39,7 +39,7 @@ class Layout:
         self.shapes = [a.shape for a in arrays]
         self.dtypes = [a.dtype for a in arrays]
         self.dtype: np.dtype[Any] = np.result_type(*arrays)
-        ends = np.cumsum([a.size for a in arrays])
+        ends = np.cumsum([a.size for a in arrays], dtype=np.int64)
         self._bounds = [(int(end) - a.size, int(end)) for a, end in zip(arrays, ends, strict=True)]
         self.size = int(ends[-1])
 
@@ -165,8 +165,8 @@ def _parts(x: Any, name: str) -> tuple[type, list[Any] | None, list[Array]]:
 
 
 def _check(a: Array, name: str) -> None:
-    if a.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{name}: expected float32 or float64, got {a.dtype}")
+    if not (a.dtype.isnative and is_computed(a.dtype)):
+        raise TypeError(f"{name}: expected float32 or float64, got {dtype_name(a.dtype)}")
     _refuse_masked(a, name)
 
 
@@ -183,7 +183,7 @@ def _read(value: Any, shape: tuple[int, ...], name: str) -> Array:
         raise TypeError(f"{name}: expected floats of shape {shape}, got {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"{name}: expected an array of shape {shape}, got shape {array.shape}")
-    return array if array.dtype.itemsize <= 8 else array.astype(np.float64)
+    return array.astype(np.float64) if array.dtype.type is np.longdouble else array
 
 
 def _refuse_masked(value: Any, name: str) -> None:

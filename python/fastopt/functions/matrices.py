@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import real, shown
+from fastopt._checks import dtype_name, is_computed, real, shown
 from fastopt.functions.layout import Layout
 
 __all__ = ["Products", "at_point", "dense", "given_hessian", "square", "symmetric_part"]
@@ -93,9 +93,8 @@ def square(h: Any, n: int | None = None) -> Array:
 
 def _check_real(dtype: Any) -> None:
     """What says nothing of its numbers will be seen by what it returns."""
-    kind = getattr(dtype, "kind", "b")
-    if kind not in "iub" and not (kind == "f" and dtype.itemsize in (4, 8)):
-        raise TypeError(f"hessian: expected float64 or float32, got {dtype}")
+    if getattr(dtype, "kind", "b") not in "iub" and not is_computed(dtype):
+        raise TypeError(f"hessian: expected float64 or float32, got {dtype_name(dtype)}")
 
 
 def _array(h: Any, n: int | None) -> Any:

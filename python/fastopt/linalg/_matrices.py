@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastopt._checks import brief
+from fastopt._checks import brief, dtype_name, is_computed
 
 Array = NDArray[Any]
 
@@ -17,11 +17,10 @@ def matrices(a: ArrayLike) -> Array:
     array = np.asarray(a)
     if array.ndim < 2 or array.shape[-1] != array.shape[-2]:
         raise np.linalg.LinAlgError(f"a: expected square matrices (..., n, n), got shape {array.shape}")
-    kind = array.dtype.kind
-    if kind in "biu":
+    if array.dtype.kind in "biu":
         return array.astype(np.float64)
-    if kind != "f" or array.dtype.itemsize not in (4, 8):
-        raise TypeError(f"a: expected float64, float32 or integers, got {array.dtype}")
+    if not is_computed(array.dtype):
+        raise TypeError(f"a: expected float64, float32 or integers, got {dtype_name(array.dtype)}")
     if array.flags.aligned and array.dtype.isnative:
         return array
     return array.astype(array.dtype.newbyteorder("="))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastopt._checks import integer, shown
+from fastopt._checks import dtype_name, integer, is_computed, shown
 
 __all__ = ["Operator", "as_operator"]
 
@@ -127,7 +127,7 @@ def _from_matrix(a: Array) -> Operator:
     order = _order(a.shape)
     dtype = _working_dtype(a.dtype)
     if dtype is None:
-        raise TypeError(f"op: expected float64, float32 or integers, got {a.dtype}")
+        raise TypeError(f"op: expected float64, float32 or integers, got {dtype_name(a.dtype)}")
     matrix = a.astype(dtype, copy=False)
     operator = Operator(matrix.__matmul__, order, dtype)
     operator.matrix = matrix
@@ -151,7 +151,7 @@ def _announced(op: Any) -> np.dtype[Any] | None:
         return None
     working = _working_dtype(dtype)
     if working is None:
-        raise TypeError(f"op: expected dtype float64 or float32, got {dtype}")
+        raise TypeError(f"op: expected dtype float64 or float32, got {dtype_name(dtype)}")
     return working
 
 
@@ -159,9 +159,7 @@ def _working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
     """The dtype to compute in; None if there is none."""
     if dtype.kind in "biu":
         return np.dtype(np.float64)
-    if dtype.kind == "f" and dtype.itemsize in (4, 8):
-        return np.dtype(f"f{dtype.itemsize}")
-    return None
+    return np.dtype(dtype.type) if is_computed(dtype) else None
 
 
 def _finite(v: Array) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastopt._checks import shown
+from fastopt._checks import is_computed, shown
 from fastopt.methods._minimize import read_limits, run
 from fastopt.methods._problem import Problem
 from fastopt.methods._registry import Method
@@ -91,7 +91,7 @@ def _run(
     if jac is not True and not callable(jac):
         raise TypeError(f"jac: expected a function, or True if fun returns both, got {shown(jac)}")
     x0 = np.atleast_1d(np.asarray(x0))
-    if x0.dtype.kind in "iub" or (x0.dtype.kind == "f" and x0.dtype.itemsize not in (4, 8)):
+    if x0.dtype.kind in "iub" or (x0.dtype.kind == "f" and not is_computed(x0.dtype)):
         x0 = x0.astype(np.float64)
     if not isinstance(args, tuple):
         args = (args,)

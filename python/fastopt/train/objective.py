@@ -87,7 +87,7 @@ class Objective:
             raise ValueError(f"t: expected {len(self.x)} rows as in x, got {len(self.t)}")
         if not 0 <= l2 < np.inf:
             raise ValueError(f"l2: expected a finite number of at least 0, got {l2!r}")
-        ends = np.cumsum([p.size for p in self.model.parameters])
+        ends = np.cumsum([p.size for p in self.model.parameters], dtype=np.int64)
         self.slices = {
             name: slice(int(end) - p.size, int(end))
             for name, p, end in zip(self.model.names, self.model.parameters, ends, strict=True)
