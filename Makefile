@@ -70,7 +70,7 @@ test: check $(VENV)/.testable
 	$(BIN)/python -m pytest tests --ignore=tests/hosts $(PARALLEL) $(ARGS)
 
 # What is long by nature and shows something rare.
-nightly: $(VENV)/.testable
+nightly: $(VENV)/.compiling
 	$(BIN)/python -m pytest tests --ignore=tests/hosts -m nightly $(PARALLEL) $(ARGS)
 
 # JAX is there with optax; its tests want a process of their own.

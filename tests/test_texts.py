@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ["python", "tests", "bench", "docs", "examples"]
+FOLDERS = ["python", "tests", "bench", "docs", "examples", "tools"]
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 

@@ -45,7 +45,7 @@ def main() -> int:
                "--exclude-unreachable-branches", "--html-details", str(html / "index.html"), "--json-summary",
                str(summary), str(build.folder)]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True)
-    found = json.loads(summary.read_text())
+    found = json.loads(summary.read_text(encoding="utf-8"))
     print(table(found))
     taken = 100 * found["branch_covered"] / max(1, found["branch_total"])
     if taken < least:

@@ -56,7 +56,9 @@ class OneLevel:
 
     def sources(self) -> list[dict[str, str]]:
         """What is compiled: "file" and "command" of each."""
-        found: list[dict[str, str]] = json.loads((self.folder / "compile_commands.json").read_text())
+        found: list[dict[str, str]] = json.loads(
+            (self.folder / "compile_commands.json").read_text(encoding="utf-8")
+        )
         return found
 
     def compile(self, ending: str, to: str, change: dict[str, str], *more: str) -> tuple[str, str]:

@@ -142,7 +142,7 @@ PARTS: dict[str, tuple[Callable[[str], str], float]] = {
 
 
 def _free() -> int:
-    lines = Path("/proc/meminfo").read_text().splitlines()
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
 
 

@@ -178,7 +178,9 @@ ACTIONS: list[Callable[[Pair, random.Random, Path], None]] = [
 
 def watched() -> dict[str, int]:
     """What the process holds."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    status = dict(
+        line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    )
     return {
         "rss": int(status["VmRSS"].split()[0]) * 1024,
         "threads": int(status["Threads"]),

@@ -32,7 +32,7 @@ def configure() -> tuple[Path, list[str]]:
         entry["command"] = re.sub(r" -Wno-maybe-uninitialized| -fno-fat-lto-objects", "", entry["command"])
         if "/kernels/" not in entry["file"] or entry["file"].endswith("/Adam.cpp"):
             kept.append(entry)
-    (build.folder / "compile_commands.json").write_text(json.dumps(kept))
+    (build.folder / "compile_commands.json").write_text(json.dumps(kept), encoding="utf-8")
     return build.folder, sorted(entry["file"] for entry in kept)
 
 

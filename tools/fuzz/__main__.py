@@ -63,7 +63,9 @@ def main() -> int:
         found += len(result.findings)
         figures[name] = {"rounds": rounds, "seconds": round(took, 1), **result._asdict()}
     if given.json:
-        given.json.write_text(json.dumps({"seed": given.seed, "targets": figures}, indent=1) + "\n")
+        given.json.write_text(
+            json.dumps({"seed": given.seed, "targets": figures}, indent=1) + "\n", encoding="utf-8"
+        )
     return 1 if found else 0
 
 

@@ -137,5 +137,5 @@ def _tell(write: int, **what: Any) -> None:
 
 
 def _kilobytes(key: str) -> int:
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.split(f"{key}:")[1].split()[0])

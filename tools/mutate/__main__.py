@@ -53,7 +53,7 @@ def chosen(given: argparse.Namespace) -> list[Mutant]:
     for part in given.only.split(","):
         mutants = []
         for file in PARTS.get(part, [part]):
-            text = (CPP / file).read_text()
+            text = (CPP / file).read_text(encoding="utf-8")
             mutants += [*mutants_of(file, text), *swapped_statements(file, text)]
         rng = random.Random(f"{given.seed} {part}")
         found += rng.sample(mutants, min(given.sample, len(mutants))) if given.sample else mutants
@@ -110,8 +110,8 @@ def main() -> int:
     if not given.as_built and any(mutant.file not in PARTS["pool"] for mutant in mutants):
         MODULE.build()
         check_tests([m for m in mutants if m.file not in PARTS["pool"]])
-    results: dict[str, str] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    explained = json.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
+    results: dict[str, str] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    explained = json.loads(EXPLAINED.read_text(encoding="utf-8")) if EXPLAINED.exists() else {}
     until = time.monotonic() + 60 * given.minutes
     for mutant in mutants:
         known = results.get(mutant.name)
@@ -119,7 +119,7 @@ def main() -> int:
             continue
         began = time.monotonic()
         results[mutant.name] = fate(mutant)
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         print(f"{time.monotonic() - began:6.1f} s  {results[mutant.name]}  {mutant.name}", flush=True)
     return report([m for m in mutants if m.name in results], results, explained)
 

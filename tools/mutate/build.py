@@ -30,7 +30,7 @@ def overlay(mutant: Mutant) -> Path:
     shutil.rmtree(OVERLAY, ignore_errors=True)
     path = OVERLAY / mutant.file
     path.parent.mkdir(parents=True)
-    path.write_text(applied((CPP / mutant.file).read_text(), mutant))
+    path.write_text(applied((CPP / mutant.file).read_text(encoding="utf-8"), mutant), encoding="utf-8")
     return path
 
 
