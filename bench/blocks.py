@@ -181,6 +181,12 @@ def part(name: str) -> str:
     return text
 
 
+def summary() -> str:
+    """The first tables of the page."""
+    text: str = import_module("summary").summary()
+    return text
+
+
 def curvature() -> str:
     """Everything in curvature.json that has a target."""
     found: list[Row] = [row for _, row in rows("curvature", read(RESULTS / "curvature.json"))]
@@ -197,13 +203,13 @@ def curvature() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    **{f.__name__: f for f in (misses, met, large, eigh, curvature, minimize, numbers, wheel)},
+    **{f.__name__: f for f in (summary, misses, met, large, eigh, curvature, minimize, numbers, wheel)},
     **{name: partial(part, name) for name in ("training", "torch", "bytes", "rules", "sparse", "peers")},
 }
 #: Page, and the blocks that stand in it.
 PAGES = {
     "bench/README.md": (
-        *("met", "misses", "large", "bytes", "sparse", "rules"),
+        *("summary", "met", "misses", "large", "bytes", "sparse", "rules"),
         *("torch", "peers", "training", "eigh", "curvature", "minimize"),
     ),
     "README.md": ("numbers", "wheel"),
