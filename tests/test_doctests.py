@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fastopt
-from witness import require_torch
+from witness import require_jax, require_torch
 
 ROOT = Path(fastopt.__file__).parent
 FILES = sorted(
@@ -19,8 +19,10 @@ FILES = sorted(
 
 @pytest.mark.parametrize("file", FILES)
 def test_the_examples_of(file: str) -> None:
-    if file.startswith("torch/"):
+    if file.startswith("torch/") or file.endswith("_from_torch.py"):
         require_torch()
+    if file.endswith("_from_jax.py"):
+        require_jax()  # apart from the others; test_from_jax.py has it too
     module = ".".join(["fastopt", *Path(file).with_suffix("").parts]).removesuffix(".__init__")
     found = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
     assert found.attempted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import sys
 
@@ -49,6 +50,12 @@ def test_arrays_and_collections(wrap):
     assert type(several.x) is type(several.grad(several.x)) is tuple
     assert [h.tolist() for h in several.hvp(several.x, several.x)] == [[3, 4], [1, 2]]
     assert one.grad(one.x).flags.writeable
+
+
+def test_the_example_of_its_docstring():
+    found = doctest.testmod(importlib.import_module("fastopt.curvature._from_jax"))
+    assert found.attempted
+    assert not found.failed
 
 
 def test_float32():

@@ -124,7 +124,23 @@ def load(path: str | PathLike[str], into: Any = None, *, override: Mapping[str, 
 
     Examples
     --------
-    See `save`.
+    >>> import os, tempfile
+    >>> import numpy as np, fastopt
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.npz")
+    >>> fastopt.save(path, {"model": {"w": np.ones(3)}, "epoch": 3})
+    >>> fastopt.load(path)  # a new tree
+    {'model': {'w': array([1., 1., 1.])}, 'epoch': 3}
+    >>> w = np.zeros(3)
+    >>> _ = fastopt.load(path, into={"model": {"w": w}})  # the array that there is
+    >>> w
+    array([1., 1., 1.])
+
+    What does not fit is listed, and nothing is changed:
+
+    >>> fastopt.load(path, into={"model": {"w": np.zeros(4)}})
+    Traceback (most recent call last):
+        ...
+    fastopt.CheckpointError: ...
     """
     tree = _read(path)
     if into is None:

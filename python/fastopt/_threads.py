@@ -111,8 +111,22 @@ def set_num_threads(threads: int) -> None:
 
 
 def get_num_threads() -> int:
-    """How many threads a step may use: ``set_num_threads()``, else ``FASTOPT_NUM_THREADS``, else
-    ``OMP_NUM_THREADS``, else the physical cores this process may use (affinity mask and cgroup quota)."""
+    """How many threads a step, or an eigensolver, may use.
+
+    What `set_num_threads` said, else the environment variable ``FASTOPT_NUM_THREADS``, else
+    ``OMP_NUM_THREADS``, else the physical cores that this process may use (affinity mask and cgroup quota).
+
+    Returns
+    -------
+    int
+        The calling thread is one of them.
+
+    Examples
+    --------
+    >>> import fastopt
+    >>> fastopt.get_num_threads() >= 1
+    True
+    """
     return int(core.get_num_threads())
 
 

@@ -160,7 +160,14 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
 
     Examples
     --------
-    See `write`.
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from fastopt import checkpoint
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.npz")
+    >>> checkpoint.write(path, {"w": np.arange(3)}, {"epoch": 3})
+    >>> arrays, meta = checkpoint.read(path)
+    >>> arrays["w"], meta
+    (array([0, 1, 2]), {'epoch': 3})
     """
     path = path_of("path", path)
     if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):

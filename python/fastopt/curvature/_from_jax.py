@@ -39,10 +39,12 @@ def from_jax(loss: Callable[[Any], Any], x: Any) -> Bridge:
 
     Examples
     --------
-    Not run as a test here, as it needs JAX::
-
-        bridge = from_jax(lambda w: jnp.mean((X @ w - y) ** 2), jnp.zeros(3))
-        print(fastopt.check_grad(bridge.f, bridge.grad, bridge.x, hvp=bridge.hvp))
+    >>> import fastopt, jax, jax.numpy as jnp
+    >>> jax.config.update("jax_enable_x64", True)
+    >>> X, y = jnp.eye(3) + 1, jnp.arange(3.0)
+    >>> bridge = fastopt.curvature.from_jax(lambda w: jnp.mean((X @ w - y) ** 2), jnp.zeros(3))
+    >>> fastopt.check_grad(bridge.f, bridge.grad, bridge.x, hvp=bridge.hvp).kind
+    'right'
     """
     jax = framework("jax", "from_jax", "jax")
     if not callable(loss):

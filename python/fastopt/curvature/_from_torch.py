@@ -58,12 +58,16 @@ def from_torch(loss: Callable[[], Any], params: Any) -> TorchBridge:
 
     Examples
     --------
-    Not run as a test here, as it needs PyTorch::
-
-        model = torch.nn.Linear(3, 1)
-        bridge = from_torch(lambda: mse_loss(model(inputs), targets), dict(model.named_parameters()))
-        print(fastopt.check_grad(bridge.f, bridge.grad, bridge.x, hvp=bridge.hvp))
-        H = fastopt.hessian(None, bridge.x, hvp=bridge.hvp)
+    >>> import fastopt, torch
+    >>> _ = torch.manual_seed(0)
+    >>> inputs, targets = torch.randn(8, 3).double(), torch.randn(8, 1).double()
+    >>> model = torch.nn.Linear(3, 1).double()
+    >>> loss = lambda: torch.nn.functional.mse_loss(model(inputs), targets)
+    >>> bridge = fastopt.curvature.from_torch(loss, dict(model.named_parameters()))
+    >>> fastopt.check_grad(bridge.f, bridge.grad, bridge.x, hvp=bridge.hvp).kind
+    'right'
+    >>> fastopt.hessian(None, bridge.x, hvp=bridge.hvp).shape
+    (4, 4)
     """
     torch = framework("torch", "from_torch", "torch")
     if not callable(loss):

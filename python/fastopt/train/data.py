@@ -23,13 +23,28 @@ TASKS: tuple[Task, ...] = get_args(Task)
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of features with their targets.
+    """Rows of features with their targets, such as `read_data` returns.
 
-    `x` is (rows, features); `y` is (rows,) of class numbers, or (rows, targets) of float64 for a regression;
-    `classes` are the classes' names in the order of their numbers (empty for a regression); `image_shape` is
-    (height, width) where a row is an image. The last `test_rows` rows, if any, are for testing alone.
-    `labels` are the classes as the file has them, numbers or text; `features` and `target` are the names of
-    the columns, where a header line gave any.
+    Attributes
+    ----------
+    name : str
+        Of the file, or ``"digits"``.
+    x : ndarray of shape (rows, features)
+        The features.
+    y : ndarray of shape (rows,), or (rows, targets)
+        Class numbers, or the float64 targets of a regression.
+    classes : tuple of str
+        The names of the classes in the order of their numbers; empty for a regression.
+    image_shape : tuple of int, optional
+        (height, width) where a row is an image.
+    test_rows : int, default 0
+        So many of the last rows are for testing alone.
+    labels : tuple
+        The classes as the file has them, numbers or text.
+    features : tuple of str
+        The names of the columns, where a header line gave any.
+    target : str, optional
+        The name of the target's column, likewise.
     """
 
     name: str
@@ -48,6 +63,7 @@ class Dataset:
 
     @property
     def task(self) -> Task:
+        """``"classes"`` or ``"regression"``."""
         return "classes" if self.classes else "regression"
 
     @property
@@ -93,6 +109,17 @@ def read_data(path: str | Path, *, task: Task | None = None, target: str | None 
     DataError
         The file is missing, of another form, has missing or non-finite numbers, or too few rows. The message
         names the file and the place in it.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastopt.train
+    >>> path = os.path.join(tempfile.mkdtemp(), "houses.csv")
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("rooms,area,price\\n" + "2,50,1.5\\n3,80,2.25\\n4,95,3.0\\n5,120,3.5\\n" * 5)
+    >>> data = fastopt.train.read_data(path)
+    >>> data.task, data.x.shape, data.features, data.target
+    ('regression', (20, 2), ('rooms', 'area'), 'price')
     """
     path = path_of("path", path)
     if task is not None:

@@ -50,10 +50,13 @@ class Settings:
     data: str | None = None
     """Path of the user's file; None for the embedded digits."""
     task: Task | None = None
+    """What targets are; by default integers and text are classes, floating-point numbers a regression."""
     target: str | None = None
+    """The target column of a CSV file, by name or by number from 0; by default the last."""
     test_data: str | None = None
     """Path of a file with the test rows; the split's third share is then not used."""
     split: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    """Shares of training, validation and test rows."""
     subset: float | None = None
     """Share of the training rows to train on."""
     folds: int | None = None
@@ -61,29 +64,47 @@ class Settings:
     augment: str | None = None
     """Images vary by as much: `fastopt.train.augment.parse`."""
     hidden: tuple[int, ...] = (256, 128)
+    """Sizes of the hidden layers; an empty tuple for none."""
     activation: ActivationName = "relu"
+    """After each hidden layer."""
     batch_norm: bool = True
+    """Batch normalisation before each activation."""
     bn_test: Literal["running", "exact"] = "exact"
     """Statistics batch normalisation tests with: moving averages, or those of the whole training part."""
     dropout: float = 0.3
+    """Probability to drop a hidden value."""
     residual: bool = False
     """Connections around the hidden layers that are as wide as what comes before them."""
     init: str | None = None
+    """Initial weights, such as ``"he"`` or ``"randn:std=0.02"``; by default He's for relu, else Xavier's."""
     output: OutputName | None = None
+    """Output and loss; by default softmax for classes, else linear."""
     optimizers: tuple[str, ...] = ("adamw",)
+    """To train and compare, with options of their own: ``"sgd:lr=0.1,momentum=0.9"``."""
     options: tuple[str, ...] = ()
     """key=value for every optimizer."""
     lr: float | None = None
+    """Learning rate; by default `fastopt.Rule.comparison_lr` of each optimizer."""
     schedule: str = "warmup_cosine"
+    """Of the learning rate, such as ``"step:every=100,gamma=0.5"``; see `fastopt.schedules`."""
     epochs: int = 40
+    """Passes over the training rows."""
     batch_size: int = 32
+    """Rows of a step."""
     clip_norm: float | None = None
+    """Limit of the gradient's norm."""
     clip_norm_type: Literal["2", "inf"] | None = None
+    """Which norm: that of squares (the default), or the largest entry."""
     clip_norm_per: Literal["all", "tensor"] | None = None
+    """One norm over all gradients (the default), or one of each tensor."""
     clip_value: float | None = None
+    """Limit of each entry of the gradient."""
     weight_decay: float | None = None
+    """Of weights, not of biases and scales; its kind, and by default its size, are the optimizer's."""
     l1: float | None = None
+    """L1 penalty of the weights."""
     early_stopping: int | None = None
+    """Stop after so many epochs without a lower validation loss, and test the best epoch's model."""
     diagnose: bool = False
     """Train a larger model beside, to tell what ails the model."""
     curvature: bool = False
@@ -91,8 +112,9 @@ class Settings:
     curvature_every: int | None = None
     """Record loss and minimum ratio before training and after every so many epochs."""
     seed: int = 0
+    """Of everything that is drawn: split, initial weights, batches, dropout."""
     threads: int | None = None
-    """Of the fused kernels."""
+    """Of the optimizer's step; by default `fastopt.get_num_threads`."""
     blas_threads: int | None = None
     """Of NumPy's matrix products; None takes one thread while the products are small."""
 
