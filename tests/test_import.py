@@ -8,20 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import fastopt
 from test_threads import python
 
 TESTS = str(Path(__file__).parent)
-OPTIONAL = (
-    "torch",
-    "matplotlib",
-    "scipy",
-    "rich",
-    "threadpoolctl",
-    "ml_dtypes",
-    "mpi4py",
-    "safetensors",
-    "pytest",
-)
+OPTIONAL = (*fastopt.info()["packages"], "pytest")
 
 
 def run(code: str) -> str:

@@ -9,16 +9,16 @@ from fastopt import _dispatch, _threads
 
 __all__ = ["info"]
 
+#: What is imported where it is used: the packages of the extras torch, jax and report, SciPy and ml_dtypes.
 OPTIONAL = (
     "torch",
     "jax",
     "scipy",
     "matplotlib",
+    "jinja2",
     "rich",
-    "ml_dtypes",
-    "safetensors",
-    "mpi4py",
     "threadpoolctl",
+    "ml_dtypes",
 )
 
 
