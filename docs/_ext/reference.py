@@ -133,11 +133,34 @@ def link_notes(app: Any, what: str, name: str, value: Any, options: Any, lines: 
 def show_signature(
     app: Any, what: str, name: str, value: Any, options: Any, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """Classes for PyTorch, whose bases are a stand-in's here, take the keywords of the NumPy class."""
-    formula = getattr(value, "_formula", None)
-    if what != "class" or formula is None or not name.startswith("fastopt.torch."):
+    """Classes for PyTorch, whose bases are a stand-in's here, take the keywords of the NumPy class.
+
+    Protocols, which nobody makes, take nothing.
+    """
+    if what != "class":
         return None
-    return stringify_signature(inspect.signature(formula), show_annotation=False), returns
+    if getattr(value, "_is_protocol", False):
+        return "", returns
+    if not name.startswith("fastopt.torch."):
+        return None
+    if formula := getattr(value, "_formula", None):
+        return stringify_signature(inspect.signature(formula), show_annotation=False), returns
+    if name == "fastopt.torch.Optimizer":
+        return stringify_signature(of_every_class(), show_annotation=False), returns
+    return None
+
+
+def of_every_class() -> inspect.Signature:
+    """What every class for PyTorch takes: the options of an optimizer, then those of a group."""
+    from fastopt._hypers import COMMON_DEFAULTS
+    from fastopt.torch._options import CommonOptions
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    options = [p.replace(kind=keyword) for p in inspect.signature(CommonOptions).parameters.values()]
+    group = [inspect.Parameter(name, keyword, default=value) for name, value in COMMON_DEFAULTS.items()]
+    compat = inspect.Parameter("compat", keyword, default=None)
+    params = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return inspect.Signature([params, *options, *group, compat])
 
 
 def setup(app: Any) -> dict[str, bool]:

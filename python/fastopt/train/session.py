@@ -23,13 +23,17 @@ CHECKPOINT_EVERY = 10.0
 
 
 class Watcher(Protocol):
-    """What looks on while a session runs. All three are called between steps."""
+    """What looks on while a session runs: any object with these three methods, called between steps."""
 
-    def on_step(self, trainer: Trainer) -> None: ...
+    def on_step(self, trainer: Trainer) -> None:
+        """After every step."""
 
-    def on_result(self, result: Result) -> None: ...
+    def on_result(self, result: Result) -> None:
+        """After every run that has ended, of which it is one of `Session.results`."""
 
-    def stop_requested(self) -> bool: ...
+    def stop_requested(self) -> bool:
+        """Whether `Session.run` should save and return False, to be resumed later."""
+        ...
 
 
 class Session:
