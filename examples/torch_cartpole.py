@@ -4,6 +4,8 @@ The physics are here (Barto, Sutton and Anderson 1983): no simulator is needed. 
 episode ends when the pole has fallen by 12 degrees, the cart has left its track, or 200 steps are over. The
 gradient is that of the expected reward (REINFORCE), each action weighted by how much more came after it than
 the critic had expected.
+
+Draws torch_cartpole.png with --out.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_twice import Clock, twice
+from torch_twice import Clock, draw, options, twice
 
 CARTS, LIMIT, ROUNDS, DISCOUNT = 32, 200, 100, 0.98
 LEARNED = 190  # mean length of the last five rounds
@@ -104,11 +106,16 @@ def recent(lengths: list[float]) -> float:
 
 def main() -> None:
     # Actions are drawn: a difference in the last digit of a probability may turn one, and all that follows.
-    for name, lengths in zip(("torch", "fastopt"), twice("Adam", train), strict=True):
+    args = options(__doc__)
+    runs = twice("Adam", train)
+    for name, lengths in zip(("torch", "fastopt"), runs, strict=True):
         first, last = lengths[0], recent(lengths)
         print(f"{name}: the pole stood for {first:.0f} steps, after {len(lengths)} rounds for {last:.0f}")
         if not last >= LEARNED:
             raise SystemExit(f"{name}: the pole still falls, after {last} steps")
+    if args.out:
+        title = "A pole on a cart, Adam"
+        draw(args.out, "torch_cartpole", runs, title, xlabel="round", ylabel="steps that the pole stands")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 The text is on every machine: the reference of Python's own help(), `pydoc_data.topics`. The model reads
 characters. It is trained on most topics, and then, with a smaller rate, a fresh optimizer and half of it
 frozen, on some that are new. Prints the loss on a held-out part of these before and after.
+
+Draws torch_finetune.png with --out.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_twice import Clock, same, twice
+from torch_twice import Clock, draw, options, same, twice
 
 WIDTH, LAYERS, HEADS, LENGTH, ROWS = 128, 4, 4, 64, 8
 PRETRAINING, TUNING = 160, 70
@@ -116,10 +118,15 @@ def train(AdamW: Any, clock: Clock) -> list[float]:
 
 
 def main() -> None:
+    args = options(__doc__)
     before, after = twice("AdamW", train)
     same(before, after, 1e-4)
     if not after[-1] < after[-2]:
         raise SystemExit("tuning did not help")
+    if args.out:
+        title = f"A small transformer, AdamW: new text and rate from step {PRETRAINING}"
+        losses = before[:-2], after[:-2]
+        draw(args.out, "torch_finetune", losses, title, xlabel="step", ylabel="loss of the batch")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ Ratings are made up, but have what real ones have: tastes and genres that go tog
 and users who do not, popular items that are rated more often, and noise. The model multiplies vectors (matrix
 factorisation) and corrects for both biases. Gradients of its tables are dense: every step of the optimizer
 passes over all users and items, whoever is in the batch.
+
+Draws torch_recommender.png with --out.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch_twice import Clock, same, twice
+from torch_twice import Clock, draw, options, same, twice
 
 USERS, ITEMS, GENRES, WIDTH = 20_000, 2_000, 6, 8
 RATINGS, BATCH, EPOCHS = 800_000, 4_096, 4
@@ -84,11 +86,15 @@ def train(AdamW: Any, clock: Clock) -> list[float]:
 
 
 def main() -> None:
+    args = options(__doc__)
     before, after = twice("AdamW", train)
     same(before, after, 1e-4)
     print(f"the mean alone misses by {after[0]:.2f}, the noise that nobody can know is {NOISE}")
     if not after[-1] < 0.75 * after[0]:
         raise SystemExit("nothing was learned")
+    if args.out:
+        labels = {"xlabel": "epoch", "ylabel": "error of unknown ratings, stars"}
+        draw(args.out, "torch_recommender", (before, after), "A recommender, AdamW", **labels)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """What the examples for PyTorch share: the same training with torch's class and with ours, timed.
 
-The examples with `torch_` in their names need the extra `torch` only, and write no pictures.
+The examples with `torch_` in their names need the extra `torch` only; with `--out FOLDER` they draw what they
+have printed, which needs matplotlib and Pillow.
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -66,3 +69,23 @@ def same(before: list[float], after: list[float], tolerance: float) -> None:
     print(f"losses: equal to {worst:.1e}")
     if not worst <= tolerance:
         raise SystemExit(f"losses: expected a relative difference of at most {tolerance}, got {worst}")
+
+
+def options(description: str | None) -> argparse.Namespace:
+    """Those of the command line."""
+    p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--out", type=Path, help="directory of the picture; none is drawn without it")
+    return p.parse_args()
+
+
+def draw(out: Path, name: str, runs: tuple[list[float], list[float]], title: str, **labels: str) -> None:
+    """The two trainings over each other, as `name`.png."""
+    from common import plt, save
+
+    figure, axes = plt.subplots(figsize=(5, 3.4))
+    for run, library, style in zip(runs, ("torch.optim", "fastopt.torch"), ("-", "--"), strict=True):
+        axes.plot(run, style, label=library, linewidth=3 if style == "-" else 1.5)
+    axes.set(title=title, **labels)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend()
+    save(figure, out, name)
