@@ -14,7 +14,9 @@ HEAD = [
 NOTE = (
     "The peer is PyTorch unless the row names another: of AdamW over Adam it is our Adam; of two "
     "threads, our own "
-    "step on one. `-`: not compared."
+    "step on one. The floor: the time of a pass that moves the bytes of the step, with one addition per "
+    "element. "
+    "`-`: not compared."
 )
 
 
