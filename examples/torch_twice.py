@@ -81,11 +81,12 @@ def options(description: str | None) -> argparse.Namespace:
 def draw(out: Path, name: str, runs: tuple[list[float], list[float]], title: str, **labels: str) -> None:
     """The two trainings over each other, as `name`.png."""
     from common import plt, save
+    from matplotlib.ticker import MaxNLocator
 
     figure, axes = plt.subplots(figsize=(5, 3.4))
     for run, library, style in zip(runs, ("torch.optim", "fastopt.torch"), ("-", "--"), strict=True):
         axes.plot(run, style, label=library, linewidth=3 if style == "-" else 1.5)
     axes.set(title=title, **labels)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     save(figure, out, name)
