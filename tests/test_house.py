@@ -132,7 +132,7 @@ def test_what_is_optional_is_imported_where_it_is_used(file: str) -> None:
 
 def test_info_lists_what_is_optional() -> None:
     """No more and no less than what the package imports; its bridge imports jax by name."""
-    trees = {file: ast.parse((ROOT / file).read_text()) for file in files()}
+    trees = {file: ast.parse((ROOT / file).read_text(encoding="utf-8")) for file in files()}
     names = {name.split(".")[0] for file, tree in trees.items() for name in imported(tree, file)}
     always = {"fastopt", "numpy", "typing_extensions", "markupsafe"}  # for type checkers; part of jinja2
     assert {*names, "jax"} - sys.stdlib_module_names - always == set(fastopt.info()["packages"])

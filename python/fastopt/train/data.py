@@ -115,7 +115,7 @@ def read_data(path: str | Path, *, task: Task | None = None, target: str | None 
     >>> import os, tempfile
     >>> import fastopt.train
     >>> path = os.path.join(tempfile.mkdtemp(), "houses.csv")
-    >>> with open(path, "w") as file:
+    >>> with open(path, "w", encoding="utf-8") as file:
     ...     _ = file.write("rooms,area,price\\n" + "2,50,1.5\\n3,80,2.25\\n4,95,3.0\\n5,120,3.5\\n" * 5)
     >>> data = fastopt.train.read_data(path)
     >>> data.task, data.x.shape, data.features, data.target
