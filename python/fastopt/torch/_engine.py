@@ -453,7 +453,10 @@ class Engine:
             self._load_numbers()
         verdict = self.plan.step_arrays(arrays, grad_scale)
         if verdict == DONE and not self.plain:
-            self._store_numbers(gradients)
+            with (
+                torch._C.DisableTorchFunction()
+            ):  # the step is taken: nothing of the user's may fail in between
+                self._store_numbers(gradients)
         return verdict
 
     def _refuse_momentum_of_rows(self, gradients: list[Tensor | None]) -> None:
