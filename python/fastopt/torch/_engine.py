@@ -44,23 +44,8 @@ DONE, STRUCTURE, VALUES, GRADIENT, SKIPPED = range(5)
 
 _EXCHANGE = getattr(Tensor, "__dlpack_c_exchange_api__", None)  # of torch 2.10 and later
 
-
-def _touch() -> Callable[[Any], None]:
-    """What tells autograd of changed tensors; before torch 2.5 one by one."""
-    increment = torch._C._increment_version
-    try:
-        increment((torch.zeros(1, device="cpu"),))
-    except (TypeError, RuntimeError):  # torch 2.4 raises the latter
-
-        def one_by_one(tensors: Any) -> None:
-            for tensor in tensors:
-                increment(tensor)
-
-        return one_by_one
-    return increment
-
-
-touched = _touch()
+#: What tells autograd of changed tensors.
+touched: Callable[[Any], None] = torch._C._increment_version
 
 
 class Part:
