@@ -1,6 +1,6 @@
 #!/bin/sh
 # The suite with the oldest version of everything that pyproject.toml allows: oldest.sh [--doors] PYTHON [WHEEL [pytest arguments]].
-#   --doors   the oldest PyTorch and JAX of the extras, and the tests that need them (Python 3.12 at most: they have no
+#   --doors   the oldest PyTorch and JAX of the extras, and the tests that need them (Python 3.12 at most: JAX has no
 #             wheels for later ones). On Linux PIP_EXTRA_INDEX_URL with PyTorch's index for the CPU saves gigabytes.
 # `lowest-direct`: lower bounds of our own are taken at their word, what they need in turn is the newest that fits. Where
 # there is no wheel for this version of Python, it is the first version that has one.
@@ -21,7 +21,7 @@ venv=$root/.venv-oldest
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --resolution lowest-direct --only-binary :all: \
   -r "$root/pyproject.toml" $extras
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps "$wheel"
-# By pip: of one version it prefers the build for the CPU, 2.4.0+cpu, if an index has it.
+# By pip: of one version it prefers the build for the CPU, 2.6.0+cpu, if an index has it.
 [ -z "$doors" ] || {
   "$python" "$root/tools/requirements.py" torch | sed 's/>=/==/'
   grep '^expecttest' "$root/tests/torch_door/requirements.txt"

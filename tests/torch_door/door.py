@@ -26,6 +26,11 @@ else:
 
 #: Of what torch.optim has not, or does otherwise.
 ours_alone = pytest.mark.skipif(JUDGED == "torch.optim", reason="of fastopt.torch, and PyTorch's are judged")
+#: Of the step that is native throughout.
+native = pytest.mark.skipif(
+    not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"),
+    reason="PyTorch before 2.10 has no exchange table, and every step is taken with care",
+)
 #: The classes that PyTorch has too, and those it has not.
 SHARED = NAMES
 OWN = (
@@ -86,6 +91,7 @@ __all__ = [
     "given",
     "mine",
     "model",
+    "native",
     "ours_alone",
     "same_states",
     "theirs",

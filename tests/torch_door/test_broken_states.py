@@ -12,11 +12,13 @@ torch = pytest.importorskip("torch")
 import fastopt.torch as ours  # noqa: E402
 
 
-def trained(name: str = "Adam", **options: Any) -> tuple[Any, Any]:
-    """A parameter that is called "w", and its optimizer after two steps."""
+def trained(name: str = "Adam", slow: bool = False, **options: Any) -> tuple[Any, Any]:
+    """A parameter that is called "w", and its optimizer after two steps; `slow`: taken by Python."""
     torch.manual_seed(0)
     p = torch.nn.Parameter(torch.randn(4, 3))
     opt = getattr(ours, name)([("w", p)], lr=0.01, **options)
+    if slow:
+        opt.param_groups = tuple(opt.param_groups)
     step(opt, p)
     step(opt, p)
     return opt, p
@@ -139,8 +141,9 @@ def edited_step(opt: Any, p: Any) -> None:
         *map(step_in_place, (-1.0, float("nan"), float("inf"), 2.0**54)),
     ],
 )
-def test_a_damaged_state_is_named_and_the_parameter_kept(change: Any) -> None:
-    opt, p = trained()
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_damaged_state_is_named_and_the_parameter_kept(change: Any, slow: bool) -> None:
+    opt, p = trained(slow=slow)
     change(opt, p)
     before = p.detach().clone()
     with pytest.raises((TypeError, ValueError), match=r"params\[0\] \(w\)"):
@@ -234,23 +237,44 @@ NOWHERE: dict[str, Any] = {
 }
 
 
-def with_state(case: str) -> tuple[Any, Any, str]:
+def with_state(case: str, slow: bool = False) -> tuple[Any, Any, str]:
     name, key, dtype, options = NEGATED[case]
     p = torch.nn.Parameter(torch.linspace(-1, 1, 12).reshape(3, 4).to(dtype))
     opt = getattr(ours, name)([("w", p)], **options, **({"momentum": 0.9} if name == "SGD" else {}))
+    if slow:
+        opt.param_groups = tuple(opt.param_groups)
     step(opt, p)
     return opt, p, key
 
 
+@pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("kind", NOWHERE)
 @pytest.mark.parametrize("case", NEGATED)
-def test_a_state_without_its_memory_is_named_and_the_parameter_kept(case: str, kind: str) -> None:
-    opt, p, key = with_state(case)
+def test_a_state_without_its_memory_is_named_and_the_parameter_kept(case: str, kind: str, slow: bool) -> None:
+    opt, p, key = with_state(case, slow)
     opt.state[p][key] = NOWHERE[kind](opt.state[p][key])
     before = p.detach().clone()
     with pytest.raises((TypeError, ValueError), match=r"params\[0\] \(w\): .*state"):
         step(opt, p)
     assert torch.equal(p.detach(), before)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_what_others_keep_beside_a_state_may_have_no_memory(slow: bool) -> None:
+    opt, p = trained(slow=slow)
+    opt.state[p]["mine"] = torch.eye(3).to_sparse()
+    step(opt, p)
+    assert opt.state[p]["step"] == 3
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_parameter_that_becomes_sparse_is_named(slow: bool) -> None:
+    opt, p = trained(slow=slow)
+    p.grad = None
+    torch.utils.swap_tensors(p, torch.nn.Parameter(torch.eye(4, 3).to_sparse()))
+    p.grad = torch.ones(4, 3).to_sparse()
+    with pytest.raises(TypeError, match=r"params\[0\] \(w\): expected a dense .*, but it is sparse"):
+        opt.step()
 
 
 @pytest.mark.parametrize("case", NEGATED)

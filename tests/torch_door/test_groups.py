@@ -11,7 +11,27 @@ from hypothesis import strategies as st
 from drawing import repeatable
 from torch_door.door import allowed, clones, drive, given, mine, theirs, torch, worst
 
-NAMES = ("Adam", "AdamW", "NAdam", "RMSprop", "SGD", "Adagrad")
+
+def adagrad_begins_at_a_step() -> bool:
+    p = torch.nn.Parameter(torch.ones(1))
+    opt = torch.optim.Adagrad([p])
+    opt.state.clear()
+    p.grad = torch.ones(1)
+    try:
+        opt.step()
+    except KeyError:
+        return False
+    return True
+
+
+needs_adagrad = pytest.mark.skipif(
+    not adagrad_begins_at_a_step(),
+    reason="this PyTorch's Adagrad makes states in its constructor alone, and fails without",
+)
+BEGUN = ("Adam", "AdamW", "NAdam", "RMSprop", "SGD")
+NAMES = (*BEGUN, "Adagrad")
+#: Of parameters that come later.
+LATE = [*BEGUN, pytest.param("Adagrad", marks=needs_adagrad)]
 
 
 def checked(run: Any, name: str, dtype: Any = torch.float32) -> None:
@@ -20,7 +40,7 @@ def checked(run: Any, name: str, dtype: Any = torch.float32) -> None:
     assert worst(run(mine(name), clones(params), grads), exact) <= bound
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LATE)
 def test_a_group_that_comes_later(name: str) -> None:
     def run(cls: Any, own: Any, grads: Any) -> Any:
         opt = cls(own[:5], lr=0.01)
@@ -57,13 +77,17 @@ def test_values_edited_in_place(name: str) -> None:
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
 @pytest.mark.parametrize("name", NAMES)
 def test_rates_in_tensors_of_one_element(name: str, shape: tuple[int, ...]) -> None:
-    """Of any shape, at construction and edited, and in place: they are read at every step."""
+    """Of any shape, at construction and edited, and in place: they are read at every step.
+
+    PyTorch's own classes take them without axes alone, before 2.8.
+    """
 
     def run(cls: Any, own: Any, grads: Any) -> Any:
-        opt = cls(own, lr=torch.full(shape, 0.01))
+        axes = shape if cls is mine(name) else ()
+        opt = cls(own, lr=torch.full(axes, 0.01))
         for k, row in enumerate(grads):
             if k == 4:
-                opt.param_groups[0]["lr"] = torch.full(shape, 0.03)
+                opt.param_groups[0]["lr"] = torch.full(axes, 0.03)
             if k == 8:
                 opt.param_groups[0]["lr"].mul_(0.5)
             drive(opt, own, [row])
@@ -91,7 +115,7 @@ def test_frozen_halfway_and_thawed(name: str) -> None:
     checked(run, name)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LATE)
 def test_parameters_swapped_within_a_group(name: str) -> None:
     """Hosts put other tensors into ``group["params"]``, with and without their state."""
 
@@ -111,6 +135,7 @@ def test_parameters_swapped_within_a_group(name: str) -> None:
     checked(run, name)
 
 
+@needs_adagrad
 def test_accumulators_begin_where_the_constructor_says() -> None:
     """Whatever a group says of it, when the optimizer is made, later, and after its states were cleared."""
     ends = []
@@ -182,7 +207,10 @@ OPERATIONS = ("step", "lr", "decay", "add", "freeze", "thaw", "reload", "replace
 
 
 @repeatable(50)
-@drawn(st.lists(st.sampled_from(OPERATIONS), min_size=3, max_size=25), st.sampled_from(NAMES))
+@drawn(
+    st.lists(st.sampled_from(OPERATIONS), min_size=3, max_size=25),
+    st.sampled_from(NAMES if adagrad_begins_at_a_step() else BEGUN),
+)
 def test_drawn_changes(operations: list[str], name: str) -> None:
     """Whatever is done between steps, in float64 and in twins of PyTorch's class."""
 

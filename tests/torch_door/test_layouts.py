@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
@@ -96,8 +97,10 @@ def test_scalars_and_empty_tensors(name: str, shape: tuple[int, ...]) -> None:
     assert p.numel() == 0 or not torch.equal(p.detach(), before)
 
 
-#: Of a transposed convolution in three dimensions, and of as many axes as an array may have.
-MANY_AXES = [(2, 3, 2, 4, 3), (2, 1, 3, 1, 2, 2), (2,) * 9, (1,) * 64]
+#: As many axes as an array may have.
+MOST_AXES = getattr(np, "MAXDIMS", 64)
+#: Of a transposed convolution in three dimensions, and of the most axes.
+MANY_AXES = [(2, 3, 2, 4, 3), (2, 1, 3, 1, 2, 2), (2,) * 9, (1,) * MOST_AXES]
 
 
 @pytest.mark.parametrize("shape", MANY_AXES, ids=len)
@@ -124,6 +127,15 @@ def test_many_axes(name: str, shape: tuple[int, ...]) -> None:
                 p.data = p.data.clone(memory_format=torch.contiguous_format)
         results.append(p.detach())
     torch.testing.assert_close(*results, rtol=1e-6, atol=1e-6)
+
+
+@ours_alone
+def test_more_axes_than_an_array_may_have_are_named() -> None:
+    p = torch.nn.Parameter(torch.empty((1,) * (MOST_AXES + 1)))
+    with pytest.raises(
+        TypeError, match=rf"params\[0\]: .* {MOST_AXES + 1} dimensions, of at most {MOST_AXES}"
+    ):
+        mine("SGD")([p], lr=0.1)
 
 
 def test_a_gradient_of_many_axes_that_changes_its_order_in_place() -> None:

@@ -8,15 +8,9 @@ from typing import Any
 import pytest
 
 from fastopt import _dispatch
-from torch_door.door import mine, ours_alone, torch
+from torch_door.door import mine, native, ours_alone, torch
 
-pytestmark = [
-    ours_alone,
-    pytest.mark.skipif(
-        not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"),
-        reason="PyTorch before 2.10 has no exchange table",
-    ),
-]
+pytestmark = [ours_alone, native]
 OPTIONS = (0.0, 0.0, 2.0, "all", "propagate", -1.0)
 
 

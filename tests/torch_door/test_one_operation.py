@@ -452,9 +452,16 @@ def test_a_plan_that_has_been_replaced_steps_no_more() -> None:
     assert everything(opt) == everything(twin)
 
 
-def test_who_has_copied_the_attributes_goes_on() -> None:
+@pytest.mark.parametrize("how", ["native", "with care", "rate in a tensor"])
+def test_who_has_copied_the_attributes_goes_on(how: str) -> None:
     """Lightning's wrapper does so, and later does not see that there is another plan."""
     opt, twin = trained(), trained()
+    for each in (opt, twin):
+        if how == "with care":
+            each.param_groups = tuple(each.param_groups)
+        elif how == "rate in a tensor":
+            each.param_groups[0]["lr"] = torch.tensor(0.5)
+        step(each)
     other = object.__new__(type(opt))
     other.__dict__.update(vars(opt))
     assert in_thread(lambda: load(opt)) is None

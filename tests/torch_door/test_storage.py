@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 import fastopt  # noqa: E402
 import fastopt.torch as ft  # noqa: E402
+from torch_door.door import native  # noqa: E402
 
 HALVES = (torch.bfloat16, torch.float16)
 
@@ -220,6 +221,7 @@ def test_axes_of_one_element_are_no_order_of_memory() -> None:
     assert torch.equal(*ends)
 
 
+@native
 def test_the_step_is_native() -> None:
     for form in FORMS:
         p, opt = made(form)

@@ -93,9 +93,6 @@ class _Own(torch.optim.Optimizer):
             self._step_supports_amp_scaling = True  # GradScaler then leaves scaling to the step
 
 
-_TorchAdafactor: Any = getattr(torch.optim, "Adafactor", _Own)  # of torch 2.5 and later
-
-
 class ASGD(Optimizer, torch.optim.ASGD):
     """Averaged SGD: `torch.optim.ASGD`, stepped by fastopt.
 
@@ -121,7 +118,7 @@ class Adadelta(Optimizer, torch.optim.Adadelta):
     _formula = optim.Adadelta
 
 
-class Adafactor(Optimizer, _TorchAdafactor):
+class Adafactor(Optimizer, torch.optim.Adafactor):
     """Adafactor: `torch.optim.Adafactor`, stepped by fastopt.
 
     Keywords, defaults, state and errors are PyTorch's; those that come on top are `Optimizer`'s here and the

@@ -16,7 +16,7 @@ def uncompiled(function: F) -> F:
     """A function of which, and of all that it calls, nothing is traced: graphs break there.
 
     `torch._disable_dynamo`, which PyTorch's own optimizers have on such methods, takes 0.3 us of every call.
-    So PyTorch's evaluator of frames is told directly where it can be: that came after 2.4.
+    So PyTorch's evaluator of frames is told directly where it can be: that came after 2.6.
     """
     try:
         frames: Any = torch._C._dynamo.eval_frame

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastopt import _dispatch
 from fastopt._adding import native_rules
+from fastopt._checks import EXACT_IN_DOUBLE
 from fastopt._rows import SparseRows
 from fastopt._state import rule_for
 from fastopt.torch._containers import are_builtin, refuse_containers, state_of
@@ -43,23 +44,8 @@ DONE, STRUCTURE, VALUES, GRADIENT, SKIPPED = range(5)
 
 _EXCHANGE = getattr(Tensor, "__dlpack_c_exchange_api__", None)  # of torch 2.10 and later
 
-
-def _touch() -> Callable[[Any], None]:
-    """What tells autograd of changed tensors; before torch 2.5 one by one."""
-    increment = torch._C._increment_version
-    try:
-        increment((torch.zeros(1, device="cpu"),))
-    except (TypeError, RuntimeError):  # torch 2.4 raises the latter
-
-        def one_by_one(tensors: Any) -> None:
-            for tensor in tensors:
-                increment(tensor)
-
-        return one_by_one
-    return increment
-
-
-touched = _touch()
+#: What tells autograd of changed tensors.
+touched: Callable[[Any], None] = torch._C._increment_version
 
 
 class Part:
@@ -317,7 +303,7 @@ class Engine:
     def _count(self, part: Part, new: bool, counts: dict[int, int]) -> int:
         if part.states.step is not None:
             step = float(part.states.step)
-            if not (step >= 0 and step.is_integer()):
+            if not (0 <= step <= EXACT_IN_DOUBLE and step.is_integer()):
                 raise ValueError(f"{part.label}: state 'step': expected an integer >= 0, got {step:g}")
             return int(step)
         first = next((t for t in part.states.tensors if t is not None), None)
@@ -400,14 +386,20 @@ class Engine:
         signature.append(self._inference and torch.is_inference_mode_enabled())
         for part in self.parts:
             here = local(part.parameter)
-            signature.append((here.data_ptr(), here.stride(), here.shape, here.dtype, here.is_neg()))
+            try:
+                signature.append((here.data_ptr(), here.stride(), here.shape, here.dtype, here.is_neg()))
+            except RuntimeError:  # it has become one without memory: that is told when the plan is made anew
+                signature.append(None)
             state = opt.state.get(part.parameter) if part.state is not None else None
             if not isinstance(state, Mapping):
                 signature.append(state)
                 continue
             for name, value in state.items():
                 here = local(value) if torch.is_tensor(value) else None
-                memory = None if here is None else (here.data_ptr(), here.is_neg())
+                try:
+                    memory = None if here is None else (here.data_ptr(), here.is_neg())
+                except RuntimeError:  # has no memory of its own: sparse, or a shell around others
+                    memory = None
                 signature.append((name, id(value), memory))
         return signature
 
@@ -446,7 +438,10 @@ class Engine:
             self._load_numbers()
         verdict = self.plan.step_arrays(arrays, grad_scale)
         if verdict == DONE and not self.plain:
-            self._store_numbers(gradients)
+            with (
+                torch._C.DisableTorchFunction()
+            ):  # the step is taken: nothing of the user's may fail in between
+                self._store_numbers(gradients)
         return verdict
 
     def _refuse_momentum_of_rows(self, gradients: list[Tensor | None]) -> None:

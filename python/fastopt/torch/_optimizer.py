@@ -333,8 +333,8 @@ class Optimizer(torch.optim.Optimizer):
     def _run(self, scale: float) -> None:
         """A step that Python has to look at first."""
         engine = self._engine
-        if engine is not None and not engine.plain and not engine.still_holds(self):
-            engine = None
+        if engine is not None and (engine.retired or not (engine.plain or engine.still_holds(self))):
+            engine = None  # one that is retired is in hand still where attributes were copied
         if engine is None or not self._read_groups(engine, engine.volatile):
             engine = self._rebuild()
         if engine.plain:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 Array = NDArray[Any]
 
-_MOST_AXES = 64  # NumPy's limit
+_MOST_AXES = getattr(np, "MAXDIMS", 64)  # NumPy 2 has no such name
 PLAIN = (Tensor, torch.nn.Parameter)
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _DTYPES = {
