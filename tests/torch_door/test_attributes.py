@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from fastopt.torch._options import NAMES
 from torch_door.door import EVERY, mine, ours_alone, torch
+
+from fastopt.torch._options import NAMES  # isort: skip  (torch first: without it the module skips)
 
 pytestmark = ours_alone
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from draws import VARIANTS
-from fastopt.torch._groups import Values
 from torch_door.door import door, torch
+
+from fastopt.torch._groups import Values  # isort: skip  (torch first: without it the module skips)
 
 
 def trained(name: str, edit: Callable[[Any, int], None], steps: int = 8, **options: Any) -> list[Any]:

@@ -10,11 +10,12 @@ import random
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
-import fastopt.torch
+from torch_door.door import torch
 
+import fastopt.torch  # isort: skip  (torch first: without it the module skips)
+
+Tensor = torch.Tensor
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse invariant checks")  # of torch's own code
 
 KINDS = ("none", "same", "new", "strided", "sparse", "subclass", "negated", "zero")
