@@ -9,6 +9,7 @@ the class. ``oracle.Oracle`` puts the common steps of every optimizer around the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -443,7 +444,7 @@ def prodigy_estimate(tensors: Sequence[tuple[Array, Array, State, SimpleNamespac
     """Mishchenko & Defazio 2023, Algorithm 4, up to the step: moments, two sums over all tensors, d.
 
     As in the authors' package: numerator and s weighted with d / d0, epsilon with the new d. Groups whose
-    rate is 0 rest.
+    rate is 0 rest. Numbers are Python's, which leave arrays in float32 there with every version of NumPy.
     """
     top, bottom = 0.0, 0.0
     h = next((h for *_, h in tensors if h.lr > 0), tensors[0][3])
@@ -451,10 +452,10 @@ def prodigy_estimate(tensors: Sequence[tuple[Array, Array, State, SimpleNamespac
     common.setdefault("d_max", h.d0)
     common.setdefault("d_numerator", 0.0)
     t = common.setdefault("k", 0) + 1
-    beta3 = np.sqrt(h.betas[1]) if h.beta3 is None else h.beta3
+    beta3 = math.sqrt(h.betas[1]) if h.beta3 is None else h.beta3
     common["rate"] = d * h.lr
     if h.use_bias_correction:
-        common["rate"] *= np.sqrt(1 - h.betas[1] ** t) / (1 - h.betas[0] ** t)
+        common["rate"] *= math.sqrt(1 - h.betas[1] ** t) / (1 - h.betas[0] ** t)
     for theta, g, s, own in tensors:
         p0 = s.setdefault("p0", theta)
         gain = 1.0 if own.lr > 0 else 0.0
@@ -465,8 +466,8 @@ def prodigy_estimate(tensors: Sequence[tuple[Array, Array, State, SimpleNamespac
         s["s"] = old + gain * (
             (beta3 - 1) * old + d / h.d0 * (d if h.safeguard_warmup else common["rate"]) * g
         )
-        top += gain * np.sum(g * (p0 - theta))
-        bottom += gain * np.sum(np.abs(s["s"]))
+        top += gain * float(np.sum(g * (p0 - theta), dtype=np.float64))
+        bottom += gain * float(np.sum(np.abs(s["s"]), dtype=np.float64))
     if bottom == 0:
         common["rate"] = 0.0
         return

@@ -74,9 +74,10 @@ def test_a_large_sparse_hessian_is_never_made_dense(method: str) -> None:
         np.zeros(n),
         method,
         hessian=lambda x: Sparse(
-            sparse.diags_array(3 * x**2 + np.r_[1, np.full(n - 2, 2), 1])
-            - sparse.diags_array(np.ones(n - 1), offsets=1)
-            - sparse.diags_array(np.ones(n - 1), offsets=-1)
+            sparse.dia_array(
+                (np.stack([3 * x**2 + np.r_[1, np.full(n - 2, 2), 1], -np.ones(n), -np.ones(n)]), [0, 1, -1]),
+                shape=(n, n),
+            )
         ),
     )
     assert r.success
