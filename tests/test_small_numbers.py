@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -408,6 +409,28 @@ def test_without_epsilon_small_squares_stay() -> None:
     for _ in range(3):
         opt.step([np.full(5, 1e-19, np.float32)])
     np.testing.assert_allclose(theta, -3e-3, rtol=0.1)
+
+
+def _default(cls: type, keyword: str) -> Any:
+    given = inspect.signature(cls).parameters.get(keyword)
+    return given and given.default
+
+
+@pytest.mark.parametrize(
+    "name",
+    [c.__name__ for c in fastopt.optimizers().values() if isinstance(_default(c, "eps"), float)],
+)
+def test_beside_a_small_epsilon_small_squares_stay(name: str) -> None:
+    """Squares that float32 holds as subnormal numbers: their roots are not lost beside 1e-20."""
+    size = 1e-14 if name == "Prodigy" else 1e-20  # of which d makes 1e-20
+    moved = []
+    for dtype in (np.float32, np.float64):
+        theta = np.zeros((3, 4), dtype)
+        opt = make(name, [theta], lr=1e-3, eps=size)
+        for k in range(6):
+            opt.step([np.full_like(theta, 3 * size * (1 + k % 3))])
+        moved.append(theta.astype(np.float64))
+    np.testing.assert_allclose(moved[0], moved[1], rtol=1e-3)
 
 
 # --- averages that forget at once ---

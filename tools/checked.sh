@@ -55,7 +55,9 @@ if [ "$kind" = address ]; then
   "$build/measures"
 fi
 
-export PYTHONPATH="$build/python" PYTHONMALLOC=malloc FASTOPT_CHECKED=$kind
+export PYTHONPATH="$build/python" FASTOPT_CHECKED=$kind
+# A free-threaded interpreter has its own allocator and no other.
+"$python" -c 'import sysconfig, sys; sys.exit(bool(sysconfig.get_config_var("Py_GIL_DISABLED")))' && export PYTHONMALLOC=malloc
 export TSAN_OPTIONS="halt_on_error=1 report_signal_unsafe=0 die_after_fork=0 ${TSAN_OPTIONS:-}"
 export ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1 ${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1 ${UBSAN_OPTIONS:-}"
