@@ -314,3 +314,11 @@ def test_before_its_start_the_average_of_asgd_is_theta_to_the_last_bit(dtype: An
         np.testing.assert_array_equal(opt._states[0]["ax"], theta)
         lost |= bool((before + (theta - before) != theta).any())
     assert lost, "the sum would pass as well"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_ftrl_stays_while_nothing_is_known(dtype: Any) -> None:
+    """No gradient but zeros, no beta and no L2: the minimum of nothing is anywhere."""
+    theta = np.array([1.0, -2.0], dtype)
+    fastopt.FTRL([theta], lr=0.1, beta=0.0).step([np.zeros(2, dtype)])
+    assert theta.tolist() == [1.0, -2.0]

@@ -10,6 +10,7 @@ import pytest
 
 import fastopt
 from engine import CLASSES, bits, make, setting
+from fastopt._dispatch import core
 
 RULES = {name: getattr(fastopt, name).rule for name in CLASSES}
 DOCS = Path(__file__).parents[1]
@@ -169,3 +170,46 @@ def test_the_readme_names_every_class(name: str) -> None:
         .replace(";", " ")
         .split()
     )
+
+
+# What other tests take from the records, so that they would follow a record that is wrong.
+
+#: Which form no square of a gradient's element, so that any finite gradient may pass.
+WITHOUT_SQUARES = {
+    *("SGD", "ASGD", "Rprop", "Lion", "SignSGD", "Signum", "ScheduleFreeSGD"),
+    *("Adamax", "LARS", "Kron"),  # a maximum; norms in double; products of matrices
+}
+#: Element by element, states in the unit of g^2: float16 ends at 65504, which 256 squared is beyond.
+HOLD_SQUARES = {
+    *("sum", "square_avg", "acc_delta", "exp_avg_sq", "exp_avg_var", "max_exp_avg_sq", "max_exp_avg_var"),
+}
+#: Whose elements move without a gradient, or which look at all of a tensor.
+REFUSE_ROWS = {
+    *("ASGD", "ADOPT", "Adan", "LAMB", "LARS", "MARS", "StableAdamW", "Prodigy"),
+    *("ScheduleFreeAdamW", "ScheduleFreeSGD", "ScheduleFreeRAdam"),
+    *("Adafactor", "Muon", "SOAP", "Shampoo", "Kron"),
+}
+
+
+def test_which_classes_form_squares() -> None:
+    assert {name for name, rule in RULES.items() if not rule.squares} == WITHOUT_SQUARES
+
+
+def test_which_states_hold_squares() -> None:
+    for record in core.rules():
+        whole = {s for s, shape in zip(record["states"], record["shapes"], strict=True) if s and not shape}
+        squared = {s for s in record["squared"] if s}
+        assert squared == whole & HOLD_SQUARES, record["name"]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_which_classes_take_rows(name: str) -> None:
+    table = np.ones((6, 4))
+    opt = make(name, [table], **({"optimize_1d": False} if name == "MARS" else {}))
+    rows = fastopt.SparseRows(np.array([1, 4]), np.ones((2, 4)))
+    if name in REFUSE_ROWS:
+        with pytest.raises(TypeError, match=r"^grads\[0\]: .*SparseRows"):
+            opt.step([rows])
+    else:
+        opt.step([rows])
+        assert (table[[0, 2, 3, 5]] == 1).all()
