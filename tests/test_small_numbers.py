@@ -221,6 +221,16 @@ def test_policies_look_at_squares(name: str, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_policies_look_at_squares_of_matrices_in_mars(dtype: Any) -> None:
+    """Vectors are stepped by another rule there."""
+    for size in HUGE[dtype]:
+        opt = make("MARS", [np.ones((3, 2), dtype)], lr=1e-3, nonfinite="raise")
+        opt.step([np.ones((3, 2), dtype)])
+        with pytest.raises(ValueError, match=r"grads\[0\]: is finite, but its square .* overflows float"):
+            opt.step([np.full((3, 2), size, dtype)])
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_policies_find_the_very_last_finite_square(dtype: Any) -> None:
     largest = np.sqrt(np.finfo(dtype).max)
     while not np.isfinite(np.multiply(largest, largest)):
