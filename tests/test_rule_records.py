@@ -183,6 +183,16 @@ WITHOUT_SQUARES = {
 HOLD_SQUARES = {
     *("sum", "square_avg", "acc_delta", "exp_avg_sq", "exp_avg_var", "max_exp_avg_sq", "max_exp_avg_var"),
 }
+#: States that weights are formed of, or of what they differ from others by: no rounding to fewer bits.
+EXACT = {
+    "asgd": {"ax"},
+    "ftrl": {"linear", "sum"},
+    "prodigy": {"p0"},
+    "rmsprop": {"grad_avg", "square_avg"},  # centered
+    **{f"schedule_free_{rule}": {"z"} for rule in ("adamw", "radam", "sgd")},
+}
+#: States of which float16 would take what matters for 0.
+SMALL = {"adamax": {"exp_inf"}, "prodigy": {"s"}, "rprop": {"prev", "step_size"}}
 #: Whose elements move without a gradient, or which look at all of a tensor.
 REFUSE_ROWS = {
     *("ASGD", "ADOPT", "Adan", "LAMB", "LARS", "MARS", "StableAdamW", "Prodigy"),
@@ -202,6 +212,13 @@ def test_which_states_hold_squares(rule: str) -> None:
         whole = {s for s, shape in zip(record["states"], record["shapes"], strict=True) if s and not shape}
         if record["name"] == rule:
             assert {s for s in record["squared"] if s} == whole & HOLD_SQUARES
+
+
+@pytest.mark.parametrize("rule", sorted({record["name"] for record in core.rules()}))
+def test_which_states_keep_what_is_computed(rule: str) -> None:
+    records = [record for record in core.rules() if record["name"] == rule]
+    for key, table in (("exact", EXACT), ("small", SMALL)):
+        assert {s for record in records for s in record[key] if s} == table.get(rule, set())
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -230,6 +230,13 @@ def test_policies_look_at_squares_of_matrices_in_mars(dtype: Any) -> None:
             opt.step([np.full((3, 2), size, dtype)])
 
 
+def test_mars_clips_the_largest_gradients_to_a_step() -> None:
+    """Near the end of float32 the corrected gradient is beyond it, and the clipped one is not."""
+    theta = np.ones((3, 2), np.float32)
+    make("MARS", [theta], lr=0.1).step([np.full((3, 2), 0.9 * np.finfo(np.float32).max, np.float32)])
+    assert (theta < 0.95).all()
+
+
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_policies_find_the_very_last_finite_square(dtype: Any) -> None:
     largest = np.sqrt(np.finfo(dtype).max)

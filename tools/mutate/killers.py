@@ -13,7 +13,7 @@ CPP = ROOT / "cpp"
 #: Shared words of the rules, and rules that say all of them.
 SHARED = {
     "rules/rule.hpp": ["Adam", "Rprop", "Sgd", "RmsProp"],
-    "rules/averages.hpp": ["Adam", "RAdam"],
+    "rules/averages.hpp": ["Adam", "RAdam", "StableAdamW"],
     "rules/bias_correction.hpp": ["Adam", "RAdam"],
     "rules/schedule_free.hpp": ["ScheduleFreeAdamW", "ScheduleFreeSgd", "ScheduleFreeRAdam"],
 }
@@ -32,7 +32,7 @@ OWN = {
     "prodigy": "test_prodigy.py", "muon": "test_muon.py", "soap": "test_soap.py",
     "shampoo": "test_shampoo.py", "kron": "test_kron.py",
     "rowwise_adam": "test_row_states.py", "rowwise_adagrad": "test_row_states.py",
-    "adam": "test_row_states.py",
+    "adam": "test_row_states.py", "averages": "test_adam_to_the_bit.py",
     "schedule_free_sgd": "test_schedule_free.py", "schedule_free_adamw": "test_schedule_free.py",
     "schedule_free_radam": "test_schedule_free.py", "lamb": "test_two_phase.py", "lars": "test_two_phase.py",
 }  # fmt: skip
