@@ -78,9 +78,8 @@ def plan_for(file: str) -> Plan:
 
 def _struct(file: str) -> str:
     """The rule that a header defines: the last class template of flags in it."""
-    return re.findall(r"template <unsigned Flags>\nstruct (\w+) ", (CPP / file).read_text(encoding="utf-8"))[
-        -1
-    ]
+    text = (CPP / file).read_text(encoding="utf-8")
+    return re.findall(r"template <unsigned Flags>\nstruct (\w+) ", text)[-1]
 
 
 def _walkers(file: str) -> list[str]:

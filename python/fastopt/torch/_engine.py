@@ -438,9 +438,7 @@ class Engine:
             self._load_numbers()
         verdict = self.plan.step_arrays(arrays, grad_scale)
         if verdict == DONE and not self.plain:
-            with (
-                torch._C.DisableTorchFunction()
-            ):  # the step is taken: nothing of the user's may fail in between
+            with torch._C.DisableTorchFunction():  # the step is taken: a mode of the user's may not fail now
                 self._store_numbers(gradients)
         return verdict
 
